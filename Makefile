@@ -1,0 +1,84 @@
+# The front door.  Needs make and Python 3.11 or newer with venv; all else goes into .venv.
+#
+#   make demo     install, then show the matrix of designs and scenarios
+#   make test     everything CI checks: lint, types, layers, tests
+#   make quick    the fast tests: what you run all the time
+#   make lint     format, style, types, layers, spelling
+#   make format   let ruff put the format right
+#   make bench    measure
+#   make docs     write the generated pages
+#   make pins     write constraints.txt anew from the newest releases
+#   make clean    remove what make made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint format bench docs pins clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# remap_on_fault breaks a rule, so the matrix must end with status 1.  Anything else is a failure:
+# 0 found nothing, 2 is wrong use, 3 is unfinished.
+demo: $(VENV)/installed
+	@echo '$$ pfnlab check'
+	@$(BIN)/pfnlab check; status=$$?; \
+	if [ $$status -ne 1 ]; then \
+	  echo "demo: pfnlab check ended with status $$status, expected 1 (a rule broke)" >&2; exit 2; \
+	fi
+
+test: lint
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python bench/run.py
+
+docs: $(VENV)/installed-dev
+	$(BIN)/python docs/generate.py
+
+# Both installs are editable and share one .venv: an edited source needs no second install, and
+# the tools are simply added to what the demo installed.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing pfnlab into $(VENV) ...'
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing pfnlab and its tools into $(VENV) ...'
+	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/installed $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'pfnlab needs Python 3.11 or newer, and "$(PYTHON)" is not.' \
+	    'Try: make PYTHON=python3.11' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+pins:
+	rm -rf $(VENV)-pins
+	$(PYTHON) -m venv $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip install -qq -e '.[dev]'
+	$(VENV)-pins/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf $(VENV)-pins
+
+clean:
+	rm -rf $(VENV) $(VENV)-pins build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,119 @@
+"""Finding designs and scenarios: by name, or in a file of the user's.
+
+huge_fault              a design or scenario that ships with pfnlab
+./mine.py               the one in that file
+./mine.py:zap_twice     one of several in that file
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from pfnlab import designs, scenarios
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.program import Scenario
+from pfnlab.kernel.design import Design
+
+T = TypeVar("T", Design, Scenario)
+
+
+class NotFound(ModelError):
+    """No such design or scenario; the message says which there are."""
+
+
+def all_designs() -> dict[str, Design]:
+    """Designs that ship, by name, in the order in which they were proposed."""
+    found: dict[str, Design] = {}
+    for module in _modules(designs):
+        found |= {design.name: design for design in _things(module, Design)}
+    return dict(sorted(found.items(), key=lambda item: (item[1].year, item[0])))
+
+
+def all_scenarios() -> dict[str, Scenario]:
+    """Scenarios that ship, by name, in the order of their files."""
+    return {
+        scenario.name: scenario
+        for module in _modules(scenarios)
+        for scenario in _things(module, Scenario)
+    }
+
+
+def find_design(spec: str) -> Design:
+    """The design that a command line names; raises NotFound or ModelError."""
+    return _find(spec, Design, all_designs(), "design")
+
+
+def find_scenario(spec: str) -> Scenario:
+    """The scenario that a command line names; raises NotFound or ModelError."""
+    return _find(spec, Scenario, all_scenarios(), "scenario")
+
+
+def is_path(spec: str) -> bool:
+    return "/" in spec or spec.partition(":")[0].endswith(".py")
+
+
+def _modules(package: ModuleType) -> list[ModuleType]:
+    return [
+        importlib.import_module(f"{package.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(package.__path__)
+    ]
+
+
+def _things(module: ModuleType, kind: type[T]) -> list[T]:
+    return [value for value in vars(module).values() if isinstance(value, kind)]
+
+
+def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
+    if not is_path(spec):
+        if spec in known:
+            return known[spec]
+        raise NotFound(
+            f"no {what} is called {spec!r}; there are {', '.join(known)}, "
+            f"or give a file: ./{spec}.py"
+        )
+    path, _colon, name = spec.partition(":")
+    found = {thing.name: thing for thing in _things(load(path), kind)}
+    if not found:
+        example = "design = Design(...)" if kind is Design else "a function marked @scenario"
+        raise NotFound(f"{path} holds no {what}; it needs {example}")
+    if name:
+        if name not in found:
+            raise NotFound(f"{path} holds no {what} {name!r}; there is {', '.join(found)}")
+        return found[name]
+    if len(found) > 1:
+        raise NotFound(f"{path} holds several: say which, as in {path}:{next(iter(found))}")
+    return next(iter(found.values()))
+
+
+def load(path: str) -> ModuleType:
+    """Run a file of the user's; any error in it becomes one line with its place."""
+    file = Path(path)
+    if not file.is_file():
+        raise NotFound(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise NotFound(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ModelError(f"syntax error: {error.msg}", f"{path}:{error.lineno}") from error
+    except Exception as error:
+        raise explained(error, {str(file), str(file.resolve())}) from error
+    return module
+
+
+def explained(error: Exception, files: set[str]) -> ModelError:
+    """Any error as a ModelError, with the line of the user's file that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [frame for frame in frames if frame.filename in files]
+    frame = (mine or frames)[-1]
+    place = f"{frame.filename}:{frame.lineno}"
+    if isinstance(error, ModelError):
+        error.place = error.place or (place if mine else "")
+        return error
+    return ModelError(f"{type(error).__name__}: {error}", place)

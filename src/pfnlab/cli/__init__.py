@@ -1,0 +1,72 @@
+"""cli: the `pfnlab` command.  It parses, calls and prints; one file per command.
+
+Exit status: 0 all hold, 1 a rule broke, 2 wrong use, 3 incomplete.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import pfnlab
+from pfnlab.cli.check import check
+from pfnlab.cli.designs import list_things, new, show
+from pfnlab.cli.replay import replay
+from pfnlab.engine.errors import ModelError
+
+# The base of all that typer raises for a command line that it cannot make sense of.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="pfnlab",
+    help="Check ways of mapping device memory into user space, in every interleaving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pfnlab {pfnlab.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Check ways of mapping device memory into user space, in every interleaving."""
+
+
+app.command()(check)
+app.command()(replay)
+app.command("list")(list_things)
+app.command()(show)
+app.command()(new)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; return the exit status."""
+    try:
+        status = app(arguments, standalone_mode=False, prog_name="pfnlab")
+    except (ModelError, OSError) as error:
+        print(f"pfnlab: {error}", file=sys.stderr)
+        return 2
+    except UsageError as error:
+        format_message = getattr(error, "format_message", error.__str__)
+        print(f"pfnlab: {format_message()} See pfnlab --help.", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("pfnlab: interrupted", file=sys.stderr)
+        return 3
+    return int(status or 0)
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""pfnlab check: every interleaving of a scenario on a design, or the matrix of all."""
+
+import json
+import os
+from typing import Annotated, Literal
+
+import typer
+
+import pfnlab
+from pfnlab.catalogue import (
+    NotFound,
+    all_designs,
+    all_scenarios,
+    find_design,
+    find_scenario,
+    is_path,
+)
+from pfnlab.cli.runs import Options, Pair, run_all
+from pfnlab.explorer.result import Result
+from pfnlab.report.counterexample import result_text
+from pfnlab.report.data import report_data
+from pfnlab.report.matrix import matrix_text, summary_text
+
+Positive = typer.Option(min=1)
+
+
+def check(
+    design: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
+    scenario: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
+    policy: Annotated[
+        Literal["dpor", "exhaustive", "random", "pct"], typer.Option(help="How to search.")
+    ] = "dpor",
+    rule: Annotated[
+        list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
+    ] = None,
+    max_schedules: Annotated[
+        int | None, typer.Option(min=1, help="Stop each search after so many schedules.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop each search after so many seconds.")
+    ] = None,
+    preemptions: Annotated[
+        int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For the random policies.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; the default is 1.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
+    all_findings: Annotated[
+        bool, typer.Option("--all-findings", help="Show every rule that broke.")
+    ] = False,
+) -> int:
+    """Run every interleaving, and print the shortest schedule that breaks a rule.
+
+    Without arguments: the matrix of all designs and scenarios.  Exit status: 0 all hold,
+    1 a rule broke, 2 wrong use, 3 incomplete.
+    """
+    designs, scenarios = _chosen(design, scenario)
+    pairs = [(d, s) for d in designs for s in scenarios]
+    options = Options(policy, tuple(rule) if rule else None, max_schedules, max_seconds,
+                      preemptions, seed)  # fmt: skip
+    results = run_all(pairs, options, jobs or 1)
+    if as_json:
+        rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
+        print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
+    else:
+        print(_text(designs, scenarios, results, all_findings))
+    return exit_status(list(results.values()))
+
+
+def exit_status(results: list[Result | None]) -> int:
+    """1 if a rule broke, else 3 if a search did not end, else 0.  After Ctrl-C always 3."""
+    if any(result is None or result.why_incomplete == "interrupted" for result in results):
+        return 3
+    verdicts = {result.verdict for result in results if result is not None}
+    return 1 if "FAIL" in verdicts else 3 if "incomplete" in verdicts else 0
+
+
+def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[str]]:
+    """The designs and scenarios to check; a single name may also be that of a scenario."""
+    designs, scenarios = list(all_designs()), list(all_scenarios())
+    if design is not None and scenario is None and design in scenarios:
+        return designs, [design]
+    if design is not None:
+        try:
+            find_design(design)
+        except NotFound:
+            if scenario is not None or not is_path(design):
+                raise
+            find_scenario(design)
+            return designs, [design]
+        designs = [design]
+    if scenario is not None:
+        find_scenario(scenario)
+        scenarios = [scenario]
+    return designs, scenarios
+
+
+def _text(
+    designs: list[str],
+    scenarios: list[str],
+    results: dict[Pair, Result | None],
+    all_findings: bool,
+) -> str:
+    if len(results) == 1:
+        ((pair, result),) = results.items()
+        if result is None:
+            return f"{pair[1]} on {pair[0]}: not run"
+        return _single(pair, result, all_findings)
+    if len(designs) == 1 and not all_findings:
+        return "\n".join(_line(pair, result) for pair, result in results.items())
+    if all_findings:
+        return "\n\n".join(
+            _single(pair, result, True) for pair, result in results.items() if result is not None
+        )
+    names = {spec: os.path.basename(spec) for spec in [*designs, *scenarios]}
+    cells = {(names[d], names[s]): result for (d, s), result in results.items()}
+    table = matrix_text([names[d] for d in designs], [names[s] for s in scenarios], cells)
+    failing = next((p for p, r in results.items() if r is not None and r.findings), None)
+    hint = f"\nSee one: pfnlab check {failing[0]} {failing[1]}" if failing else ""
+    return f"{table}\n\n{summary_text(cells)}{hint}"
+
+
+def _single(pair: Pair, result: Result, all_findings: bool) -> str:
+    design, scenario = pair
+    return result_text(
+        result, find_scenario(scenario).name, find_design(design).name, specs=pair,
+        all_findings=all_findings,
+    )  # fmt: skip
+
+
+def _line(pair: Pair, result: Result | None) -> str:
+    design, scenario = pair
+    if result is None:
+        return f"{scenario} on {design}: not run"
+    if result.violation is None:
+        return _single(pair, result, False)
+    return (
+        f"{find_scenario(scenario).name} on {find_design(design).name}: FAIL  "
+        f"{result.violation.rule}  (pfnlab check {design} {scenario})"
+    )

@@ -1,0 +1,91 @@
+"""pfnlab list, show and new: what there is, and how to begin something of one's own."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pfnlab.catalogue import all_designs, all_scenarios, find_design
+from pfnlab.designs import huge_fault
+from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.design import Design
+from pfnlab.kernel.rule import CONTRACTS
+from pfnlab.rules import RULES
+
+
+def list_things() -> None:
+    """List designs, scenarios and rules."""
+    designs = all_designs()
+    scenarios = all_scenarios()
+    rules = {rule.rule.name: rule.rule for rule in RULES} | CONTRACTS
+    width = max(len(name) for name in [*designs, *scenarios, *rules])
+    print("designs")
+    for name, design in designs.items():
+        print(f"  {name.ljust(width)}  {design.kernels}")
+    print("\nscenarios")
+    for name, scenario in scenarios.items():
+        print(f"  {name.ljust(width)}  {scenario.sentence}")
+    print("\nrules")
+    for name, rule in rules.items():
+        print(f"  {name.ljust(width)}  {rule.number:4} {rule.sentence}")
+
+
+def show(design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")]) -> None:
+    """Show a design: what it is, its lock order, the kernels that it lived in."""
+    chosen = find_design(design)
+    module = module_of(chosen)
+    print((module.__doc__ or f"{chosen.name}: (no docstring)").strip())
+    print(f"\nkernels   {chosen.kernels or 'none'}")
+    hooks = [("mmap", chosen.mmap), *vars(chosen.vm_ops).items()]
+    hooks.append(("zap_and_down_write_memory_lock", chosen.zap_and_down_write_memory_lock))
+    width = max(len(name) for name, _hook in hooks)
+    print("hooks")
+    for name, hook in hooks:
+        code = getattr(hook, "__code__", None)
+        where = f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "none"
+        print(f"  {name.ljust(width)}  {where}")
+
+
+def new(
+    what: Annotated[Literal["design"], typer.Argument(help="What to begin.")],
+    name: Annotated[str, typer.Argument(help="Its name; the file is NAME.py.")],
+) -> None:
+    """Write a file to start from: huge_fault under another name."""
+    if not name.isidentifier():
+        raise ModelError(f"{name!r} cannot be a name; use letters, digits and _")
+    path = Path(f"{name}.py")
+    if path.exists():
+        raise ModelError(f"{path} exists already; it was left alone")
+    path.write_text(starting_text(name), encoding="utf-8")
+    print(f"Wrote {path}. Change it, then: pfnlab check ./{path}")
+
+
+def starting_text(name: str) -> str:
+    """The source of huge_fault with another name and a docstring to fill in."""
+    source = Path(huge_fault.__file__).read_text(encoding="utf-8")
+    _docstring, quotes, code = source.removeprefix('"""').partition('"""')
+    docstring = (
+        f"{name}: one sentence on what the fault handler does.\n\n"
+        "Begun as huge_fault.  Say what is different, and why.\n\n"
+        "    mmap_lock  >  memory_lock  >  i_mmap_rwsem\n"
+    )
+    code = code.replace('name="huge_fault"', f'name="{name}"')
+    lines = [
+        line for line in code.splitlines() if not line.strip().startswith(("kernels=", "year="))
+    ]
+    return f'"""{docstring}{quotes}' + "\n".join(lines) + "\n"
+
+
+def module_of(design: Design) -> object:
+    """The module that a design's hooks were written in, for its docstring."""
+    name = getattr(design.zap_and_down_write_memory_lock, "__module__", "")
+    globals_ = getattr(design.zap_and_down_write_memory_lock, "__globals__", {})
+    return sys.modules.get(name) or _Documented(globals_.get("__doc__"))
+
+
+class _Documented:
+    """A module that was loaded from a file and is in no table."""
+
+    def __init__(self, text: str | None) -> None:
+        self.__doc__ = text

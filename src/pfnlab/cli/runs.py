@@ -1,0 +1,114 @@
+"""Running checks: one after the other, or side by side in processes, with progress."""
+
+import concurrent.futures
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pfnlab.catalogue import find_design, find_scenario
+from pfnlab.engine.execution import Execution
+from pfnlab.explorer.result import Result
+from pfnlab.explorer.search import Search
+from pfnlab.verdict import explore
+
+Pair = tuple[str, str]  # design and scenario, as the user names them
+SHOW_EVERY = 50  # schedules
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to search; the same for every check of a command."""
+
+    policy: str
+    rules: tuple[str, ...] | None
+    max_schedules: int | None
+    max_seconds: float | None
+    preemptions: int | None
+    seed: int
+
+    def explore(
+        self, pair: Pair, progress: Callable[[Search, Execution], None] | None = None
+    ) -> Result:
+        design, scenario = pair
+        return explore(
+            find_scenario(scenario),
+            find_design(design),
+            policy=self.policy,
+            rules=self.rules,
+            max_schedules=self.max_schedules,
+            max_seconds=self.max_seconds,
+            preemptions=self.preemptions,
+            seed=self.seed,
+            progress=progress,
+        )
+
+
+@contextmanager
+def progress_line(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A line on stderr while it is a terminal; the callback gets a text and checks done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _text, _done: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda text, done: progress.update(bar, description=text, completed=done)
+
+
+def run_all(pairs: list[Pair], options: Options, jobs: int) -> dict[Pair, Result | None]:
+    """Every check.  After Ctrl-C those that did not end are None, or what they had found."""
+    with progress_line(len(pairs)) as show:
+        if jobs > 1 and len(pairs) > 1:
+            return _side_by_side(pairs, options, jobs, show)
+        return _one_by_one(pairs, options, show)
+
+
+def _one_by_one(
+    pairs: list[Pair], options: Options, show: Callable[[str, int], None]
+) -> dict[Pair, Result | None]:
+    results: dict[Pair, Result | None] = dict.fromkeys(pairs)
+    for done, pair in enumerate(pairs):
+
+        def progress(
+            search: Search, _execution: Execution, done: int = done, pair: Any = pair
+        ) -> None:
+            if search.schedules % SHOW_EVERY == 1:
+                show(f"{pair[1]} on {pair[0]}: {search.schedules} schedules", done)
+
+        result = options.explore(pair, progress)
+        results[pair] = result
+        if result.why_incomplete == "interrupted":
+            break
+    return results
+
+
+def _side_by_side(
+    pairs: list[Pair], options: Options, jobs: int, show: Callable[[str, int], None]
+) -> dict[Pair, Result | None]:
+    results: dict[Pair, Result | None] = dict.fromkeys(pairs)
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, initializer=_leave_ctrl_c_to_parent)
+    try:
+        futures = {pool.submit(options.explore, pair): pair for pair in pairs}
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            results[futures[future]] = future.result()
+            show(f"{jobs} processes", done)
+    except KeyboardInterrupt:
+        print("pfnlab: interrupted", file=sys.stderr)
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return results
+
+
+def _leave_ctrl_c_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,1 @@
+"""designs: one file per proposal.  Each ends in `design = Design(...)`."""

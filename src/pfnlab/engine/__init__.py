@@ -1,0 +1,43 @@
+"""engine: runs one schedule of one program.
+
+It knows tasks, cells, locks and steps, and nothing of Linux.  Which schedule to run is
+decided elsewhere: the engine says which tasks are enabled, and makes one step of one.
+"""
+
+from pfnlab.engine.errors import BadSchedule, ModelError, Nondeterminism
+from pfnlab.engine.field import field
+from pfnlab.engine.lists import SharedList, shared_list
+from pfnlab.engine.mutex import mutex, spinlock
+from pfnlab.engine.program import Invariant, Program, Rule, Scenario, Violation, invariant, scenario
+from pfnlab.engine.rwsem import rw_semaphore
+from pfnlab.engine.shared import Shared
+from pfnlab.engine.step import begin_trying, choose, done_trying, try_again, violate
+from pfnlab.engine.word import compare_exchange, update, word
+
+__all__ = [
+    "BadSchedule",
+    "Invariant",
+    "ModelError",
+    "Nondeterminism",
+    "Program",
+    "Rule",
+    "Scenario",
+    "Shared",
+    "SharedList",
+    "Violation",
+    "begin_trying",
+    "choose",
+    "compare_exchange",
+    "done_trying",
+    "field",
+    "invariant",
+    "mutex",
+    "rw_semaphore",
+    "scenario",
+    "shared_list",
+    "spinlock",
+    "try_again",
+    "update",
+    "violate",
+    "word",
+]

@@ -1,0 +1,32 @@
+"""What can go wrong with a program that is explored, as opposed to in it.
+
+A kernel event is never a Python exception: it is a return value or a `Violation`.
+"""
+
+
+class ModelError(Exception):
+    """A program misuses the model; the message gives the right spelling.
+
+    Raise it with the message only.  The place (file:line) is added when the
+    error leaves the task that caused it.
+    """
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class Nondeterminism(ModelError):
+    """The same schedule did something else: some state is not in engine cells."""
+
+
+class BadSchedule(ModelError):
+    """A schedule cannot be read, or the program cannot follow it."""
+
+
+class Abandoned(BaseException):
+    """Ends a parked task when its execution is over; programs never see it."""

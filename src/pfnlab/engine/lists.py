@@ -1,0 +1,88 @@
+"""A list that tasks share: one cell that holds a tuple."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar, overload
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.field import read_field, replace_field
+from pfnlab.engine.shared import Member, Shared
+
+T = TypeVar("T")
+
+
+class SharedList(Generic[T]):
+    """What a `shared_list()` attribute gives: each call reads or replaces the whole list.
+
+    Iterating looks at the list once, so removing while iterating is safe, as with
+    list_for_each_entry_safe().
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def _items(self) -> tuple[T, ...]:
+        items: tuple[T, ...] = read_field(self.cell)
+        return items
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items()
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __bool__(self) -> bool:
+        return bool(self._items())
+
+    def append(self, item: T) -> None:
+        self._replace("append", item, lambda old: (*old, item))
+
+    def insert(self, index: int, item: T) -> None:
+        self._replace("insert", item, lambda old: (*old[:index], item, *old[index:]))
+
+    def remove(self, item: T) -> None:
+        old = self._replace(
+            "remove", item, lambda old: tuple(other for other in old if other is not item)
+        )
+        if item not in old:
+            raise ModelError(f"{self.cell.name}.remove({item}): it is not in the list")
+
+    def _replace(
+        self, verb: str, item: T, change: Callable[[tuple[T, ...]], tuple[T, ...]]
+    ) -> tuple[T, ...]:
+        old: tuple[T, ...] = replace_field(
+            self.cell, change, lambda _old: f"{self.cell.name} {verb} {item}"
+        )
+        return old
+
+
+class shared_list(Member):
+    """A list as a field of a shared object; the arguments are those of `field`."""
+
+    def __init__(self, *, guarded_by: str = "", watched: bool = False, traced: bool = True) -> None:
+        self.guarded_by = guarded_by
+        self.watched = watched
+        self.traced = traced or watched
+
+    def begin(self, owner: Shared) -> None:
+        guard = f"{owner.name}.{self.guarded_by}" if self.guarded_by else None
+
+        def make(name: str, number: int) -> Cell:
+            return Cell(name, number, watched=self.watched, traced=self.traced, guard=guard)
+
+        self._make(owner, (), make)
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Self: ...
+    @overload
+    def __get__(self, owner: Shared, kind: type) -> SharedList[Any]: ...
+    def __get__(self, owner: Shared | None, kind: type) -> Self | SharedList[Any]:
+        return self if owner is None else SharedList(self._cell(owner))
+
+    def __set__(self, owner: Shared, value: object) -> None:
+        raise ModelError(
+            f"{owner.name}.{self.attribute} is a shared list; use append() and remove()"
+        )

@@ -1,0 +1,147 @@
+"""What is explored: tasks, and the rules that must hold between their steps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NamedTuple, Protocol
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.task import Task
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must hold: the number it has in docs/rules.md, and one sentence."""
+
+    name: str
+    sentence: str
+    number: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A rule about the whole state: it yields evidence for every way it is broken.
+
+    Its reads are no steps.  It may read atomic words and watched fields only, as
+    the explorer orders every write to those around it.
+    """
+
+    rule: Rule
+    check: Callable[[Any], Iterator[object]]
+
+
+class Violation(NamedTuple):
+    """A rule that broke: which one, in whose step, and how one can see it."""
+
+    rule: str
+    sentence: str
+    evidence: tuple[str, ...]
+    task: str
+    step: int
+
+
+class Leftover(NamedTuple):
+    """A rule that no single execution broke, but several together did."""
+
+    rule: Rule
+    evidence: tuple[str, ...]
+    schedules: tuple[str, ...]
+
+
+class Monitor(Protocol):
+    """Hears of every lock that a task is about to take, in every execution."""
+
+    def acquiring(self, task: Task, lock: Cell, mode: str, tried: bool) -> None:
+        """Called on the task's own stack; may call `violate`."""
+
+    def restart(self) -> None:
+        """Another execution begins."""
+
+    def leftover(self) -> Leftover | None:
+        """What the executions so far have broken together."""
+
+
+@dataclass
+class Program:
+    """The tasks and rules of one scenario; a scenario is a function that fills it in."""
+
+    tasks: list[Task] = field(default_factory=list)
+    invariants: list[Invariant] = field(default_factory=list)
+    monitors: list[Monitor] = field(default_factory=list)
+    enforced: frozenset[str] | None = None  # names of rules; None is all of them
+
+    def task(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Declare a task; it has the name of its function.  A decorator."""
+        return self.add_task(function.__name__, function)
+
+    def add_task(self, name: str, function: Callable[[], None]) -> Callable[[], None]:
+        if any(task.name == name for task in self.tasks):
+            raise ModelError(f"two tasks are called {name}; give each its own name")
+        self.tasks.append(Task(name, len(self.tasks), function))
+        return function
+
+    def always(self, *rules: Invariant) -> None:
+        """Rules that must hold after every step."""
+        for rule in rules:
+            if not isinstance(rule, Invariant):
+                raise ModelError(f"always() takes functions marked @invariant, not {rule!r}")
+            self.invariants.append(rule)
+
+    def enforces(self, rule: Rule) -> bool:
+        wanted = self.enforced
+        return wanted is None or rule.name in wanted or rule.number in wanted
+
+    # How a trace names places; a layer that knows more about its files says more.
+
+    def site_of(self, frames: list[FrameType]) -> str:
+        """The source line that a reader wants to see for a step, innermost frame first."""
+        return self.place(frames[0]) if frames else ""
+
+    def place(self, frame: FrameType) -> str:
+        """file:line as printed in a trace."""
+        filename = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+        return f"{filename}:{frame.f_lineno}"
+
+    def shown_in_trace(self, frame: FrameType) -> bool:
+        """Whether a function belongs into a call trace."""
+        return True
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A named program: who does what at the same time."""
+
+    name: str
+    sentence: str
+    build: Callable[[Any], None]
+
+    def __call__(self, program: Any) -> None:
+        self.build(program)
+
+
+def scenario(function: Callable[[Any], None]) -> Scenario:
+    """Make a scenario of a function that gets a Program (or a Lab).  A decorator."""
+    return Scenario(function.__name__, first_line(function, "scenario"), function)
+
+
+def invariant(function: Callable[[Any], Iterator[object]]) -> Invariant:
+    """Make a rule of a generator of evidence.  A decorator.
+
+    The first line of the docstring is the sentence that is printed when the rule
+    breaks; a line "Rule: D1" gives its number.
+    """
+    number = ""
+    for line in (function.__doc__ or "").splitlines():
+        if line.strip().startswith("Rule:"):
+            number = line.partition(":")[2].strip().rstrip(".")
+    rule = Rule(function.__name__, first_line(function, "invariant"), number)
+    return Invariant(rule, function)
+
+
+def first_line(function: Callable[..., object], what: str) -> str:
+    text = (function.__doc__ or "").strip()
+    if not text:
+        raise ModelError(f"{what} {function.__name__} needs a docstring: its first line is printed")
+    return text.splitlines()[0]

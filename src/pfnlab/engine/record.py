@@ -1,0 +1,87 @@
+"""The trace of one execution, for people: made only when a schedule is followed again."""
+
+import sys
+from dataclasses import dataclass
+from types import FrameType
+from typing import NamedTuple
+
+from pfnlab.engine.label import Label
+from pfnlab.engine.program import Program
+from pfnlab.engine.task import Task
+
+NO_LABEL = Label("")
+
+
+class Frame(NamedTuple):
+    """One function of a call stack, and where it stood."""
+
+    function: str
+    site: str
+
+
+class TraceStep(NamedTuple):
+    """One line of a trace.  `label` is empty for a plain step; words and locks have numbers."""
+
+    number: int
+    task: str
+    verb: str
+    detail: str
+    site: str
+    label: Label = NO_LABEL
+    word: int = -1  # the cell of a plain step
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where a task stood: the line that a reader wants, and the functions down to it."""
+
+    site: str
+    frames: tuple[Frame, ...]
+
+
+class Recorder:
+    """Collects trace steps and the stacks under them."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.steps: list[TraceStep] = []
+        self.announced: dict[int, Stack] = {}  # by task: where its pending step was announced
+        self.stopped: Stack | None = None  # where the violation was met
+
+    def clear(self) -> None:
+        self.steps.clear()
+        self.announced.clear()
+        self.stopped = None
+
+    def stack(self, depth: int = 2) -> Stack:
+        """The running task's stack without the engine's own frames, outermost first."""
+        frames: list[FrameType] = []
+        frame: FrameType | None = sys._getframe(depth)
+        while frame is not None:
+            if not _is_engine(frame):
+                frames.append(frame)
+            frame = frame.f_back
+        shown = [frame for frame in reversed(frames) if self.program.shown_in_trace(frame)]
+        return Stack(
+            self.program.site_of(frames),
+            tuple(Frame(f.f_code.co_name, self.program.place(f)) for f in shown),
+        )
+
+    def announce(self, task: Task) -> None:
+        self.announced[task.index] = self.stack(3)
+
+    def site(self, task: Task) -> str:
+        stack = self.announced.get(task.index)
+        return stack.site if stack is not None else ""
+
+    def add(self, step: TraceStep) -> None:
+        self.steps.append(step)
+
+    def relabel(self, label: Label) -> None:
+        """Complete the newest step with what it turned out to have read."""
+        self.steps[-1] = self.steps[-1]._replace(label=label)
+
+
+def _is_engine(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return isinstance(name, str) and name.startswith("pfnlab.engine")

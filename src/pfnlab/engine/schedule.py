@@ -1,0 +1,102 @@
+"""Schedules as text: "config:1,vcpu:5,config:2".
+
+Each part names a task and how many steps it makes before the next part begins.  The
+steps are those of the printed trace.  Choices that a task made follow in brackets, in
+order: "vcpu:5[1]".  Schedules joined by ";" are run one after the other.
+"""
+
+import re
+from typing import NamedTuple
+
+from pfnlab.engine.errors import BadSchedule
+from pfnlab.engine.execution import Execution
+from pfnlab.engine.task import Task
+
+_PART = re.compile(r"([^\s:,;\[\]]+):(\d+)(?:\[(\d+(?:\.\d+)*)\])?")
+
+
+class Part(NamedTuple):
+    task: str
+    steps: int
+    choices: tuple[int, ...] = ()
+
+
+def parse_schedule(text: str) -> list[Part]:
+    """Parts of one schedule; raises BadSchedule."""
+    parts = []
+    for item in text.split(","):
+        match = _PART.fullmatch(item.strip())
+        if match is None:
+            raise BadSchedule(
+                f"cannot read {item.strip()!r} in schedule {text!r}: "
+                "write TASK:STEPS,TASK:STEPS,... as a counterexample prints it"
+            )
+        choices = tuple(int(choice) for choice in (match[3] or "").split(".") if choice)
+        parts.append(Part(match[1], int(match[2]), choices))
+    return parts
+
+
+def format_schedule(parts: list[Part]) -> str:
+    """The text of a schedule; neighbours of one task become one part."""
+    merged: list[Part] = []
+    for task, steps, choices in parts:
+        if merged and merged[-1].task == task:
+            last = merged.pop()
+            merged.append(Part(task, last.steps + steps, last.choices + choices))
+        else:
+            merged.append(Part(task, steps, choices))
+    texts = []
+    for task, steps, choices in merged:
+        if steps:
+            texts.append(
+                f"{task}:{steps}" + (f"[{'.'.join(map(str, choices))}]" if choices else "")
+            )
+    return ",".join(texts)
+
+
+def schedule_of(execution: Execution) -> str:
+    """The schedule that an execution has followed so far."""
+    tasks = execution.program.tasks
+    parts = []
+    for event in execution.events:
+        chosen = (event.choice,) if event.options > 1 else ()
+        parts.append(Part(tasks[event.task].name, event.steps, chosen))
+    return format_schedule(parts)
+
+
+def follow(execution: Execution, text: str) -> None:
+    """Restart an execution and run it along a schedule; raises BadSchedule if it does not fit."""
+    parts = parse_schedule(text) if text else []
+    tasks = {task.name: task for task in execution.program.tasks}
+    execution.restart()
+    for part in parts:
+        if part.task not in tasks:
+            known = ", ".join(tasks)
+            raise BadSchedule(f"schedule names task {part.task!r}; this scenario has {known}")
+        _follow_part(execution, tasks[part.task], part)
+
+
+def _follow_part(execution: Execution, task: Task, part: Part) -> None:
+    choices = list(part.choices)
+    goal = task.steps + part.steps
+    while task.steps < goal and execution.violation is None:
+        done = f"{task.name} has made {task.steps} of the {goal} steps that the schedule gives it"
+        if task.finished:
+            raise BadSchedule(f"{done}, and has ended")
+        if not task.ready():
+            waits = f"waits in {task.pending.verb}" if task.pending is not None else "is stopped"
+            raise BadSchedule(f"{done}, and {waits}")
+        assert task.pending is not None
+        choice = 0
+        if task.pending.options > 1:
+            if not choices:
+                raise BadSchedule(f"{done}, and must choose: write {task.name}:N[CHOICE]")
+            choice = choices.pop(0)
+            if choice >= task.pending.options:
+                raise BadSchedule(f"{task.name} has no choice {choice} in {task.pending.verb}")
+        execution.fire(task, choice)
+    if task.steps > goal and execution.violation is None:
+        raise BadSchedule(
+            f"{task.name} cannot stop after step {goal}: its next place to wait is after "
+            f"step {task.steps}"
+        )

@@ -1,0 +1,157 @@
+"""Shared objects and their fields.
+
+    class Device(Shared):
+        lock = mutex()
+        users = field(0, guarded_by="lock")
+        state = word("off")
+
+An ordinary class to look at.  Each field is a cell of the object; reading or writing
+it is a step.  Attributes that `__init__` sets and that are no fields are constants.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.execution import observing, running
+from pfnlab.engine.step import NO_USE_AFTER_FREE, plain, violate
+
+
+class SharedType(type):
+    """Makes sure that the same creation gives the same object in every execution.
+
+    An object is known by the task that made it, how many it had made before, its class
+    and arguments; so a result that is an object means the same in all executions.
+    """
+
+    def __call__(cls, *args: Any, **arguments: Any) -> Any:
+        execution, task = running()
+        key = (task.index, task.created, cls, args, tuple(sorted(arguments.items())))
+        task.created += 1
+        made = execution.objects.get(key)
+        if made is None:
+            made = cls.__new__(cls)  # type: ignore[call-overload]  # mypy takes cls for a type of types
+            execution.objects[key] = made
+            object.__setattr__(made, "_cells", {})
+        object.__setattr__(made, "_ready", False)
+        made.name = ""
+        made.__init__(*args, **arguments)
+        if not made.name:
+            made.name = f"{cls.__name__.lower()}{task.created}"
+        if made._freeable:
+            _begin_life(made)
+        for member in _members(cls):
+            member.begin(made)
+        object.__setattr__(made, "_ready", True)
+        return made
+
+
+class Shared(metaclass=SharedType):
+    """Base of everything that tasks share.  `class Vma(Shared, freeable=True)` can be freed."""
+
+    _freeable = False
+
+    def __init_subclass__(cls, *, freeable: bool | None = None) -> None:
+        if freeable is not None:
+            cls._freeable = freeable
+
+    name: str
+    _cells: dict[str, Cell]
+    _ready: bool
+    _life: Cell | None = None  # of objects that can be freed; see life.py
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if getattr(self, "_ready", False) and not hasattr(
+            getattr(type(self), attribute, None), "__set__"
+        ):
+            raise ModelError(
+                f"{type(self).__name__} has no field {attribute}; declare it in the class, as in "
+                f"`{attribute} = field(...)`: only fields are seen by the explorer"
+            )
+        object.__setattr__(self, attribute, value)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Member(ABC):
+    """A descriptor that keeps one cell per object."""
+
+    attribute = ""
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+
+    @abstractmethod
+    def begin(self, owner: Shared) -> None:
+        """Give a new object its first value."""
+
+    def _cell(self, owner: Shared) -> Cell:
+        if owner._life is not None:
+            touch(owner, owner._life)
+        return owner._cells[self.attribute]
+
+    def _make(self, owner: Shared, value: Any, make: Callable[[str, int], Cell]) -> None:
+        """Create the cell, or start it anew in a later execution."""
+        execution, _task = running()
+        cell = owner._cells.get(self.attribute)
+        if cell is None:
+            cell = make(f"{owner.name}.{self.attribute}", len(execution.cells))
+            execution.cells.append(cell)
+            owner._cells[self.attribute] = cell
+        cell.history.run = -1
+        cell.clock = None
+        execution.write(cell, value)
+
+
+def _members(cls: type) -> Iterator[Member]:
+    for base in reversed(cls.__mro__):
+        for member in vars(base).values():
+            if isinstance(member, Member):
+                yield member
+
+
+# ---- the life of objects that can be freed
+
+
+def _begin_life(made: Shared) -> None:
+    execution, _task = running()
+    life = made._life
+    if life is None:
+        life = Cell(str(made), len(execution.cells), True, traced=False)
+        execution.cells.append(life)
+        object.__setattr__(made, "_life", life)
+    life.history.run = -1
+    execution.write(life, True)
+
+
+def touch(owner: Shared, life: Cell) -> None:
+    """An access to any field of an object is a use of the object."""
+    if observing() is not None:
+        return
+    live = plain(life, "use", write=False, change=lambda: life.value, rule=NO_USE_AFTER_FREE)
+    if not live:
+        task = running()[1]
+        violate(NO_USE_AFTER_FREE, f"{task.name} uses {owner}, which has been freed.")
+
+
+def free(owner: Shared) -> None:
+    """End the life of an object: every use that is not ordered before this is a finding."""
+    life = owner._life
+    if life is None:
+        raise ModelError(f"{owner} cannot be freed; declare its class with freeable=True")
+    touch(owner, life)
+    execution, _task = running()
+    plain(
+        life, "free", write=True, change=lambda: execution.write(life, False),
+        rule=NO_USE_AFTER_FREE,
+    )  # fmt: skip
+
+
+def show(value: Any) -> str:
+    """A value in a trace."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(str(item) for item in value) + "]"
+    return str(value)

@@ -1,0 +1,239 @@
+"""What the code of a task calls: announce a visible step, make a plain one, break a rule.
+
+A *visible* step is announced; the task waits until the scheduler lets it happen.  A
+*plain* step happens at once.  That is sound as long as no two plain accesses race,
+and a race is a finding (see clock.py).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.clock import Access
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.execution import Execution, SetupFailed, running
+from pfnlab.engine.label import AWAIT, MEMORY, Label
+from pfnlab.engine.program import Rule
+from pfnlab.engine.record import TraceStep
+from pfnlab.engine.task import Operation, Task, pause
+
+T = TypeVar("T")
+
+NO_DATA_RACE = Rule(
+    "no_data_race", "Two tasks use a plain field at the same time, and one of them writes."
+)
+NO_USE_AFTER_FREE = Rule(
+    "no_use_after_free",
+    "An object is used after it was freed, or while it is.",
+    "R7",
+)
+
+
+def visible(operation: Operation) -> Any:
+    """Announce a step, wait until it may happen, and return its result."""
+    execution, task = running()
+    if task is execution.setup:
+        if operation.ready is not None and not operation.ready(task):
+            raise ModelError(f"setup waits in {operation.verb}: nobody can wake it")
+        return operation.perform(task, 0)[1]
+    if execution.recorder is not None:
+        execution.recorder.announce(task)
+    task.pending = operation
+    return pause()
+
+
+def plain(
+    cell: Cell,
+    verb: str,
+    *,
+    write: bool,
+    change: Callable[[], Any],
+    detail: Callable[[Any], str] | None = None,
+    rule: Rule = NO_DATA_RACE,
+) -> Any:
+    """Read or write a plain cell now; `change` does it and returns the result.
+
+    `rule` is the one that breaks when the access races with another.
+    """
+    execution, task = running()
+    if task is execution.setup:
+        return change()
+    if task.events == 0:
+        visible(Operation("start", None, _start, counted=False))
+    if cell.traced:
+        _plain_step(execution, task)
+    if execution.recorder is not None:
+        execution.recorder.announce(task)
+    note(task, cell)
+    check_race(execution, task, cell, write=write, event=len(execution.events) - 1, rule=rule)
+    result = change()
+    note(task, cell, own=True)
+    if task.parked and not cell.traced:
+        _plain_step(execution, task)
+    if execution.recorder is not None and (cell.traced or task.parked):
+        text = detail(result) if detail is not None else cell.name
+        site = execution.recorder.site(task)
+        execution.recorder.add(
+            TraceStep(execution.steps, task.name, verb, text, site, word=cell.number)
+        )
+    if task.parked:
+        pause()
+    return result
+
+
+def _start(_task: Task, _choice: int) -> tuple[Label, None]:
+    return Label(MEMORY), None
+
+
+def check_race(
+    execution: Execution,
+    task: Task,
+    cell: Cell,
+    *,
+    write: bool,
+    event: int,
+    rule: Rule = NO_DATA_RACE,
+) -> None:
+    """Report a data race if no lock orders this access and an earlier one.
+
+    `event` is the position of the visible step that the access belongs to.
+    """
+    history = cell.history
+    if history.run != execution.run:
+        history.start(execution.run)
+    use = history.written if write else history.read
+    access = Access(task.index, task.clock[task.index], execution.steps, event, write)
+    earlier = use(access, task.clock)
+    if earlier is None or not execution.program.enforces(rule):
+        return
+    other = execution.program.tasks[earlier.task].name
+    evidence = [
+        f"{task.name} {'writes' if write else 'reads'} {cell.name} in step {execution.steps}; "
+        f"{other} {'wrote' if earlier.write else 'read'} it in step {earlier.step}, "
+        "and no lock orders the two."
+    ]
+    if cell.guard:
+        evidence.append(f"{cell.name} is guarded by {cell.guard}.")
+    if execution.violation is None:
+        execution.relevant = frozenset({earlier.event, event})
+    execution.report(rule, rule.sentence, tuple(evidence), task)
+
+
+def violate(
+    rule: Rule, *evidence: str, sentence: str | None = None, call: str | None = None
+) -> None:
+    """The running task breaks a rule.  Does not return, unless the rule is not enforced.
+
+    `call` is what it was about to do, for the last line of the trace; by default the
+    name of the function that it is in.
+    """
+    execution, task = running()
+    if not execution.program.enforces(rule):
+        return
+    if task is execution.setup:
+        execution.report(rule, sentence or rule.sentence, evidence, task)
+        raise SetupFailed
+    if task.events == 0:
+        visible(Operation("start", None, _start, counted=False))
+    _plain_step(execution, task)
+    recorder = execution.recorder
+    if recorder is not None:
+        recorder.announce(task)
+        frames = recorder.announced[task.index].frames
+        doing = call or (f"{frames[-1].function}()" if frames else "")
+        site = recorder.site(task)
+        recorder.add(TraceStep(execution.steps, task.name, "call", doing, site))
+    execution.report(rule, sentence or rule.sentence, evidence, task)
+    pause()
+
+
+def _plain_step(execution: Execution, task: Task) -> None:
+    """Count a step that needs no scheduling; it belongs to the event before it."""
+    execution.count_step(task)
+    if execution.events and execution.events[-1].task == task.index:
+        execution.events[-1].steps += 1
+
+
+def choose(options: Sequence[T], what: str = "one of") -> T:
+    """One of the options; every one of them is explored."""
+    if not options:
+        raise ModelError("choose() needs at least one option")
+
+    def perform(_task: Task, choice: int) -> tuple[Label, T]:
+        return Label(MEMORY), options[choice]
+
+    picked: T = visible(
+        Operation("choose", None, perform, options=len(options), detail=lambda r: f"{what}: {r}")
+    )
+    return picked
+
+
+def step(text: str) -> None:
+    """A visible step that touches nothing, so that a trace shows where a task stands."""
+    visible(Operation(text, None, _start))
+
+
+# ---- loops that try again
+
+
+class Seen:
+    """What a task has seen since it began to try: the values, and if they moved under it."""
+
+    __slots__ = ("disturbed", "first", "last")
+
+    def __init__(self) -> None:
+        self.first: dict[Cell, Any] = {}
+        self.last: dict[Cell, Any] = {}
+        self.disturbed = False
+
+    def __iter__(self) -> Any:
+        return iter(self.first)
+
+    def changed(self) -> bool:
+        return self.disturbed or any(cell.value != value for cell, value in self.first.items())
+
+
+def note(task: Task, cell: Cell, *, own: bool = False) -> None:
+    """Remember what a task that tries again sees; `own` after a change of its own."""
+    seen = task.watching
+    if seen is None:
+        return
+    if not own:
+        if cell not in seen.first:
+            seen.first[cell] = cell.value
+        elif seen.last[cell] != cell.value:
+            seen.disturbed = True
+    seen.last[cell] = cell.value
+
+
+def begin_trying() -> None:
+    """The running task enters a loop that may try again: notes what it sees from here."""
+    running()[1].watching = Seen()
+
+
+def try_again() -> None:
+    """Go round once more, as soon as anything that was seen since has changed.
+
+    A task is a function of what it sees.  If nothing has changed, the next round is
+    the last one over again, so waiting loses no behaviour; and a wait that never ends
+    is a livelock.
+    """
+    task = running()[1]
+    seen = task.watching
+    if seen is None:
+        raise ModelError("try_again() without begin_trying()")
+    reads = 0
+    for cell in seen:
+        reads |= cell.bit
+    label = Label(AWAIT, -1, reads, blocking=True)
+
+    def perform(task: Task, _choice: int) -> tuple[Label, None]:
+        task.watching = Seen()
+        return label, None
+
+    visible(Operation("retry", None, perform, ready=lambda _task: seen.changed(), blocked=label))
+
+
+def done_trying() -> None:
+    """The loop has ended."""
+    running()[1].watching = None

@@ -1,0 +1,58 @@
+"""Rules that must hold after every step, evaluated no more often than needed."""
+
+from pfnlab.engine.label import Label
+from pfnlab.engine.program import Invariant, Program
+
+Broken = tuple[Invariant, tuple[str, ...]]
+
+
+class Watch:
+    """Knows for each invariant which words it has read in the present state.
+
+    A rule is a function of those words, so it is evaluated again only when one of
+    them is written.  What it reads then becomes part of that step's label: to the
+    explorer the step and the look at the state are one event, which cannot be
+    swapped with another write to anything the rule looks at.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.reading: int | None = None  # bits read so far, while a rule is evaluated
+        self.footprints: list[int] = []
+        self.first: list[int] = []
+
+    def begin(self) -> Broken | None:
+        """Evaluate every rule in the first state."""
+        broken = None
+        for rule in self.program.invariants:
+            footprint, evidence = self.evaluate(rule)
+            self.first.append(footprint)
+            if evidence and broken is None and self.program.enforces(rule.rule):
+                broken = (rule, evidence)
+        return broken
+
+    def restart(self) -> None:
+        self.footprints = list(self.first)
+
+    def after(self, label: Label) -> tuple[Label, Broken | None]:
+        """The label with what the rules read after this step, and the rule it broke."""
+        reads = label.reads
+        broken: Broken | None = None
+        for index, rule in enumerate(self.program.invariants):
+            before = self.footprints[index]
+            if label.writes & before and self.program.enforces(rule.rule):
+                footprint, evidence = self.evaluate(rule)
+                self.footprints[index] = footprint
+                reads |= before | footprint
+                if evidence and broken is None:
+                    broken = (rule, evidence)
+        return label._replace(reads=reads), broken
+
+    def evaluate(self, rule: Invariant) -> tuple[int, tuple[str, ...]]:
+        """The words that a rule reads in this state, as bits, and its evidence."""
+        self.reading = 0
+        try:
+            evidence = tuple(str(item) for item in rule.check(self.program))
+            return self.reading, evidence
+        finally:
+            self.reading = None

@@ -1,0 +1,85 @@
+"""What a search found, as data.  Texts are made in report/."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pfnlab.engine.program import Violation
+from pfnlab.engine.record import Frame, TraceStep
+
+
+class Held(NamedTuple):
+    """A lock that a task held: its name, "read", "write" or "", and the step that took it."""
+
+    lock: str
+    mode: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One failing execution, step by step.
+
+    held        locks by task at the moment the rule broke
+    call_trace  the functions down to the place where it broke, outermost first
+    site        the source line there
+    race        the numbers of two steps that no lock orders, if there are such
+    """
+
+    steps: tuple[TraceStep, ...]
+    tasks: tuple[str, ...]
+    held: dict[str, tuple[Held, ...]] = field(default_factory=dict)
+    call_trace: tuple[Frame, ...] = ()
+    site: str = ""
+    race: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that broke, the shortest schedule that breaks it, and what happens there."""
+
+    violation: Violation
+    schedule: str
+    steps: int
+    switches: int
+    trace: Trace
+    failing: int = 1  # schedules run that broke this rule
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of exploring one program.
+
+    schedules      executions run, those given up as equivalent to another included
+    given_up       executions given up
+    failing        executions that broke a rule
+    complete       every interleaving was covered, so no findings means that the rules hold
+    why_incomplete what stopped the search, in words
+    steps          of the longest execution
+    """
+
+    findings: tuple[Finding, ...]
+    schedules: int
+    given_up: int
+    failing: int
+    complete: bool
+    steps: int
+    policy: str
+    why_incomplete: str = ""
+    seed: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def violation(self) -> Violation | None:
+        return self.findings[0].violation if self.findings else None
+
+    @property
+    def schedule(self) -> str:
+        """The schedule of the first finding, "" if there is none."""
+        return self.findings[0].schedule if self.findings else ""
+
+    @property
+    def verdict(self) -> str:
+        """ "ok", "FAIL" or "incomplete"."""
+        if self.findings:
+            return "FAIL"
+        return "ok" if self.complete else "incomplete"

@@ -1,0 +1,187 @@
+"""The search: run executions as a policy chooses them, and keep what they find."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pfnlab.engine.execution import STEP_LIMIT, Execution
+from pfnlab.engine.program import Program, Violation
+from pfnlab.engine.schedule import follow, schedule_of
+from pfnlab.explorer.policy import Policy, options
+from pfnlab.explorer.race import racing_pair
+from pfnlab.explorer.result import Finding, Held, Result, Trace
+from pfnlab.explorer.shortest import Telling, shortened, whole
+
+Build = Callable[[Any], None]
+MakeProgram = Callable[[], Program]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop a search that has not ended.  None means never."""
+
+    schedules: int | None = None
+    seconds: float | None = None
+    steps: int = STEP_LIMIT  # of one task, after which it is said never to end
+
+
+@dataclass
+class _Candidate:
+    """The best tellings so far of one broken rule."""
+
+    short: Telling
+    full: Telling
+    failing: int = 1
+
+
+@dataclass
+class Search:
+    """One search over one program."""
+
+    make_program: MakeProgram
+    build: Build
+    policy: Policy
+    limits: Limits = field(default_factory=Limits)
+    on_execution: Callable[["Search", Execution], None] | None = None
+    schedules: int = 0
+    given_up: int = 0
+    failing: int = 0
+    longest: int = 0
+    why_incomplete: str = ""
+    candidates: dict[str, _Candidate] = field(default_factory=dict)
+
+    def run(self) -> Result:
+        """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
+        began = time.perf_counter()
+        execution = Execution(self.make_program(), self.build, step_limit=self.limits.steps)
+        try:
+            while self.policy.begin():
+                self._run_one(execution)
+                if self.on_execution is not None:
+                    self.on_execution(self, execution)
+                if execution.failed_setup is not None or self._limit_reached(began):
+                    break
+        except KeyboardInterrupt:
+            self.why_incomplete = "interrupted"
+        finally:
+            execution.end()
+        findings = tuple(self._finding(rule) for rule in self.candidates)
+        return Result(
+            findings=tuple(sorted(findings, key=lambda f: (f.steps, f.switches, f.schedule))),
+            schedules=self.schedules,
+            given_up=self.given_up,
+            failing=self.failing,
+            complete=self.policy.complete and not self.why_incomplete,
+            steps=self.longest,
+            policy=self.policy.name,
+            why_incomplete=self.why_incomplete or self._bound(),
+            seed=getattr(self.policy, "seed", None),
+            seconds=time.perf_counter() - began,
+        )
+
+    def _bound(self) -> str:
+        bound = getattr(self.policy, "preemptions", None)
+        if self.policy.complete:
+            return ""
+        return f"at most {bound} preemptions" if bound is not None else "random schedules"
+
+    def _limit_reached(self, began: float) -> bool:
+        limits = self.limits
+        if limits.schedules is not None and self.schedules >= limits.schedules:
+            self.why_incomplete = f"stopped after {limits.schedules} schedules"
+        elif limits.seconds is not None and time.perf_counter() - began >= limits.seconds:
+            self.why_incomplete = f"stopped after {limits.seconds:g} s"
+        return bool(self.why_incomplete)
+
+    def _run_one(self, execution: Execution) -> None:
+        execution.restart()
+        noted = self._note(execution, False)
+        finished = True
+        while True:
+            enabled = options(execution)
+            if not enabled:
+                execution.finish()
+                noted = self._note(execution, noted)
+                break
+            choice = self.policy.choose(execution, enabled)
+            if choice is None:
+                finished = execution.violation is not None
+                break
+            execution.fire(execution.program.tasks[choice.task], choice.option)
+            noted = self._note(execution, noted)
+        self.policy.end(execution, finished)
+        self.schedules += 1
+        self.given_up += not finished
+        self.longest = max(self.longest, execution.steps)
+
+    def _note(self, execution: Execution, noted: bool) -> bool:
+        """Keep the telling of a failure, at the moment it happens."""
+        violation = execution.violation
+        if violation is None or noted:
+            return noted
+        self.failing += 1
+        short, full = shortened(execution), whole(execution)
+        known = self.candidates.get(violation.rule)
+        if known is None:
+            self.candidates[violation.rule] = _Candidate(short, full)
+            return True
+        known.failing += 1
+        if short.key() < known.short.key():
+            known.short = short
+        if full.key() < known.full.key():
+            known.full = full
+        return True
+
+    def _finding(self, rule: str) -> Finding:
+        """Follow the shortest schedule once more, with its trace."""
+        candidate = self.candidates[rule]
+        for telling in (candidate.short, candidate.full):
+            finding = replay(self.make_program, self.build, telling.schedule, self.limits.steps)
+            if finding is not None and finding.violation.rule == rule:
+                break
+        else:
+            raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
+        return Finding(
+            finding.violation, finding.schedule, finding.steps, telling.switches,
+            finding.trace, candidate.failing,
+        )  # fmt: skip
+
+
+def replay(
+    make_program: MakeProgram, build: Build, schedule: str, step_limit: int = STEP_LIMIT
+) -> Finding | None:
+    """Follow one schedule and record it; None if no rule breaks.  Raises BadSchedule."""
+    execution = Execution(make_program(), build, recording=True, step_limit=step_limit)
+    try:
+        follow(execution, schedule)
+        if execution.violation is None and not execution.enabled():
+            execution.finish()
+        if execution.violation is None:
+            return None
+        return Finding(
+            violation=execution.violation,
+            schedule=schedule_of(execution),
+            steps=execution.steps,
+            switches=whole(execution).switches,
+            trace=_trace(execution, execution.violation),
+        )
+    finally:
+        execution.end()
+
+
+def _trace(execution: Execution, violation: Violation) -> Trace:
+    recorder = execution.recorder
+    assert recorder is not None
+    stopped = recorder.stopped
+    return Trace(
+        steps=tuple(recorder.steps),
+        tasks=tuple(task.name for task in execution.program.tasks),
+        held={
+            task: tuple(Held(hold.lock.name, hold.mode, hold.step) for hold in holds)
+            for task, holds in execution.held_then.items()
+        },
+        call_trace=stopped.frames if stopped is not None else (),
+        site=stopped.site if stopped is not None else "",
+        race=racing_pair(recorder.steps),
+    )

@@ -1,0 +1,136 @@
+"""The shortest telling of a failure.
+
+A failing execution is cut down to the causal past of the step that failed: what is
+left is an execution of its own.  Among the orders of its steps that keep dependent ones
+in place, take one with the fewest switches between tasks.  Over a complete search the
+smallest of these is the shortest counterexample there is.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pfnlab.engine.execution import Event, Execution
+from pfnlab.engine.schedule import Part, format_schedule
+from pfnlab.explorer.order import Order, order_of
+
+EXACT_LIMIT = 100_000  # states of the exact search for few switches
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One way to run into a rule.  Tellings compare: fewer steps, fewer switches, text."""
+
+    steps: int
+    switches: int
+    schedule: str
+
+    def key(self) -> tuple[int, int, str]:
+        return self.steps, self.switches, self.schedule
+
+
+def whole(execution: Execution) -> Telling:
+    """The execution as it ran."""
+    return _telling(execution, execution.events)
+
+
+def shortened(execution: Execution) -> Telling:
+    """The causal past of the failure in a readable order.
+
+    Called right after the failing step, before anything else runs.
+    """
+    events = execution.events
+    if not events:
+        return whole(execution)
+    order = order_of(events, len(execution.program.tasks))
+    keep = set(execution.relevant) or {len(events) - 1}
+    past = [
+        index
+        for index in range(len(events))
+        if any(index == kept or order.happens_before(index, kept) for kept in keep)
+    ]
+    return _telling(execution, [events[index] for index in few_switches(order, past)])
+
+
+def _telling(execution: Execution, events: list[Event]) -> Telling:
+    tasks = execution.program.tasks
+    parts = [
+        Part(tasks[event.task].name, event.steps, (event.choice,) if event.options > 1 else ())
+        for event in events
+    ]
+    seen = [event.task for event in events if event.steps]
+    switches = sum(first != second for first, second in pairwise(seen))
+    return Telling(sum(event.steps for event in events), switches, format_schedule(parts))
+
+
+def few_switches(order: Order, past: list[int]) -> list[int]:
+    """The events of `past` in an order with the fewest switches that keeps dependences.
+
+    Breadth-first over how far each task has come, cheapest first; the first task in
+    order of declaration breaks ties.
+    """
+    lines: dict[int, list[int]] = {}
+    for index in past:
+        lines.setdefault(order.events[index].task, []).append(index)
+    tasks = sorted(lines)
+    states = 1
+    for line in lines.values():
+        states *= len(line) + 1
+    if states > EXACT_LIMIT:
+        return past
+
+    def can_go(index: int, done: tuple[int, ...]) -> bool:
+        clock = order.clocks[index]
+        return all(
+            position == len(lines[task]) or lines[task][position] > clock[task]
+            for task, position in zip(tasks, done, strict=True)
+            if task != order.events[index].task
+        )
+
+    # One layer for each number of switches; within a layer a task runs as far as it can.
+    start = tuple(0 for _ in tasks)
+    goal = tuple(len(lines[task]) for task in tasks)
+    came: dict[tuple[tuple[int, ...], int], tuple[tuple[int, ...], int] | None] = {}
+    layer: list[tuple[tuple[int, ...], int]] = []
+    for place in range(len(tasks)):
+        came[(start, place)] = None
+        layer.append((start, place))
+    while layer:
+        reached: list[tuple[tuple[int, ...], int]] = []
+        for state in layer:
+            done, place = state
+            while True:
+                reached.append((done, place))
+                if done == goal:
+                    return _walk_back((done, place), came, tasks, lines)
+                line = lines[tasks[place]]
+                if done[place] == len(line) or not can_go(line[done[place]], done):
+                    break
+                further = (*done[:place], done[place] + 1, *done[place + 1 :])
+                if (further, place) in came:
+                    break
+                came[(further, place)] = (done, place)
+                done = further
+        layer = []
+        for done, place in reached:
+            for other in range(len(tasks)):
+                if other != place and (done, other) not in came:
+                    came[(done, other)] = (done, place)
+                    layer.append((done, other))
+    return past
+
+
+def _walk_back(
+    state: tuple[tuple[int, ...], int],
+    came: dict[tuple[tuple[int, ...], int], tuple[tuple[int, ...], int] | None],
+    tasks: list[int],
+    lines: dict[int, list[int]],
+) -> list[int]:
+    found: list[int] = []
+    while True:
+        before = came[state]
+        if before is None:
+            return found[::-1]
+        if before[0] != state[0]:
+            place = state[1]
+            found.append(lines[tasks[place]][before[0][place]])
+        state = before

@@ -1,0 +1,56 @@
+"""The table that a design fills in: its hooks, under the kernel's names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.errno import Errno
+from pfnlab.kernel.vfio import VfioPciDevice
+from pfnlab.kernel.vma import Vma, VmOperations
+
+
+@dataclass(frozen=True)
+class Design:
+    """One way to map device memory.
+
+    mmap(vdev, vma) -> errno: called by mmap() with mmap_lock held for write, before the
+    VMA can be found.  zap_and_down_write_memory_lock(vdev): called before memory is
+    switched off; returns with memory_lock held for write and no leaf left in any mm.
+    device: VfioPciDevice, or a subclass that adds fields.
+    """
+
+    name: str = ""
+    mmap: Callable[[Any, Vma], Errno] | None = None
+    vm_ops: VmOperations = field(default_factory=VmOperations)
+    zap_and_down_write_memory_lock: Callable[[Any], None] | None = None
+    device: type[VfioPciDevice] = VfioPciDevice
+    kernels: str = ""  # releases that it lived in, as text
+    year: int = 9999  # of the proposal: the order in which designs are listed
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ModelError("a Design needs a name")
+        for hook, arguments in (
+            ("mmap", "vdev, vma"),
+            ("zap_and_down_write_memory_lock", "vdev"),
+        ):
+            if not callable(getattr(self, hook)):
+                raise ModelError(
+                    f"design {self.name} has no {hook}; give Design(...) {hook}=, a function of "
+                    f"({arguments})"
+                )
+        if not isinstance(self.vm_ops, VmOperations):
+            raise ModelError(f"design {self.name}: vm_ops must be a VmOperations(...)")
+        if self.vm_ops.huge_fault is not None and self.vm_ops.fault is None:
+            raise ModelError(
+                f"design {self.name} has huge_fault and no fault; a fault of one page needs fault"
+            )
+        if not (isinstance(self.device, type) and issubclass(self.device, VfioPciDevice)):
+            raise ModelError(f"design {self.name}: device must be a subclass of VfioPciDevice")
+
+    def files(self) -> set[str]:
+        """The source files of its hooks, to tell them from the model's in a trace."""
+        hooks = [self.mmap, self.zap_and_down_write_memory_lock, *vars(self.vm_ops).values()]
+        codes = [getattr(hook, "__code__", None) for hook in hooks]
+        return {code.co_filename for code in codes if code is not None}

@@ -1,0 +1,109 @@
+"""lockdep: the order in which classes of locks are taken.
+
+A class is a field ("vma_lock"), not an object.  Holding one while taking another is an
+edge.  A cycle is a finding even if no execution ever deadlocked on it.  Drawn after
+kernel/locking/lockdep.c.
+
+Model: only what can wait makes an edge, so a trylock adds none to the lock it takes; a
+read lock counts like a write lock, as a writer that waits can stop a reader.
+"""
+
+from dataclasses import dataclass
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.execution import current_execution
+from pfnlab.engine.lock import Lock
+from pfnlab.engine.program import Leftover
+from pfnlab.engine.schedule import schedule_of
+from pfnlab.engine.step import violate
+from pfnlab.engine.task import Task
+from pfnlab.kernel.rule import contract
+
+LOCK_ORDER = contract(
+    "L2",
+    "lock_order",
+    "Locks are taken in a circle: two tasks can deadlock here.",
+    "kernel/locking/lockdep.c: circular locking dependency",
+)
+
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where an edge was seen."""
+
+    task: str
+    held_since: int  # step that took the first lock
+    event: int  # the last visible step of the task, with which the wait begins
+    schedule: str  # up to there
+
+
+class Lockdep:
+    """One order graph per execution, and one over all executions."""
+
+    def __init__(self) -> None:
+        self.now: dict[Edge, Seen] = {}
+        self.ever: dict[Edge, Seen] = {}
+
+    def restart(self) -> None:
+        self.now.clear()
+
+    def acquiring(self, task: Task, lock: Cell, mode: str, tried: bool) -> None:
+        if tried or not task.held or not isinstance(lock, Lock):
+            return
+        execution = current_execution()
+        for hold in task.held:
+            assert isinstance(hold.lock, Lock)
+            if hold.lock is lock and mode != "read":
+                continue  # waiting for oneself is a deadlock, which the engine shows better
+            edge = (hold.lock.lock_class, lock.lock_class)
+            if edge not in self.now:
+                seen = Seen(task.name, hold.step, len(execution.events) - 1, "")
+                self.now[edge] = seen
+                if edge not in self.ever and task is not execution.setup:
+                    self.ever[edge] = Seen(*_first(seen), schedule_of(execution))
+                cycle = find_cycle(edge, self.now)
+                if cycle:
+                    if execution.violation is None:
+                        events = [self.now[part].event for part in cycle]
+                        execution.relevant = frozenset(event for event in events if event >= 0)
+                    violate(LOCK_ORDER, *(_line(part, self.now[part]) for part in cycle))
+
+    def leftover(self) -> Leftover | None:
+        for edge in self.ever:
+            cycle = find_cycle(edge, self.ever)
+            if cycle:
+                return Leftover(
+                    LOCK_ORDER,
+                    tuple(_line(part, self.ever[part]) for part in cycle),
+                    tuple(self.ever[part].schedule for part in cycle),
+                )
+        return None
+
+
+def _first(seen: Seen) -> tuple[str, int, int]:
+    return seen.task, seen.held_since, seen.event
+
+
+def _line(edge: Edge, seen: Seen) -> str:
+    return (
+        f"{edge[0]} > {edge[1]}: {seen.task} takes {edge[1]} "
+        f"and holds {edge[0]} since step {seen.held_since}."
+    )
+
+
+def find_cycle(edge: Edge, graph: dict[Edge, Seen]) -> list[Edge]:
+    """The shortest circle of edges through a given one; empty if there is none."""
+    start, end = edge
+    paths: dict[str, list[Edge]] = {end: []}
+    queue = [end]
+    while queue:
+        place = queue.pop(0)
+        if place == start:
+            return [edge, *paths[place]]
+        for before, after in graph:
+            if before == place and after not in paths:
+                paths[after] = [*paths[place], (before, after)]
+                queue.append(after)
+    return []

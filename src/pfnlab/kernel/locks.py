@@ -1,0 +1,119 @@
+"""The kernel's verbs for locks.  Drawn after include/linux/{mutex,rwsem,mmap_lock}.h."""
+
+from pfnlab.engine.execution import running
+from pfnlab.engine.mutex import Mutex
+from pfnlab.engine.rwsem import RwSemaphore
+from pfnlab.engine.step import violate
+from pfnlab.kernel.errno import EINTR, Errno
+from pfnlab.kernel.rule import contract
+from pfnlab.kernel.vma import AddressSpace, Mm
+
+NO_LOCK_IN_USER_SPACE = contract(
+    "R8",
+    "no_lock_held_in_user_space",
+    "A task returns to user space and still holds a lock.",
+    "kernel/locking/lockdep.c: lockdep_sys_exit()",
+)
+
+
+def mutex_lock(lock: Mutex) -> None:
+    lock.lock()
+
+
+def mutex_unlock(lock: Mutex) -> None:
+    lock.unlock()
+
+
+def mutex_trylock(lock: Mutex) -> bool:
+    return lock.trylock()
+
+
+def down_read(sem: RwSemaphore) -> None:
+    sem.down_read()
+
+
+def down_read_trylock(sem: RwSemaphore) -> bool:
+    return sem.down_read_trylock()
+
+
+def down_read_killable(sem: RwSemaphore) -> Errno:
+    return 0 if sem.down_read_killable() else -EINTR
+
+
+def up_read(sem: RwSemaphore) -> None:
+    sem.up_read()
+
+
+def down_write(sem: RwSemaphore) -> None:
+    sem.down_write()
+
+
+def down_write_trylock(sem: RwSemaphore) -> bool:
+    return sem.down_write_trylock()
+
+
+def down_write_killable(sem: RwSemaphore) -> Errno:
+    return 0 if sem.down_write_killable() else -EINTR
+
+
+def up_write(sem: RwSemaphore) -> None:
+    sem.up_write()
+
+
+def downgrade_write(sem: RwSemaphore) -> None:
+    sem.downgrade_write()
+
+
+def mmap_read_lock(mm: Mm) -> None:
+    down_read(mm.mmap_lock)
+
+
+def mmap_read_trylock(mm: Mm) -> bool:
+    return down_read_trylock(mm.mmap_lock)
+
+
+def mmap_read_unlock(mm: Mm) -> None:
+    up_read(mm.mmap_lock)
+
+
+def mmap_write_lock(mm: Mm) -> None:
+    down_write(mm.mmap_lock)
+
+
+def mmap_write_lock_killable(mm: Mm) -> Errno:
+    return down_write_killable(mm.mmap_lock)
+
+
+def mmap_write_downgrade(mm: Mm) -> None:
+    downgrade_write(mm.mmap_lock)
+
+
+def mmap_write_unlock(mm: Mm) -> None:
+    up_write(mm.mmap_lock)
+
+
+def i_mmap_lock_read(mapping: AddressSpace) -> None:
+    down_read(mapping.i_mmap_rwsem)
+
+
+def i_mmap_unlock_read(mapping: AddressSpace) -> None:
+    up_read(mapping.i_mmap_rwsem)
+
+
+def i_mmap_lock_write(mapping: AddressSpace) -> None:
+    down_write(mapping.i_mmap_rwsem)
+
+
+def i_mmap_unlock_write(mapping: AddressSpace) -> None:
+    up_write(mapping.i_mmap_rwsem)
+
+
+def return_to_user_space() -> None:
+    """The end of a system call or a fault: all locks must have been released."""
+    _execution, task = running()
+    if task.held:
+        held = ", ".join(
+            f"{hold.lock.name}{f' for {hold.mode}' if hold.mode else ''} (step {hold.step})"
+            for hold in task.held
+        )
+        violate(NO_LOCK_IN_USER_SPACE, f"{task.name} holds {held}.")

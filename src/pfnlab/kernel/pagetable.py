@@ -1,0 +1,210 @@
+"""Page tables: leaves at PTE, PMD and PUD level, and the steps that change them.
+
+A *leaf* is a present entry at any level.  A slot of a table is None, TABLE or a Leaf;
+slots are atomic words of the mm.  What the kernel does in one hold of a page-table lock
+is one step here.
+
+Model: a walk through all levels is one step.  The kernel reads level by level; as every
+change tests the slot again under its lock, only the decision which level to try can
+differ, and that is taken again by whoever changes the slot.
+"""
+
+from typing import Any, NamedTuple
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.execution import running
+from pfnlab.engine.step import violate
+from pfnlab.engine.word import access
+from pfnlab.kernel.geometry import (
+    PAGE_SIZE,
+    PMD_ORDER,
+    PTE_ORDER,
+    PUD_ORDER,
+    Order,
+    align_down,
+)
+from pfnlab.kernel.rule import LeafRule, contract
+from pfnlab.kernel.vma import Mm, Vma, held_for
+
+TABLE = "table"  # a slot that points to a table of the next level
+
+PTES_NEED_MMAP_LOCK = contract(
+    "R14",
+    "leaf_installed_under_mmap_lock",
+    "A leaf may be installed only with mmap_lock held; the rmap lock is not enough.",
+    "Documentation/mm/process_addrs.rst, v6.14",
+)
+
+
+class Leaf(NamedTuple):
+    """A present entry.  `addr` is the first address it maps, `pfn` the first page."""
+
+    order: Order
+    addr: int
+    pfn: int
+    prot: str
+
+    def __str__(self) -> str:
+        return f"{self.order.entry} {self.addr:x} -> pfn {self.pfn:x}"
+
+    def covers(self, pfn: int) -> bool:
+        return self.pfn <= pfn < self.pfn + (1 << self.order)
+
+
+Slot = Leaf | str | None
+
+
+class Walk(NamedTuple):
+    """What a walk found: one slot per level, None below a slot that is no table."""
+
+    pud: Slot
+    pmd: Slot
+    pte: Slot
+
+    @property
+    def leaf(self) -> Leaf | None:
+        return next((slot for slot in self if isinstance(slot, Leaf)), None)
+
+    def __str__(self) -> str:
+        if self.leaf is not None:
+            return str(self.leaf)
+        level = PTE_ORDER if self.pmd == TABLE else PMD_ORDER if self.pud == TABLE else PUD_ORDER
+        return f"{level.entry} none"
+
+
+def slot_of(mm: Mm, order: Order, address: int) -> Cell:
+    """The word that holds the entry for an address at a level."""
+    index = address // (PAGE_SIZE << order)
+    start = index * (PAGE_SIZE << order)
+    return mm.slots.cell((order.entry, index), f"{mm.name} {order.entry} {start:x}")
+
+
+def _path(mm: Mm, address: int) -> tuple[Cell, Cell, Cell]:
+    return (
+        slot_of(mm, PUD_ORDER, address),
+        slot_of(mm, PMD_ORDER, address),
+        slot_of(mm, PTE_ORDER, address),
+    )
+
+
+def _walked(slots: tuple[Any, ...]) -> Walk:
+    pud, pmd, pte = slots[:3]
+    if pud != TABLE:
+        return Walk(pud, None, None)
+    return Walk(pud, pmd, pte if pmd == TABLE else None)
+
+
+def walk(mm: Mm, address: int, verb: str = "walk") -> Walk:
+    """Look an address up, as the hardware or a software walk does.  One step."""
+    found: Walk = access(
+        _path(mm, address), verb, lambda old: (old, _walked(old)),
+        detail=lambda found: f"{address:x}: {found}",
+    )  # fmt: skip
+    return found
+
+
+def pmd_alloc(mm: Mm, address: int) -> Walk:
+    """Make sure that the PUD slot holds a table, unless a leaf was faster.  One step."""
+
+    def allocate(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], Walk]:
+        new = (TABLE if old[0] is None else old[0], *old[1:])
+        return new, _walked(new)
+
+    found: Walk = access(
+        _path(mm, address), "pmd_alloc", allocate, detail=lambda found: f"{address:x}: {found}"
+    )
+    return found
+
+
+def check_leaf(vma: Vma, leaf: Leaf) -> None:
+    """What must hold for every leaf at the moment it is installed."""
+    execution, task = running()
+    mm = vma.vm_mm
+    if not held_for(mm.mmap_lock):
+        violate(PTES_NEED_MMAP_LOCK, f"{task.name} installs {leaf} without {mm.name}.mmap_lock.")
+    rules: list[LeafRule] = getattr(execution.program, "leaf_rules", [])
+    for rule in rules:
+        evidence = tuple(str(item) for item in rule.check(execution.program, vma, leaf))
+        if evidence:
+            violate(rule.rule, *evidence)
+
+
+def set_leaf(vma: Vma, leaf: Leaf) -> bool:
+    """Install a leaf if its slot is none, allocating the tables above it.
+
+    One hold of the page-table lock.  Returns False and changes nothing if the slot, or
+    one above it, is taken.
+    """
+    check_leaf(vma, leaf)
+    path = _path(vma.vm_mm, leaf.addr)
+    depth = 2 - leaf.order.level
+
+    def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], bool]:
+        if any(isinstance(slot, Leaf) for slot in old[:depth]) or old[depth] is not None:
+            return old, False
+        return (*[TABLE] * depth, leaf), True
+
+    installed: bool = access(
+        path[: depth + 1], f"set_{leaf.order.entry}", install,
+        detail=lambda ok: f"{leaf.addr:x} -> {leaf.pfn:x}{'' if ok else ', slot taken'}",
+    )  # fmt: skip
+    return installed
+
+
+def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
+    """Install PTEs of one table, all in one hold of its lock.
+
+    Returns the first leaf that was in the way already (the rest is installed all the
+    same), or None.
+    """
+    for leaf in leaves:
+        check_leaf(vma, leaf)
+    mm = vma.vm_mm
+    pud, pmd, _pte = _path(mm, leaves[0].addr)
+    slots = [slot_of(mm, PTE_ORDER, leaf.addr) for leaf in leaves]
+
+    def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], Leaf | None]:
+        taken = [slot for slot in old if isinstance(slot, Leaf)]
+        if taken and (isinstance(old[0], Leaf) or isinstance(old[1], Leaf)):
+            return old, taken[0]
+        return (TABLE, TABLE, *leaves), taken[0] if taken else None
+
+    first, last = leaves[0], leaves[-1]
+    taken: Leaf | None = access(
+        (pud, pmd, *slots), "set_ptes", install,
+        detail=lambda _: f"{first.addr:x}..{last.addr:x} -> {first.pfn:x}..{last.pfn:x}",
+    )  # fmt: skip
+    return taken
+
+
+def zap_range(vma: Vma, start: int, end: int) -> None:
+    """Clear every leaf in a range, a PMD's worth of addresses at a time.
+
+    A larger leaf that reaches into the range goes as a whole (R24).  The caller holds
+    mmap_lock or the rmap lock.  Tables stay: only munmap frees them.
+    """
+    mm = vma.vm_mm
+    address = start
+    while address < end:
+        stop = min(end, align_down(address, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+        pud, pmd, _pte = _path(mm, address)
+        ptes = [slot_of(mm, PTE_ORDER, page) for page in range(address, stop, PAGE_SIZE)]
+
+        def clear(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+            new = tuple(None if isinstance(slot, Leaf) else slot for slot in old)
+            return new, sum(isinstance(slot, Leaf) for slot in old)
+
+        def detail(cleared: int, address: int = address, stop: int = stop) -> str:
+            return f"{address:x}..{stop - 1:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}"
+
+        access((pud, pmd, *ptes), "zap", clear, detail=detail)
+        address = stop
+
+
+def leaves_of(mm: Mm) -> list[Leaf]:
+    """Every leaf of an mm: for rules, which look without making steps."""
+    return [slot for slot in mm.slots.values() if isinstance(slot, Leaf)]
+
+
+__all__ = ["TABLE", "Leaf", "Walk", "leaves_of", "pmd_alloc", "set_leaf",
+           "set_ptes", "slot_of", "walk", "zap_range"]  # fmt: skip

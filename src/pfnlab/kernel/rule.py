@@ -1,0 +1,36 @@
+"""Rules that are checked where they can be broken: contracts of functions, and of leaves.
+
+Rules about the whole state are `invariant`s, from the engine.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pfnlab.engine.program import Rule, first_line
+
+CONTRACTS: dict[str, Rule] = {}
+
+
+def contract(number: str, name: str, sentence: str, source: str) -> Rule:
+    """A rule that a function of the model checks when it is called."""
+    rule = Rule(name, sentence, number, source)
+    CONTRACTS[name] = rule
+    return rule
+
+
+@dataclass(frozen=True)
+class LeafRule:
+    """A rule about every leaf at the moment it is installed; it yields evidence."""
+
+    rule: Rule
+    check: Callable[[Any, Any, Any], Iterator[object]]
+
+
+def leaf_rule(function: Callable[[Any, Any, Any], Iterator[object]]) -> LeafRule:
+    """Make a rule of a generator that gets (lab, vma, leaf).  A decorator."""
+    number = ""
+    for line in (function.__doc__ or "").splitlines():
+        if line.strip().startswith("Rule:"):
+            number = line.partition(":")[2].strip().rstrip(".")
+    return LeafRule(Rule(function.__name__, first_line(function, "leaf rule"), number), function)

@@ -1,0 +1,186 @@
+"""A counterexample as text that can be pasted into a mail.
+
+ASCII, at most 100 columns.  One column per task; time runs down; the source line is at
+the right.  With more than three tasks, or long lines, the task stands in front instead.
+"""
+
+import shlex
+
+from pfnlab.engine.record import TraceStep
+from pfnlab.explorer.result import Finding, Result, Trace
+
+WIDTH = 100
+MOST_COLUMNS = 3
+
+
+def result_text(
+    result: Result,
+    scenario: str,
+    design: str,
+    *,
+    specs: tuple[str, str] | None = None,
+    all_findings: bool = False,
+) -> str:
+    """What `pfnlab check DESIGN SCENARIO` prints.
+
+    `specs` are the design and scenario as the user named them, for the replay command.
+    """
+    title = f"{scenario} on {design}" if design else scenario
+    if not result.findings:
+        return f"{title}: {_no_finding(result)}"
+    shown = result.findings if all_findings else result.findings[:1]
+    texts = []
+    for finding in shown:
+        texts.append(f"{title}: FAIL  {finding.violation.rule}\n\n{finding_text(finding)}")
+    texts.append(_counts(result, len(shown)))
+    if specs is not None:
+        for finding in shown:
+            texts.append(f"  Replay: {replay_command(*specs, finding.schedule)}")
+        texts[-len(shown) - 1 :] = ["\n".join(texts[-len(shown) - 1 :])]
+    return "\n\n".join(texts)
+
+
+def replay_command(design: str, scenario: str, schedule: str) -> str:
+    return shlex.join(["pfnlab", "replay", design, scenario, schedule])
+
+
+def finding_text(finding: Finding) -> str:
+    """One finding, without its title."""
+    trace = finding.trace
+    parts = [_reason(finding)]
+    if trace.steps:
+        parts.append(_steps(trace, finding.violation.rule))
+    if len(trace.call_trace) > 1:
+        parts.append(_call_trace(trace))
+    notes = _notes(trace)
+    if notes:
+        parts.append(notes)
+    return "\n\n".join(parts)
+
+
+def _reason(finding: Finding) -> str:
+    lines = [finding.violation.sentence, *finding.violation.evidence]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _steps(trace: Trace, rule: str) -> str:
+    tasks = [name for name in trace.tasks if any(step.task == name for step in trace.steps)]
+    texts = {step.number: _step_text(step) for step in trace.steps}
+    widths = {
+        name: max(len(name), *(len(texts[s.number]) for s in trace.steps if s.task == name))
+        for name in tasks
+    }
+    sites = max(len(step.site) for step in trace.steps)
+    if len(tasks) <= MOST_COLUMNS and 8 + sum(widths.values()) + 2 * len(tasks) + sites <= WIDTH:
+        lines = _columns(trace.steps, tasks, texts, widths, rule)
+    else:
+        lines = _prefixed(trace.steps, texts, rule)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _columns(
+    steps: tuple[TraceStep, ...],
+    tasks: list[str],
+    texts: dict[int, str],
+    widths: dict[str, int],
+    rule: str,
+) -> list[str]:
+    lines = ["  step  " + "  ".join(name.ljust(widths[name]) for name in tasks)]
+    for step in steps:
+        cells = [
+            (texts[step.number] if name == step.task else "").ljust(widths[name]) for name in tasks
+        ]
+        lines.append(f"  {step.number:4}  {'  '.join(cells)}  {step.site}")
+    before = sum(widths[name] + 2 for name in tasks[: tasks.index(steps[-1].task)])
+    lines.append(" " * (8 + before) + f"^ {rule}")
+    return lines
+
+
+def _prefixed(steps: tuple[TraceStep, ...], texts: dict[int, str], rule: str) -> list[str]:
+    name = max(len("task"), *(len(step.task) for step in steps))
+    sites = max(len(step.site) for step in steps)
+    room = WIDTH - 12 - name - sites
+    width = min(room, max(len(text) for text in texts.values()))
+    lines = ["  step  " + "task".ljust(name)]
+    for step in steps:
+        text = texts[step.number]
+        if len(text) > width:
+            text = text[: width - 3] + "..."
+        lines.append(
+            f"  {step.number:4}  {step.task.ljust(name)}  {text.ljust(width)}  {step.site}"
+        )
+    lines.append(" " * (10 + name) + f"^ {rule}")
+    return lines
+
+
+def _step_text(step: TraceStep) -> str:
+    return f"{step.verb}  {step.detail}".rstrip()
+
+
+def _call_trace(trace: Trace) -> str:
+    """Functions, each indented under its caller; a place only where the file changes hands."""
+    lines = ["  call trace"]
+    frames = trace.call_trace
+    width = max(len(frame.function) + depth for depth, frame in enumerate(frames))
+    for depth, frame in enumerate(frames):
+        text = f"     {' ' * depth}{frame.function}"
+        lines.append(f"{text.ljust(7 + width)}{frame.site}")
+    return "\n".join(lines)
+
+
+def _notes(trace: Trace) -> str:
+    lines = []
+    for task in trace.tasks:
+        held = trace.held.get(task, ())
+        if held:
+            texts = [
+                f"{lock} ({f'{mode}, ' if mode else ''}step {step})" for lock, mode, step in held
+            ]
+            lines.append(f"  held by {task}: {', '.join(texts)}")
+    if trace.race is not None:
+        by_number = {step.number: step for step in trace.steps}
+        first, second = (by_number[number] for number in trace.race)
+        lines.append(
+            f"  race: steps {first.number} ({first.task}, {first.verb}) and {second.number} "
+            f"({second.task}, {second.verb}) share no lock: either order can happen"
+        )
+    return "\n".join(lines)
+
+
+def _counts(result: Result, shown: int) -> str:
+    parts = [_schedules(result)]
+    parts.append(f"{result.failing} failing")
+    text = "  " + ", ".join(parts)
+    rules = len(result.findings)
+    if rules > shown:
+        names = ", ".join(finding.violation.rule for finding in result.findings[shown:])
+        text += f"; also broken: {names} (--all-findings)"
+    elif result.failing > 1 and rules == 1:
+        text += ", the shortest is shown"
+    text += "."
+    if not result.complete:
+        text += f"\n  The search did not finish ({result.why_incomplete}): others may be shorter."
+    return text
+
+
+def _no_finding(result: Result) -> str:
+    if result.complete:
+        return (
+            f"ok, every interleaving ({_schedules(result)}, at most {_many(result.steps, 'step')})"
+        )
+    seed = f", seed {result.seed}" if result.seed is not None else ""
+    return (
+        f"INCOMPLETE, {_many(result.schedules, 'schedule')} without a failure "
+        f"({result.why_incomplete}{seed})"
+    )
+
+
+def _schedules(result: Result) -> str:
+    text = f"{_many(result.schedules, 'schedule')} run"
+    if result.given_up:
+        text += f" ({result.given_up} stopped early as equivalent)"
+    return text
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

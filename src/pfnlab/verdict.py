@@ -1,0 +1,128 @@
+"""The Python interface: a scenario, a design, a verdict."""
+
+from collections.abc import Callable, Iterable
+
+from pfnlab.catalogue import explained
+from pfnlab.engine.execution import STEP_LIMIT, Execution
+from pfnlab.engine.program import Program, Scenario
+from pfnlab.explorer import search
+from pfnlab.explorer.determinism import check_determinism
+from pfnlab.explorer.dpor import Dpor
+from pfnlab.explorer.exhaustive import Exhaustive
+from pfnlab.explorer.policy import Policy
+from pfnlab.explorer.result import Finding, Result
+from pfnlab.explorer.walk import Pct, RandomWalk
+from pfnlab.kernel.design import Design
+from pfnlab.kernel.lab import Lab
+from pfnlab.report.counterexample import result_text
+
+POLICIES = ("dpor", "exhaustive", "random", "pct")
+RANDOM_SCHEDULES = 1_000  # of a random policy, if no limit is given
+
+Progress = Callable[[search.Search, Execution], None]
+
+
+class Counterexample(AssertionError):
+    """A rule broke.  `result` has the data; the text is what `pfnlab check` prints."""
+
+    def __init__(self, result: Result, text: str) -> None:
+        super().__init__(text)
+        self.result = result
+
+
+class Incomplete(AssertionError):
+    """The search ended before it had covered everything, and found nothing."""
+
+    def __init__(self, result: Result, text: str) -> None:
+        super().__init__(text)
+        self.result = result
+
+
+def explore(
+    scenario: Scenario,
+    design: Design | None = None,
+    *,
+    policy: str = "dpor",
+    rules: Iterable[str] | None = None,
+    max_schedules: int | None = None,
+    max_seconds: float | None = None,
+    preemptions: int | None = None,
+    seed: int = 0,
+    step_limit: int = STEP_LIMIT,
+    progress: Progress | None = None,
+) -> Result:
+    """Run a scenario in every interleaving, and return what was found.
+
+    Without a design the scenario gets a plain Program: engine objects alone, no kernel.
+    `rules` names those that are checked, by name or number; the others may break.
+    Raises ModelError if the scenario or design misuses the model.
+    """
+    chosen = make_policy(policy, seed, preemptions)
+    if not chosen.complete and max_schedules is None and max_seconds is None:
+        max_schedules = RANDOM_SCHEDULES
+    limits = search.Limits(max_schedules, max_seconds, step_limit)
+    make = program_maker(design, rules)
+    try:
+        check_determinism(make, scenario)
+        return search.Search(make, scenario, chosen, limits, progress).run()
+    except Exception as error:
+        raise explained(error, source_files(scenario, design)) from error
+
+
+def check(scenario: Scenario, design: Design | None = None, **options: object) -> Result:
+    """As explore(), but raise Counterexample if a rule breaks, Incomplete if unfinished."""
+    result = explore(scenario, design, **options)  # type: ignore[arg-type]  # the same options
+    text = result_text(result, scenario.name, design.name if design is not None else "")
+    if result.findings:
+        raise Counterexample(result, text)
+    if not result.complete:
+        raise Incomplete(result, text)
+    return result
+
+
+def replay(
+    scenario: Scenario,
+    design: Design | None,
+    schedule: str,
+    *,
+    rules: Iterable[str] | None = None,
+    step_limit: int = STEP_LIMIT,
+) -> Finding | None:
+    """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
+    try:
+        return search.replay(program_maker(design, rules), scenario, schedule, step_limit)
+    except Exception as error:
+        raise explained(error, source_files(scenario, design)) from error
+
+
+def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy:
+    """A new policy by name.  A bound on preemptions needs the search without reduction."""
+    if preemptions is not None:
+        return Exhaustive(preemptions)
+    match name:
+        case "dpor":
+            return Dpor()
+        case "exhaustive":
+            return Exhaustive()
+        case "random":
+            return RandomWalk(seed)
+        case "pct":
+            return Pct(seed)
+    raise ValueError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
+
+
+def program_maker(design: Design | None, rules: Iterable[str] | None) -> Callable[[], Program]:
+    enforced = frozenset(rules) if rules is not None else None
+
+    def make() -> Program:
+        program = Lab(design) if design is not None else Program()
+        program.enforced = enforced
+        return program
+
+    return make
+
+
+def source_files(scenario: Scenario, design: Design | None) -> set[str]:
+    """Where the user's own code is, to name the right line of an error."""
+    files = design.files() if design is not None else set()
+    return files | {scenario.build.__code__.co_filename}
