@@ -4,6 +4,7 @@ Everything that tasks share is a cell.  A cell's value is hashable and is replac
 never changed in place, so that a write is undone by putting the old value back.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pfnlab.engine.clock import Clock, History
@@ -12,7 +13,7 @@ from pfnlab.engine.clock import Clock, History
 class Cell:
     """A value, and what the engine must know to order and undo accesses to it."""
 
-    __slots__ = ("atomic", "clock", "guard", "history", "name", "number", "traced", "value",
+    __slots__ = ("atomic", "clock", "guard", "history", "name", "number", "text", "traced", "value",
                  "watched")  # fmt: skip
 
     def __init__(
@@ -24,7 +25,8 @@ class Cell:
         atomic: bool = False,
         watched: bool = False,
         traced: bool = True,
-        guard: str | None = None,
+        guard: str = "",
+        text: Callable[[Any], str] = str,
     ) -> None:
         self.name = name
         self.number = number
@@ -33,6 +35,7 @@ class Cell:
         self.watched = watched  # every write is a visible step, so that rules may read it
         self.traced = traced  # accesses are worth a line in a trace
         self.guard = guard  # the lock that orders accesses, for messages
+        self.text = text  # how a value is shown in a trace
         self.clock: Clock | None = None  # what a reader of an atomic word learns
         self.history = History()
 

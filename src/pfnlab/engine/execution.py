@@ -127,13 +127,15 @@ class Execution:
             detail = operation.detail(result) if operation.detail is not None else ""
             site = self.recorder.site(task)
             self.recorder.add(TraceStep(self.steps, task.name, operation.verb, detail, site, label))
-        if label.writes and self.violation is None and self.program.invariants:
+        if label.writes and self.program.invariants:
+            # Also after a rule broke: the label must not depend on what came before it.
             label, broken = self.watch.after(label)
-            if broken is not None:
+            if broken is not None and self.violation is None:
                 self.report(broken[0].rule, broken[0].rule.sentence, broken[1], task)
         event = Event(task.index, choice, label, int(operation.counted), operation.options)
         self.events.append(event)
         task.events += 1
+        self.check_limit(task)
         if not task.parked:
             self._advance(task, result)
         self.running = None
@@ -186,7 +188,9 @@ class Execution:
     def count_step(self, task: Task) -> None:
         self.steps += 1
         task.steps += 1
-        if task.steps > self.step_limit and task is not self.setup:
+
+    def check_limit(self, task: Task) -> None:
+        if task.steps >= self.step_limit and self.program.enforces(deadlock.ENDS):
             evidence = (f"{task.name} has made {self.step_limit} steps.",)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 

@@ -20,22 +20,36 @@ class field(Member, Generic[T]):
     guarded_by  the lock that protects it, for the reader and for messages
     watched     writes are visible steps, so that invariants may read the field
     traced      whether an access is a step of its own in a trace
+    text        how a value is shown
     """
 
     def __init__(
-        self, default: T, *, guarded_by: str = "", watched: bool = False, traced: bool = True
+        self,
+        default: T,
+        *,
+        guarded_by: str = "",
+        watched: bool = False,
+        traced: bool = True,
+        text: Callable[[Any], str] = show,
     ) -> None:
         self.default = default
         self.guarded_by = guarded_by
         self.watched = watched
         self.traced = traced or watched
+        self.text = text
 
     def begin(self, owner: Shared) -> None:
         value = vars(owner).pop(self.attribute, self.default)
-        guard = f"{owner.name}.{self.guarded_by}" if self.guarded_by else None
 
         def make(name: str, number: int) -> Cell:
-            return Cell(name, number, watched=self.watched, traced=self.traced, guard=guard)
+            return Cell(
+                name,
+                number,
+                watched=self.watched,
+                traced=self.traced,
+                guard=self.guarded_by,
+                text=self.text,
+            )
 
         self._make(owner, value, make)
 
@@ -68,12 +82,12 @@ def read_field(cell: Cell) -> Any:
         return cell.value
     return plain(
         cell, "read", write=False, change=lambda: cell.value,
-        detail=lambda value: f"{cell.name} is {show(value)}",
+        detail=lambda value: f"{cell.name} is {cell.text(value)}",
     )  # fmt: skip
 
 
 def write_field(cell: Cell, value: Any) -> None:
-    replace_field(cell, lambda _old: value, lambda _old: f"{cell.name} = {show(value)}")
+    replace_field(cell, lambda _old: value, lambda _old: f"{cell.name} = {cell.text(value)}")
 
 
 def replace_field(

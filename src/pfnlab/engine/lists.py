@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.field import read_field, replace_field
-from pfnlab.engine.shared import Member, Shared
+from pfnlab.engine.shared import Member, Shared, show
 
 T = TypeVar("T")
 
@@ -68,10 +68,15 @@ class shared_list(Member):
         self.traced = traced or watched
 
     def begin(self, owner: Shared) -> None:
-        guard = f"{owner.name}.{self.guarded_by}" if self.guarded_by else None
-
         def make(name: str, number: int) -> Cell:
-            return Cell(name, number, watched=self.watched, traced=self.traced, guard=guard)
+            return Cell(
+                name,
+                number,
+                watched=self.watched,
+                traced=self.traced,
+                guard=self.guarded_by,
+                text=show,
+            )
 
         self._make(owner, (), make)
 

@@ -20,7 +20,12 @@ class Frame(NamedTuple):
 
 
 class TraceStep(NamedTuple):
-    """One line of a trace.  `label` is empty for a plain step; words and locks have numbers."""
+    """One line of a trace.
+
+    number  as in a schedule; 0 for an access that is no step, as its field is not traced
+    label   empty for a plain access, which has the number of its cell as `word` instead,
+            and says if it `writes`
+    """
 
     number: int
     task: str
@@ -28,7 +33,8 @@ class TraceStep(NamedTuple):
     detail: str
     site: str
     label: Label = NO_LABEL
-    word: int = -1  # the cell of a plain step
+    word: int = -1
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class Member(ABC):
         execution, _task = running()
         cell = owner._cells.get(self.attribute)
         if cell is None:
-            cell = make(f"{owner.name}.{self.attribute}", len(execution.cells))
+            cell = make(f"{owner.name}.{self.attribute.lstrip('_')}", len(execution.cells))
             execution.cells.append(cell)
             owner._cells[self.attribute] = cell
         cell.history.run = -1

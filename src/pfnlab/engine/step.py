@@ -68,13 +68,15 @@ def plain(
     check_race(execution, task, cell, write=write, event=len(execution.events) - 1, rule=rule)
     result = change()
     note(task, cell, own=True)
+    execution.check_limit(task)
     if task.parked and not cell.traced:
         _plain_step(execution, task)
-    if execution.recorder is not None and (cell.traced or task.parked):
+    if execution.recorder is not None:
         text = detail(result) if detail is not None else cell.name
         site = execution.recorder.site(task)
+        number = execution.steps if cell.traced or task.parked else 0
         execution.recorder.add(
-            TraceStep(execution.steps, task.name, verb, text, site, word=cell.number)
+            TraceStep(number, task.name, verb, text, site, word=cell.number, writes=write)
         )
     if task.parked:
         pause()
@@ -107,10 +109,11 @@ def check_race(
     if earlier is None or not execution.program.enforces(rule):
         return
     other = execution.program.tasks[earlier.task].name
+    number = execution.steps + (not cell.traced)  # a race makes a step of any access
     evidence = [
-        f"{task.name} {'writes' if write else 'reads'} {cell.name} in step {execution.steps}; "
-        f"{other} {'wrote' if earlier.write else 'read'} it in step {earlier.step}, "
-        "and no lock orders the two."
+        f"{task.name} {'writes' if write else 'reads'} {cell.name} in step {number}; "
+        f"{other} {'wrote' if earlier.write else 'read'} it "
+        f"{'in' if cell.traced else 'after'} step {earlier.step}, and no lock orders the two."
     ]
     if cell.guard:
         evidence.append(f"{cell.name} is guarded by {cell.guard}.")

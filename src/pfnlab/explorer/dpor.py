@@ -15,21 +15,16 @@ from dataclasses import dataclass, field
 
 from pfnlab.engine.errors import Nondeterminism
 from pfnlab.engine.execution import Event, Execution
-from pfnlab.engine.label import (
-    AWAIT,
-    DOWNGRADE,
-    EXCLUSIVE,
-    LEAVES,
-    LOCK,
-    RELEASES,
-    SHARED,
-    WRITE_LOCK,
-    WRITE_QUEUED,
-    Label,
-    dependent,
-)
+from pfnlab.engine.label import AWAIT, RELEASES, Label, dependent
 from pfnlab.explorer.order import Order
 from pfnlab.explorer.policy import Choice
+from pfnlab.explorer.reversal import (
+    Racing,
+    apart,
+    initials,
+    not_after,
+    without_those_in_the_way,
+)
 
 
 @dataclass(slots=True)
@@ -133,12 +128,12 @@ class Dpor:
         found = [order.add(event) for event in execution.events[first_new:]]
         for position, conflicts in enumerate(found, first_new):
             event = order.events[position]
-            racing = _Racing(event.task, event.label, position, order.before[position])
+            racing = Racing(event.task, event.label, position, order.before[position])
             self._reverse_all(order, conflicts, racing)
         for task in execution.program.tasks:
             label = self._pending_label(execution, task.index)
             if label is not None:
-                racing = _Racing(task.index, label, None, order.last[task.index])
+                racing = Racing(task.index, label, None, order.last[task.index])
                 self._reverse_all(order, order.conflicts(task.index, label), racing)
 
     @staticmethod
@@ -163,7 +158,7 @@ class Dpor:
                 return label
         return None
 
-    def _reverse_all(self, order: Order, conflicts: list[int], racing: "_Racing") -> None:
+    def _reverse_all(self, order: Order, conflicts: list[int], racing: Racing) -> None:
         ordered = list(racing.before)
         for earlier in conflicts:
             event = order.events[earlier]
@@ -177,95 +172,21 @@ class Dpor:
                 ordered = [max(pair) for pair in zip(ordered, order.clocks[earlier], strict=True)]
             self._reverse(order, earlier, racing)
 
-    def _reverse(self, order: Order, earlier: int, racing: "_Racing") -> None:
+    def _reverse(self, order: Order, earlier: int, racing: Racing) -> None:
         """Make sure that some task is tried before `earlier` that begins the other order."""
         frame = self.stack[earlier]
-        between = _not_after(order, earlier, racing)
+        between = not_after(order, earlier, racing)
         if racing.label.kind == AWAIT:
             beginnings = {choice.task for choice in frame.enabled}
             frame.wanted |= beginnings  # what is waited for cannot be told from labels
             return
         if racing.label.blocking:
-            possible = _without_those_in_the_way(order, earlier, between, racing)
+            possible = without_those_in_the_way(order, earlier, between, racing)
             if possible is None:
                 return
             between = possible
-        beginnings = _initials(order, between)
-        if not between or (racing.label.target >= 0 and _apart(order, between, racing)):
+        beginnings = initials(order, between)
+        if not between or (racing.label.target >= 0 and apart(order, between, racing)):
             beginnings.add(racing.task)
         if not beginnings & frame.wanted:
             frame.wanted.add(racing.task if racing.task in beginnings else min(beginnings))
-
-
-@dataclass(frozen=True, slots=True)
-class _Racing:
-    """The second step of a race, made (with a position) or still waiting."""
-
-    task: int
-    label: Label
-    position: int | None
-    before: list[int]  # clock of the task before the step
-
-
-def _not_after(order: Order, earlier: int, racing: _Racing) -> list[int]:
-    """Events from `earlier` on that could happen without it, and without the racing step."""
-    return [
-        index
-        for index in range(earlier + 1, len(order.events))
-        if index != racing.position
-        and not order.happens_before(earlier, index)
-        and (racing.position is None or not order.happens_before(racing.position, index))
-    ]
-
-
-def _initials(order: Order, events: list[int]) -> set[int]:
-    """The tasks that could make the first step of a sequence."""
-    return {
-        order.events[index].task
-        for place, index in enumerate(events)
-        if not any(order.happens_before(before, index) for before in events[:place])
-    }
-
-
-def _apart(order: Order, events: list[int], racing: _Racing) -> bool:
-    """Whether a lock step has nothing to do with any of the events, however it ends."""
-    return all(
-        order.events[index].task != racing.task
-        and order.events[index].label.target != racing.label.target
-        for index in events
-    )
-
-
-def _without_those_in_the_way(
-    order: Order, earlier: int, between: list[int], racing: _Racing
-) -> list[int] | None:
-    """Leave out who would hold the lock at that time, and what depends on them.
-
-    None if the lock was taken before `earlier`: then that is the race to reverse.
-    """
-    target = racing.label.target
-    writing = racing.label.kind in (LOCK, WRITE_LOCK)
-    while True:
-        takers: dict[int, int] = {}  # task: where it took the lock or began to wait for it
-        for index in [*range(earlier), *between]:
-            event = order.events[index]
-            if event.label.target != target:
-                continue
-            if (
-                event.label.kind in EXCLUSIVE
-                or (writing and event.label.kind in SHARED)
-                or (event.label.kind == WRITE_QUEUED and not writing)
-            ):
-                takers[event.task] = index
-            elif event.label.kind in LEAVES or (event.label.kind == DOWNGRADE and not writing):
-                takers.pop(event.task, None)
-        takers.pop(racing.task, None)
-        blocking = [index for index in takers.values() if index > earlier]
-        if not takers:
-            return between
-        if not blocking:
-            return None
-        last = max(blocking)
-        if racing.before[order.events[last].task] >= last:
-            return None
-        between = [index for index in between if not order.happens_before(last, index)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Violation
+from pfnlab.engine.record import TraceStep
 from pfnlab.engine.schedule import follow, schedule_of
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.race import racing_pair
@@ -66,9 +67,11 @@ class Search:
             self.why_incomplete = "interrupted"
         finally:
             execution.end()
-        findings = tuple(self._finding(rule) for rule in self.candidates)
+        findings = [self._finding(rule) for rule in self.candidates]
+        findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
+        findings += [found for found in self._leftovers(execution) if found is not None]
         return Result(
-            findings=tuple(sorted(findings, key=lambda f: (f.steps, f.switches, f.schedule))),
+            findings=tuple(findings),
             schedules=self.schedules,
             given_up=self.given_up,
             failing=self.failing,
@@ -133,6 +136,17 @@ class Search:
             known.full = full
         return True
 
+    def _leftovers(self, execution: Execution) -> list[Finding | None]:
+        """Rules that executions have only broken together."""
+        found = [monitor.leftover() for monitor in execution.program.monitors]
+        return [
+            replay(self.make_program, self.build, ";".join(left.schedules), self.limits.steps)
+            for left in found
+            if left is not None
+            and left.rule.name not in self.candidates
+            and execution.program.enforces(left.rule)
+        ]
+
     def _finding(self, rule: str) -> Finding:
         """Follow the shortest schedule once more, with its trace."""
         candidate = self.candidates[rule]
@@ -151,31 +165,66 @@ class Search:
 def replay(
     make_program: MakeProgram, build: Build, schedule: str, step_limit: int = STEP_LIMIT
 ) -> Finding | None:
-    """Follow one schedule and record it; None if no rule breaks.  Raises BadSchedule."""
+    """Follow one schedule and record it; None if no rule breaks.  Raises BadSchedule.
+
+    Schedules joined by ";" are followed one after the other, for rules that only
+    several executions break together.
+    """
     execution = Execution(make_program(), build, recording=True, step_limit=step_limit)
+    followed: list[str] = []
+    steps: list[TraceStep] = []
     try:
-        follow(execution, schedule)
-        if execution.violation is None and not execution.enabled():
-            execution.finish()
-        if execution.violation is None:
+        for part in schedule.split(";"):
+            follow(execution, part)
+            if execution.violation is None and not execution.enabled():
+                execution.finish()
+            followed.append(schedule_of(execution))
+            assert execution.recorder is not None
+            steps += _worth_showing(execution.recorder.steps)
+        violation = execution.violation or _broken_together(execution)
+        if violation is None:
             return None
         return Finding(
-            violation=execution.violation,
-            schedule=schedule_of(execution),
-            steps=execution.steps,
+            violation=violation,
+            schedule=";".join(followed),
+            steps=sum(step.number > 0 for step in steps),
             switches=whole(execution).switches,
-            trace=_trace(execution, execution.violation),
+            trace=_trace(execution, steps),
         )
     finally:
         execution.end()
 
 
-def _trace(execution: Execution, violation: Violation) -> Trace:
+def _worth_showing(steps: list[TraceStep]) -> list[TraceStep]:
+    """The numbered steps; and, where the last one races with it, what others did unseen."""
+    last = steps[-1] if steps else None
+    return [
+        step
+        for step in steps
+        if step.number
+        or (
+            last is not None
+            and step.word == last.word
+            and step.task != last.task
+            and (step.writes or last.writes)
+        )
+    ]
+
+
+def _broken_together(execution: Execution) -> Violation | None:
+    for monitor in execution.program.monitors:
+        left = monitor.leftover()
+        if left is not None and execution.program.enforces(left.rule):
+            return Violation(left.rule.name, left.rule.sentence, left.evidence, "", 0)
+    return None
+
+
+def _trace(execution: Execution, steps: list[TraceStep]) -> Trace:
     recorder = execution.recorder
     assert recorder is not None
     stopped = recorder.stopped
     return Trace(
-        steps=tuple(recorder.steps),
+        steps=tuple(steps),
         tasks=tuple(task.name for task in execution.program.tasks),
         held={
             task: tuple(Held(hold.lock.name, hold.mode, hold.step) for hold in holds)

@@ -26,7 +26,15 @@ from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PUD_ORDER, Order, align
 from pfnlab.kernel.locks import mmap_read_lock, mmap_read_unlock
 from pfnlab.kernel.pagetable import Leaf, pmd_alloc, walk
 from pfnlab.kernel.rule import contract
-from pfnlab.kernel.vma import Mm, Vma, find_vma, linear_page_index
+from pfnlab.kernel.vma import (
+    VM_EXEC,
+    VM_READ,
+    VM_WRITE,
+    Mm,
+    Vma,
+    find_vma,
+    linear_page_index,
+)
 from pfnlab.kernel.vmfault import VmFault
 
 RETRY_ONLY_IF_ALLOWED = contract(
@@ -59,6 +67,9 @@ def do_user_addr_fault(mm: Mm, address: int) -> vm_fault_t:
         if vma is None:
             mmap_read_unlock(mm)
             return VM_FAULT_SIGSEGV
+        if access_error(vma):
+            mmap_read_unlock(mm)
+            return VM_FAULT_SIGSEGV
         fault = handle_mm_fault(vma, align_down(address, PAGE_SIZE), flags)
         if fault & VM_FAULT_COMPLETED:
             return vm_fault_t(0)
@@ -68,6 +79,11 @@ def do_user_addr_fault(mm: Mm, address: int) -> vm_fault_t:
             continue
         mmap_read_unlock(mm)
         return fault & (VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+
+
+def access_error(vma: Vma) -> bool:
+    """Whether the VMA allows no access at all.  Reads vm_flags under mmap_lock for read."""
+    return not vma.vm_flags & (VM_READ | VM_WRITE | VM_EXEC)
 
 
 def handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:

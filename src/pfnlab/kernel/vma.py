@@ -16,7 +16,7 @@ from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import violate
 from pfnlab.engine.word import words
 from pfnlab.kernel.fault_codes import vm_fault_t
-from pfnlab.kernel.geometry import PAGE_SHIFT, Order, show_size
+from pfnlab.kernel.geometry import PAGE_SHIFT, Order
 from pfnlab.kernel.rule import contract
 
 VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 0x1, 0x2, 0x4, 0x8
@@ -29,6 +29,11 @@ VM_MIXEDMAP = 0x10000000
 VM_PAT = 0x40000000  # x86: VM_ARCH_1
 
 FLAG_NAMES = {value: name for name, value in list(globals().items()) if name.startswith("VM_")}
+
+
+def show_flags(flags: int) -> str:
+    return " | ".join(name for value, name in FLAG_NAMES.items() if flags & value) or "0"
+
 
 MMAP_ASSERT_WRITE_LOCKED = contract(
     "R3",
@@ -79,13 +84,13 @@ class Vma(Shared, freeable=True):
     """A range of an address space that maps part of a file.  Addresses are in bytes."""
 
     vm_mm = field[Any](None, traced=False)
-    vm_start = field(0, guarded_by="vm_mm.mmap_lock", traced=False)
-    vm_end = field(0, guarded_by="vm_mm.mmap_lock", traced=False)
-    vm_pgoff = field(0, guarded_by="vm_mm.mmap_lock", traced=False)
-    vm_page_prot = field("WB", guarded_by="vm_mm.mmap_lock", traced=False)
+    vm_start = field(0, guarded_by="mmap_lock", traced=False)
+    vm_end = field(0, guarded_by="mmap_lock", traced=False)
+    vm_pgoff = field(0, guarded_by="mmap_lock", traced=False)
+    vm_page_prot = field("WB", guarded_by="mmap_lock", traced=False)
     vm_private_data = field[Any](None, traced=False)
     vm_file = field[Any](None, traced=False)
-    _vm_flags = field(0, guarded_by="vm_mm.mmap_lock", traced=False)
+    _vm_flags = field(0, guarded_by="mmap_lock", traced=False, text=show_flags)
     vm_ops = field(VmOperations(), traced=False)
     # Not in the kernel: the page of the device that vm_start stands for, for rules.
     first_pfn = field[int | None](None, traced=False)
@@ -96,7 +101,7 @@ class Vma(Shared, freeable=True):
         self.vm_end = end
         self.vm_pgoff = pgoff
         self._vm_flags = flags
-        self.name = f"vma [{start:x}, +{show_size(end - start)})"
+        self.name = f"vma {start:x}"
 
     @property
     def size(self) -> int:
@@ -135,10 +140,6 @@ def vm_flags_clear(vma: Vma, flags: int) -> None:
 def __vm_flags_mod(vma: Vma, set_flags: int, clear_flags: int) -> None:
     """Change flags without a check: the way out for those who account for it themselves."""
     vma._vm_flags = (vma._vm_flags | set_flags) & ~clear_flags
-
-
-def show_flags(flags: int) -> str:
-    return " | ".join(name for value, name in FLAG_NAMES.items() if flags & value) or "0"
 
 
 def held_for(lock: RwSemaphore) -> str:

@@ -5,6 +5,7 @@ the right.  With more than three tasks, or long lines, the task stands in front 
 """
 
 import shlex
+import textwrap
 
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.result import Finding, Result, Trace
@@ -59,58 +60,68 @@ def finding_text(finding: Finding) -> str:
 
 
 def _reason(finding: Finding) -> str:
-    lines = [finding.violation.sentence, *finding.violation.evidence]
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join(
+        _wrapped(line) for line in (finding.violation.sentence, *finding.violation.evidence)
+    )
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(
+        line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 def _steps(trace: Trace, rule: str) -> str:
     tasks = [name for name in trace.tasks if any(step.task == name for step in trace.steps)]
-    texts = {step.number: _step_text(step) for step in trace.steps}
     widths = {
-        name: max(len(name), *(len(texts[s.number]) for s in trace.steps if s.task == name))
+        name: max(len(name), *(len(_step_text(s)) for s in trace.steps if s.task == name))
         for name in tasks
     }
     sites = max(len(step.site) for step in trace.steps)
     if len(tasks) <= MOST_COLUMNS and 8 + sum(widths.values()) + 2 * len(tasks) + sites <= WIDTH:
-        lines = _columns(trace.steps, tasks, texts, widths, rule)
+        lines = _columns(trace.steps, tasks, widths, rule)
     else:
-        lines = _prefixed(trace.steps, texts, rule)
+        lines = _prefixed(trace.steps, rule)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _columns(
     steps: tuple[TraceStep, ...],
     tasks: list[str],
-    texts: dict[int, str],
     widths: dict[str, int],
     rule: str,
 ) -> list[str]:
     lines = ["  step  " + "  ".join(name.ljust(widths[name]) for name in tasks)]
     for step in steps:
         cells = [
-            (texts[step.number] if name == step.task else "").ljust(widths[name]) for name in tasks
+            (_step_text(step) if name == step.task else "").ljust(widths[name]) for name in tasks
         ]
-        lines.append(f"  {step.number:4}  {'  '.join(cells)}  {step.site}")
+        lines.append(f"  {_number(step)}  {'  '.join(cells)}  {step.site}")
     before = sum(widths[name] + 2 for name in tasks[: tasks.index(steps[-1].task)])
     lines.append(" " * (8 + before) + f"^ {rule}")
     return lines
 
 
-def _prefixed(steps: tuple[TraceStep, ...], texts: dict[int, str], rule: str) -> list[str]:
+def _prefixed(steps: tuple[TraceStep, ...], rule: str) -> list[str]:
     name = max(len("task"), *(len(step.task) for step in steps))
     sites = max(len(step.site) for step in steps)
     room = WIDTH - 12 - name - sites
-    width = min(room, max(len(text) for text in texts.values()))
+    width = min(room, max(len(_step_text(step)) for step in steps))
     lines = ["  step  " + "task".ljust(name)]
     for step in steps:
-        text = texts[step.number]
+        text = _step_text(step)
         if len(text) > width:
             text = text[: width - 3] + "..."
         lines.append(
-            f"  {step.number:4}  {step.task.ljust(name)}  {text.ljust(width)}  {step.site}"
+            f"  {_number(step)}  {step.task.ljust(name)}  {text.ljust(width)}  {step.site}"
         )
     lines.append(" " * (10 + name) + f"^ {rule}")
     return lines
+
+
+def _number(step: TraceStep) -> str:
+    """The number of a step; an access that is no step of a schedule has none."""
+    return f"{step.number or '':4}"
 
 
 def _step_text(step: TraceStep) -> str:
@@ -136,7 +147,7 @@ def _notes(trace: Trace) -> str:
             texts = [
                 f"{lock} ({f'{mode}, ' if mode else ''}step {step})" for lock, mode, step in held
             ]
-            lines.append(f"  held by {task}: {', '.join(texts)}")
+            lines.append(_wrapped(f"held by {task}: {', '.join(texts)}"))
     if trace.race is not None:
         by_number = {step.number: step for step in trace.steps}
         first, second = (by_number[number] for number in trace.race)
