@@ -9,20 +9,32 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from pfnlab import designs, scenarios
+from pfnlab.engine.deadlock import ENDS, NO_DEADLOCK, NO_LIVELOCK
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.program import Scenario
+from pfnlab.engine.lock import LOCK_BALANCE
+from pfnlab.engine.program import Invariant, Rule, Scenario
+from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
 from pfnlab.kernel.design import Design
+from pfnlab.kernel.rule import CONTRACTS, LeafRule
+from pfnlab.rules import RULES
 
 T = TypeVar("T", Design, Scenario)
 
 
+# Rules that any program must keep, kernel or not.
+ENGINE_RULES = (
+    NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE,
+)  # fmt: skip
+
+
 class NotFound(ModelError):
-    """No such design or scenario; the message says which there are."""
+    """No such design, scenario or rule; the message says which there are."""
 
 
 def all_designs() -> dict[str, Design]:
@@ -42,6 +54,27 @@ def all_scenarios() -> dict[str, Scenario]:
     }
 
 
+def all_rules() -> dict[str, Rule]:
+    """Rules that ship, by name: of states and leaves, of functions, of the engine."""
+    rules = {rule.rule.name: rule.rule for rule in RULES}
+    return rules | CONTRACTS | {rule.name: rule for rule in ENGINE_RULES}
+
+
+def check_rule_names(names: Iterable[str], scenarios: Iterable[str]) -> None:
+    """Raise NotFound for what is no name or number of a rule.
+
+    A rule may also be in the file of a scenario.
+    """
+    rules = all_rules()
+    for path in (spec.partition(":")[0] for spec in scenarios if is_path(spec)):
+        things = vars(load(path)).values()
+        rules |= {t.rule.name: t.rule for t in things if isinstance(t, Invariant | LeafRule)}
+    known = set(rules) | {rule.number for rule in rules.values() if rule.number}
+    for name in names:
+        if name not in known:
+            raise NotFound(f"no rule is called {name!r}; there are {', '.join(rules)}")
+
+
 def find_design(spec: str) -> Design:
     """The design that a command line names; raises NotFound or ModelError."""
     return _find(spec, Design, all_designs(), "design")
@@ -53,7 +86,7 @@ def find_scenario(spec: str) -> Scenario:
 
 
 def is_path(spec: str) -> bool:
-    return "/" in spec or spec.partition(":")[0].endswith(".py")
+    return "/" in spec or spec == "." or spec.partition(":")[0].endswith(".py")
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:
@@ -76,7 +109,10 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
             f"or give a file: ./{spec}.py"
         )
     path, _colon, name = spec.partition(":")
-    found = {thing.name: thing for thing in _things(load(path), kind)}
+    things = _things(load(path), kind)
+    shipped = set(map(id, known.values()))  # imported, to make another from it
+    own = [thing for thing in things if id(thing) not in shipped]
+    found = {thing.name: thing for thing in own or things}
     if not found:
         example = "design = Design(...)" if kind is Design else "a function marked @scenario"
         raise NotFound(f"{path} holds no {what}; it needs {example}")
@@ -92,6 +128,8 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
 def load(path: str) -> ModuleType:
     """Run a file of the user's; any error in it becomes one line with its place."""
     file = Path(path)
+    if file.is_dir():
+        raise NotFound(f"{path} is a directory, not a Python file")
     if not file.is_file():
         raise NotFound(f"there is no file {path}")
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -101,13 +139,13 @@ def load(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise ModelError(f"syntax error: {error.msg}", f"{path}:{error.lineno}") from error
-    except Exception as error:
+        raise ModelError(f"syntax error: {error.msg}", f"{path}:{error.lineno or 1}") from error
+    except (Exception, SystemExit) as error:
         raise explained(error, {str(file), str(file.resolve())}) from error
     return module
 
 
-def explained(error: Exception, files: set[str]) -> ModelError:
+def explained(error: BaseException, files: set[str]) -> ModelError:
     """Any error as a ModelError, with the line of the user's file that led to it."""
     frames = traceback.extract_tb(error.__traceback__)
     mine = [frame for frame in frames if frame.filename in files]

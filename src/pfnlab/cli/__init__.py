@@ -58,8 +58,10 @@ def run(arguments: list[str]) -> int:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
     except UsageError as error:
-        format_message = getattr(error, "format_message", error.__str__)
-        print(f"pfnlab: {format_message()} See pfnlab --help.", file=sys.stderr)
+        message = str(getattr(error, "format_message", error.__str__)())
+        if arguments:
+            message = f"pfnlab: {message.rstrip('.')}. See pfnlab --help."
+        print(message, file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print("pfnlab: interrupted", file=sys.stderr)

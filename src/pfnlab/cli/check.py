@@ -1,7 +1,7 @@
 """pfnlab check: every interleaving of a scenario on a design, or the matrix of all."""
 
 import json
-import os
+from itertools import product
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +11,7 @@ from pfnlab.catalogue import (
     NotFound,
     all_designs,
     all_scenarios,
+    check_rule_names,
     find_design,
     find_scenario,
     is_path,
@@ -20,8 +21,6 @@ from pfnlab.explorer.result import Result
 from pfnlab.report.counterexample import result_text
 from pfnlab.report.data import report_data
 from pfnlab.report.matrix import matrix_text, summary_text
-
-Positive = typer.Option(min=1)
 
 
 def check(
@@ -55,6 +54,7 @@ def check(
     1 a rule broke, 2 wrong use, 3 incomplete.
     """
     designs, scenarios = _chosen(design, scenario)
+    check_rule_names(rule or (), scenarios)
     pairs = [(d, s) for d in designs for s in scenarios]
     options = Options(policy, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed)  # fmt: skip
@@ -83,10 +83,13 @@ def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[s
     if design is not None:
         try:
             find_design(design)
-        except NotFound:
+        except NotFound as no_design:
             if scenario is not None or not is_path(design):
                 raise
-            find_scenario(design)
+            try:
+                find_scenario(design)
+            except NotFound:
+                raise no_design from None
             return designs, [design]
         designs = [design]
     if scenario is not None:
@@ -101,40 +104,28 @@ def _text(
     results: dict[Pair, Result | None],
     all_findings: bool,
 ) -> str:
-    if len(results) == 1:
-        ((pair, result),) = results.items()
-        if result is None:
-            return f"{pair[1]} on {pair[0]}: not run"
-        return _single(pair, result, all_findings)
-    if len(designs) == 1 and not all_findings:
-        return "\n".join(_line(pair, result) for pair, result in results.items())
-    if all_findings:
-        return "\n\n".join(
-            _single(pair, result, True) for pair, result in results.items() if result is not None
-        )
-    names = {spec: os.path.basename(spec) for spec in [*designs, *scenarios]}
-    cells = {(names[d], names[s]): result for (d, s), result in results.items()}
-    table = matrix_text([names[d] for d in designs], [names[s] for s in scenarios], cells)
-    failing = next((p for p, r in results.items() if r is not None and r.findings), None)
-    hint = f"\nSee one: pfnlab check {failing[0]} {failing[1]}" if failing else ""
-    return f"{table}\n\n{summary_text(cells)}{hint}"
+    """One result whole, the results of one design line by line, or the matrix."""
+    if len(results) == 1 or all_findings:
+        return "\n\n".join(_whole(pair, result, all_findings) for pair, result in results.items())
+    if len(designs) == 1:
+        text = "\n".join(_line(pair, result) for pair, result in results.items())
+    else:
+        rows = [find_design(spec).name for spec in designs]
+        columns = [find_scenario(spec).name for spec in scenarios]
+        cells = dict(zip(product(rows, columns), results.values(), strict=True))
+        text = f"{matrix_text(rows, columns, cells)}\n\n{summary_text(cells)}"
+    for (design, scenario), result in results.items():
+        if result is not None and result.findings:
+            return f"{text}\nSee one: pfnlab check {design} {scenario}"
+    return text
 
 
-def _single(pair: Pair, result: Result, all_findings: bool) -> str:
-    design, scenario = pair
-    return result_text(
-        result, find_scenario(scenario).name, find_design(design).name, specs=pair,
-        all_findings=all_findings,
-    )  # fmt: skip
+def _whole(pair: Pair, result: Result | None, all_findings: bool) -> str:
+    design, scenario = find_design(pair[0]).name, find_scenario(pair[1]).name
+    if result is None:
+        return f"{scenario} on {design}: not run"
+    return result_text(result, scenario, design, specs=pair, all_findings=all_findings)
 
 
 def _line(pair: Pair, result: Result | None) -> str:
-    design, scenario = pair
-    if result is None:
-        return f"{scenario} on {design}: not run"
-    if result.violation is None:
-        return _single(pair, result, False)
-    return (
-        f"{find_scenario(scenario).name} on {find_design(design).name}: FAIL  "
-        f"{result.violation.rule}  (pfnlab check {design} {scenario})"
-    )
+    return _whole(pair, result, False).splitlines()[0]

@@ -1,41 +1,42 @@
 """pfnlab list, show and new: what there is, and how to begin something of one's own."""
 
-import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pfnlab.catalogue import all_designs, all_scenarios, find_design
+from pfnlab.catalogue import all_designs, all_rules, all_scenarios, find_design
 from pfnlab.designs import huge_fault
 from pfnlab.engine.errors import ModelError
-from pfnlab.kernel.design import Design
-from pfnlab.kernel.rule import CONTRACTS
-from pfnlab.rules import RULES
 
 
 def list_things() -> None:
     """List designs, scenarios and rules."""
     designs = all_designs()
     scenarios = all_scenarios()
-    rules = {rule.rule.name: rule.rule for rule in RULES} | CONTRACTS
+    rules = all_rules()
     width = max(len(name) for name in [*designs, *scenarios, *rules])
     print("designs")
     for name, design in designs.items():
         print(f"  {name.ljust(width)}  {design.kernels}")
     print("\nscenarios")
     for name, scenario in scenarios.items():
-        print(f"  {name.ljust(width)}  {scenario.sentence}")
+        print(entry(f"  {name.ljust(width)}  ", scenario.sentence))
     print("\nrules")
     for name, rule in rules.items():
-        print(f"  {name.ljust(width)}  {rule.number:4} {rule.sentence}")
+        print(entry(f"  {name.ljust(width)}  {rule.number:4}  ", rule.sentence))
+
+
+def entry(name: str, sentence: str) -> str:
+    """A name and what it means, in lines of at most 100 columns."""
+    return textwrap.fill(sentence, 100, initial_indent=name, subsequent_indent=" " * len(name))
 
 
 def show(design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")]) -> None:
     """Show a design: what it is, its lock order, the kernels that it lived in."""
     chosen = find_design(design)
-    module = module_of(chosen)
-    print((module.__doc__ or f"{chosen.name}: (no docstring)").strip())
+    print(chosen.docstring.strip() or f"{chosen.name}: (no docstring)")
     print(f"\nkernels   {chosen.kernels or 'none'}")
     hooks = [("mmap", chosen.mmap), *vars(chosen.vm_ops).items()]
     hooks.append(("zap_and_down_write_memory_lock", chosen.zap_and_down_write_memory_lock))
@@ -75,17 +76,3 @@ def starting_text(name: str) -> str:
         line for line in code.splitlines() if not line.strip().startswith(("kernels=", "year="))
     ]
     return f'"""{docstring}{quotes}' + "\n".join(lines) + "\n"
-
-
-def module_of(design: Design) -> object:
-    """The module that a design's hooks were written in, for its docstring."""
-    name = getattr(design.zap_and_down_write_memory_lock, "__module__", "")
-    globals_ = getattr(design.zap_and_down_write_memory_lock, "__globals__", {})
-    return sys.modules.get(name) or _Documented(globals_.get("__doc__"))
-
-
-class _Documented:
-    """A module that was loaded from a file and is in no table."""
-
-    def __init__(self, text: str | None) -> None:
-        self.__doc__ = text

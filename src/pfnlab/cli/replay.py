@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import find_design, find_scenario
+from pfnlab.catalogue import check_rule_names, find_design, find_scenario
 from pfnlab.report.counterexample import finding_text
 from pfnlab.report.data import SCHEMA, finding_data
 from pfnlab.verdict import replay as follow
@@ -23,6 +23,7 @@ def replay(
 ) -> int:
     """Follow one schedule and print what happens.  Exit status 1 if a rule breaks."""
     a_design, a_scenario = find_design(design), find_scenario(scenario)
+    check_rule_names(rule or (), [scenario])
     finding = follow(a_scenario, a_design, schedule, rules=tuple(rule) if rule else None)
     if as_json:
         data = finding_data(finding) if finding is not None else None

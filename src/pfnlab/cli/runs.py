@@ -84,7 +84,10 @@ def _one_by_one(
             if search.schedules % SHOW_EVERY == 1:
                 show(f"{pair[1]} on {pair[0]}: {search.schedules} schedules", done)
 
-        result = options.explore(pair, progress)
+        try:
+            result = options.explore(pair, progress)
+        except KeyboardInterrupt:  # before the search of this pair had begun
+            break
         results[pair] = result
         if result.why_incomplete == "interrupted":
             break

@@ -11,6 +11,7 @@ from pfnlab.engine.mutex import mutex, spinlock
 from pfnlab.engine.program import Invariant, Program, Rule, Scenario, Violation, invariant, scenario
 from pfnlab.engine.rwsem import rw_semaphore
 from pfnlab.engine.shared import Shared
+from pfnlab.engine.signal import fatal_signal_pending, kill
 from pfnlab.engine.step import begin_trying, choose, done_trying, try_again, violate
 from pfnlab.engine.word import compare_exchange, update, word
 
@@ -29,8 +30,10 @@ __all__ = [
     "choose",
     "compare_exchange",
     "done_trying",
+    "fatal_signal_pending",
     "field",
     "invariant",
+    "kill",
     "mutex",
     "rw_semaphore",
     "scenario",

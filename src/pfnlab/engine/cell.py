@@ -13,8 +13,20 @@ from pfnlab.engine.clock import Clock, History
 class Cell:
     """A value, and what the engine must know to order and undo accesses to it."""
 
-    __slots__ = ("atomic", "clock", "guard", "history", "name", "number", "text", "traced", "value",
-                 "watched")  # fmt: skip
+    __slots__ = (
+        "atomic",
+        "clock",
+        "collection",
+        "guard",
+        "history",
+        "name",
+        "number",
+        "text",
+        "traced",
+        "value",
+        "watched",
+        "words",
+    )
 
     def __init__(
         self,
@@ -35,6 +47,8 @@ class Cell:
         self.watched = watched  # every write is a visible step, so that rules may read it
         self.traced = traced  # accesses are worth a line in a trace
         self.guard = guard  # the lock that orders accesses, for messages
+        self.words = ("reads", "read", "writes", "wrote")  # now and before, in messages
+        self.collection = 0  # the bit of the collection that it is a member of
         self.text = text  # how a value is shown in a trace
         self.clock: Clock | None = None  # what a reader of an atomic word learns
         self.history = History()

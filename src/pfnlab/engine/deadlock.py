@@ -1,5 +1,6 @@
 """Tasks that wait for each other."""
 
+from pfnlab.engine.label import AWAIT
 from pfnlab.engine.program import Rule
 from pfnlab.engine.task import Task
 
@@ -7,7 +8,7 @@ NO_DEADLOCK = Rule("no_deadlock", "Tasks wait for each other for ever.", "L2")
 NO_LIVELOCK = Rule(
     "no_livelock", "A task goes round in circles: nothing it looks at will ever change.", "L1"
 )
-ENDS = Rule("every_task_ends", "A task makes more steps than the step limit.", "L1")
+ENDS = Rule("every_task_ends", "A task does not end within the step limit.", "L1")
 
 
 def blockers_of(task: Task) -> list[Task]:
@@ -16,6 +17,16 @@ def blockers_of(task: Task) -> list[Task]:
     if operation is None or operation.blockers is None or task.parked or task.ready():
         return []
     return operation.blockers(task)
+
+
+def tries_again(task: Task) -> bool:
+    """Whether a task waits in try_again()."""
+    operation = task.pending
+    return (
+        operation is not None
+        and operation.blocked is not None
+        and (operation.blocked.kind == AWAIT)
+    )
 
 
 def waiting_cycle(start: Task) -> list[Task]:
@@ -27,6 +38,9 @@ def waiting_cycle(start: Task) -> list[Task]:
     seen = {start.index}
 
     def leads_back(task: Task) -> bool:
+        operation = task.pending
+        if operation is not None and operation.blocked and not operation.blocked.blocking:
+            return False  # a signal may still end this wait
         path.append(task)
         for holder in blockers_of(task):
             if holder is start:

@@ -20,6 +20,12 @@ class ModelError(Exception):
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+def defined_at(function: object) -> str:
+    """The place of a function, for an error about what it returned."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+
+
 class Nondeterminism(ModelError):
     """The same schedule did something else: some state is not in engine cells."""
 

@@ -32,6 +32,23 @@ class Event:
     options: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that broke in the present execution.
+
+    event     the last visible step by then, -1 if there was none
+    relevant  visible steps that a shortest trace must keep; empty for just the last one
+    race      two visible steps that must stay in this order, though no label says so
+    held      the locks of every task
+    """
+
+    violation: Violation
+    event: int
+    relevant: frozenset[int]
+    race: tuple[int, int] | None
+    held: dict[str, tuple[Hold, ...]]
+
+
 class SetupFailed(BaseException):
     """A rule broke while the scenario was set up."""
 
@@ -68,16 +85,20 @@ class Execution:
                 self.report(broken[0].rule, broken[0].rule.sentence, broken[1], self.setup)
         except SetupFailed:
             pass
-        self.failed_setup = self.violation
+        self.failed_setup = list(self.broken)
         self.running = None
         self.mark = len(self.log)
 
     def _clear(self) -> None:
         self.events: list[Event] = []
         self.steps = 0
-        self.violation: Violation | None = None
-        self.held_then: dict[str, tuple[Hold, ...]] = {}
-        self.relevant: frozenset[int] = frozenset()  # events a shortest trace must keep
+        self.broken: list[Broken] = []
+        self.unchecked_race = ""  # a cell that tasks race for while that rule is left out
+
+    @property
+    def violation(self) -> Violation | None:
+        """The first rule that broke."""
+        return self.broken[0].violation if self.broken else None
 
     def restart(self) -> None:
         """Undo everything since the setup and bring every task to its first step."""
@@ -91,7 +112,7 @@ class Execution:
         self._clear()
         if self.recorder is not None:
             self.recorder.clear()
-        self.violation = self.failed_setup
+        self.broken += self.failed_setup
         self.watch.restart()
         for monitor in self.program.monitors:
             monitor.restart()
@@ -127,14 +148,15 @@ class Execution:
             detail = operation.detail(result) if operation.detail is not None else ""
             site = self.recorder.site(task)
             self.recorder.add(TraceStep(self.steps, task.name, operation.verb, detail, site, label))
+        broken = None
         if label.writes and self.program.invariants:
             # Also after a rule broke: the label must not depend on what came before it.
             label, broken = self.watch.after(label)
-            if broken is not None and self.violation is None:
-                self.report(broken[0].rule, broken[0].rule.sentence, broken[1], task)
         event = Event(task.index, choice, label, int(operation.counted), operation.options)
         self.events.append(event)
         task.events += 1
+        if broken is not None and not self._known(broken[0].rule):
+            self.report(broken[0].rule, broken[0].rule.sentence, broken[1], task)
         self.check_limit(task)
         if not task.parked:
             self._advance(task, result)
@@ -149,10 +171,14 @@ class Execution:
         else:
             self.pool.resume(task, result)
         self.running = None
-        if self.violation is None and task.pending is not None and not task.ready():
+        if task.pending is not None and not task.ready():
             cycle = deadlock.waiting_cycle(task)
             if cycle:
-                self._deadlocked(cycle)
+                self._fail(deadlock.NO_DEADLOCK, deadlock.describe(cycle), cycle)
+
+    def _known(self, rule: Rule) -> bool:
+        """Whether a rule about the state is broken already: it stays so for a while."""
+        return any(broken.violation.rule == rule.name for broken in self.broken)
 
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
@@ -160,26 +186,23 @@ class Execution:
         waiting = [task for task in tasks if task.pending is not None and not task.parked]
         if not waiting or self.violation is not None:
             return
-        spinning = [task for task in waiting if task.watching is not None]
+        spinning = [task for task in waiting if deadlock.tries_again(task)]
         if spinning:
             task = spinning[0]
-            seen = ", ".join(cell.name for cell in task.watching or ())
+            seen = ", ".join(task.watching.names())
             evidence = (f"{task.name} will try again for ever; it looks at {seen}.",)
             self._fail(deadlock.NO_LIVELOCK, evidence, spinning)
         else:
             self._fail(deadlock.NO_DEADLOCK, deadlock.describe(waiting), waiting)
 
-    def _deadlocked(self, cycle: list[Task]) -> None:
-        self._fail(deadlock.NO_DEADLOCK, deadlock.describe(cycle), cycle)
-
     def _fail(self, rule: Rule, evidence: tuple[str, ...], tasks: list[Task]) -> None:
         if not self.program.enforces(rule):
             return
         involved = {task.index for task in tasks}
-        self.relevant = frozenset(
+        relevant = frozenset(
             index for index, event in enumerate(self.events) if event.task in involved
         )
-        self.report(rule, rule.sentence, evidence, tasks[0])
+        self.report(rule, rule.sentence, evidence, tasks[0], relevant)
         for task in tasks:
             task.parked = True  # with its operation still pending: races with it count
 
@@ -190,8 +213,8 @@ class Execution:
         task.steps += 1
 
     def check_limit(self, task: Task) -> None:
-        if task.steps >= self.step_limit and self.program.enforces(deadlock.ENDS):
-            evidence = (f"{task.name} has made {self.step_limit} steps.",)
+        if task.steps > self.step_limit:  # enforced or not: there is no other way out
+            evidence = (f"{task.name} has made more than {self.step_limit} steps.",)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 
     def write(self, cell: Cell, value: Any) -> None:
@@ -199,14 +222,28 @@ class Execution:
         self.log.append((cell, cell.value))
         cell.value = value
 
-    def report(self, rule: Rule, sentence: str, evidence: tuple[str, ...], task: Task) -> None:
+    def report(
+        self,
+        rule: Rule,
+        sentence: str,
+        evidence: tuple[str, ...],
+        task: Task,
+        relevant: frozenset[int] = frozenset(),
+        race: tuple[int, int] | None = None,
+    ) -> None:
         """A rule broke in a task's step: note it, and leave the task where it is."""
         task.parked = True
-        if self.violation is None:
-            self.violation = Violation(rule.name, sentence, evidence, task.name, self.steps)
-            self.held_then = {t.name: tuple(t.held) for t in self.program.tasks}
-            if self.recorder is not None:
-                self.recorder.stopped = self.recorder.announced.get(task.index)
+        if not self.broken and self.recorder is not None:
+            self.recorder.stopped = self.recorder.announced.get(task.index)
+        self.broken.append(
+            Broken(
+                Violation(rule.name, sentence, evidence, task.name, self.steps),
+                len(self.events) - 1,
+                relevant,
+                race,
+                {t.name: tuple(t.held) for t in self.program.tasks},
+            )
+        )
 
 
 _current: Execution | None = None

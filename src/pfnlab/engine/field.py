@@ -8,7 +8,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import observing, running
 from pfnlab.engine.label import MEMORY, Label
 from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import check_race, note, plain, visible
+from pfnlab.engine.step import check_race, note, note_own, plain, visible
 from pfnlab.engine.task import Operation, Task
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ def replace_field(
             note(task, cell)
             check_race(execution, task, cell, write=True, event=len(execution.events))
         old = replace()
-        note(task, cell, own=True)
+        note_own(task, cell)
         return Label(MEMORY, -1, 0, cell.bit), old
 
     return visible(Operation(verb, cell, perform, detail=detail))

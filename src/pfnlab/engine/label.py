@@ -43,7 +43,9 @@ class Label(NamedTuple):
     """One step: its kind, the lock it is about, and the words it read and wrote.
 
     `target` is a lock's number, or -1.  `reads` and `writes` are sets of words as
-    bits.  A step after which a rule was evaluated has read what the rule read.
+    bits.  A step after which a rule was evaluated has read what the rule read.  `adds`
+    has the collections whose members were written: that concerns who reads a collection
+    as a whole, and nobody who writes to another member.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Label(NamedTuple):
     reads: int = 0
     writes: int = 0
     blocking: bool = False
+    adds: int = 0
 
 
 def locks_commute(first: str, second: str) -> bool:
@@ -63,6 +66,8 @@ def locks_commute(first: str, second: str) -> bool:
 def dependent(first: Label, second: Label) -> bool:
     """Whether the order of two steps of different tasks can matter."""
     if first.writes & (second.reads | second.writes) or first.reads & second.writes:
+        return True
+    if first.adds & second.reads or first.reads & second.adds:
         return True
     if first.kind == AWAIT and second.target >= 0:
         return bool(first.reads >> second.target & 1)

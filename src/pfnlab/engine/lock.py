@@ -13,7 +13,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import running
 from pfnlab.engine.program import Rule
 from pfnlab.engine.shared import Member, Shared
-from pfnlab.engine.step import note, violate
+from pfnlab.engine.step import note_own, violate
 from pfnlab.engine.task import Hold, Task
 
 LOCK_BALANCE = Rule(
@@ -32,17 +32,16 @@ class Lock(Cell):
         self.lock_class = lock_class  # as lockdep understands it: the field, not the object
         self.read_clock: tuple[int, Clock] = (-1, [])  # what readers let go, by run
 
-    def acquiring(self, mode: str, tried: bool = False) -> None:
+    def acquiring(self, verb: str, mode: str, tried: bool = False) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
         execution, task = running()
         for monitor in execution.program.monitors:
-            monitor.acquiring(task, self, mode, tried)
+            monitor.acquiring(task, self, verb, mode, tried)
 
     def take(self, task: Task, value: Any, mode: str) -> None:
         execution, _task = running()
-        note(task, self)
         execution.write(self, value)
-        note(task, self, own=True)
+        note_own(task, self)
         site = execution.recorder.site(task) if execution.recorder is not None else ""
         task.held.append(Hold(self, mode, execution.steps, site))
         join(task.clock, self.clock)
@@ -51,9 +50,8 @@ class Lock(Cell):
 
     def drop(self, task: Task, value: Any, mode: str) -> None:
         execution, _task = running()
-        note(task, self)
         execution.write(self, value)
-        note(task, self, own=True)
+        note_own(task, self)
         hold = next(h for h in reversed(task.held) if h.lock is self and h.mode == mode)
         task.held.remove(hold)
         if task is execution.setup:
@@ -69,7 +67,11 @@ class Lock(Cell):
     def must_hold(self, verb: str, *modes: str) -> None:
         task = running()[1]
         if not any(hold.lock is self and hold.mode in modes for hold in task.held):
-            violate(LOCK_BALANCE, f"{task.name} calls {verb} for {self.name} and does not hold it.")
+            violate(
+                LOCK_BALANCE,
+                f"{task.name} calls {verb} for {self.name} and does not hold it.",
+                call=f"{verb}({self.name})",
+            )
 
     def named(self, _result: Any) -> str:
         return self.name

@@ -18,7 +18,7 @@ class Mutex(Lock):
     verbs = ("mutex_lock", "mutex_unlock", "mutex_trylock")
 
     def lock(self) -> None:
-        self.acquiring("")
+        self.acquiring(self.verbs[0], "")
 
         def perform(task: Task, _choice: int) -> tuple[Label, None]:
             self.take(task, task, "")
@@ -33,11 +33,11 @@ class Mutex(Lock):
         )  # fmt: skip
 
     def trylock(self) -> bool:
-        self.acquiring("", tried=True)
+        self.acquiring(self.verbs[2], "", tried=True)
 
         def perform(task: Task, _choice: int) -> tuple[Label, bool]:
+            note(task, self, "free", lambda: self.value is None)
             if self.value is not None:
-                note(task, self)
                 return Label(kind.TRYLOCK_FAILED, self.number), False
             self.take(task, task, "")
             return Label(kind.TRYLOCK, self.number), True
@@ -65,11 +65,12 @@ class Mutex(Lock):
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        raised: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.unlock()
+        if raised is None:  # an exception is no kernel event: it must not make steps
+            self.unlock()
 
 
 class Spinlock(Mutex):

@@ -53,7 +53,7 @@ class Leftover(NamedTuple):
 class Monitor(Protocol):
     """Hears of every lock that a task is about to take, in every execution."""
 
-    def acquiring(self, task: Task, lock: Cell, mode: str, tried: bool) -> None:
+    def acquiring(self, task: Task, lock: Cell, verb: str, mode: str, tried: bool) -> None:
         """Called on the task's own stack; may call `violate`."""
 
     def restart(self) -> None:
@@ -104,9 +104,9 @@ class Program:
         filename = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
         return f"{filename}:{frame.f_lineno}"
 
-    def shown_in_trace(self, frame: FrameType) -> bool:
-        """Whether a function belongs into a call trace."""
-        return True
+    def worth_showing(self, frames: list[FrameType]) -> list[FrameType]:
+        """The functions of a call stack that a reader wants to see, innermost first."""
+        return frames
 
 
 @dataclass(frozen=True)
@@ -127,17 +127,22 @@ def scenario(function: Callable[[Any], None]) -> Scenario:
 
 
 def invariant(function: Callable[[Any], Iterator[object]]) -> Invariant:
-    """Make a rule of a generator of evidence.  A decorator.
+    """Make a rule of a generator of evidence.  A decorator; see rule_of()."""
+    return Invariant(rule_of(function, "invariant"), function)
 
-    The first line of the docstring is the sentence that is printed when the rule
-    breaks; a line "Rule: D1" gives its number.
+
+def rule_of(function: Callable[..., object], what: str) -> Rule:
+    """The rule that a function's docstring states.
+
+    Its first line is the sentence that is printed when the rule breaks.  A line
+    "Rule: D1." gives its number; what follows is its source.
     """
-    number = ""
-    for line in (function.__doc__ or "").splitlines():
-        if line.strip().startswith("Rule:"):
-            number = line.partition(":")[2].strip().rstrip(".")
-    rule = Rule(function.__name__, first_line(function, "invariant"), number)
-    return Invariant(rule, function)
+    sentence = first_line(function, what)
+    _text, found, rest = (function.__doc__ or "").partition("Rule:")
+    number, _stop, source = rest.strip().partition("\n")
+    if not found:
+        return Rule(function.__name__, sentence)
+    return Rule(function.__name__, sentence, number.strip(" ."), " ".join(source.split()))
 
 
 def first_line(function: Callable[..., object], what: str) -> str:

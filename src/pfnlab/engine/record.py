@@ -67,7 +67,7 @@ class Recorder:
             if not _is_engine(frame):
                 frames.append(frame)
             frame = frame.f_back
-        shown = [frame for frame in reversed(frames) if self.program.shown_in_trace(frame)]
+        shown = reversed(self.program.worth_showing(frames))
         return Stack(
             self.program.site_of(frames),
             tuple(Frame(f.f_code.co_name, self.program.place(f)) for f in shown),
@@ -82,10 +82,6 @@ class Recorder:
 
     def add(self, step: TraceStep) -> None:
         self.steps.append(step)
-
-    def relabel(self, label: Label) -> None:
-        """Complete the newest step with what it turned out to have read."""
-        self.steps[-1] = self.steps[-1]._replace(label=label)
 
 
 def _is_engine(frame: FrameType) -> bool:

@@ -14,6 +14,7 @@ from pfnlab.engine.execution import running
 from pfnlab.engine.label import Label
 from pfnlab.engine.lock import Lock, LockMember
 from pfnlab.engine.shared import Shared
+from pfnlab.engine.signal import signal_of
 from pfnlab.engine.step import note, visible
 from pfnlab.engine.task import Hold, Operation, Task
 
@@ -69,18 +70,18 @@ class RwSemaphore(Lock):
     # Readers
 
     def down_read(self) -> None:
-        self.acquiring("read")
+        self.acquiring("down_read", "read")
         self._acquire("down_read", kind.READ_LOCK, self.free_to_read, self.in_front_of_reader,
                       self._take_read)  # fmt: skip
 
     def down_read_killable(self) -> bool:
         """Return whether the lock was taken; False means a fatal signal came first."""
-        self.acquiring("read")
+        self.acquiring("down_read_killable", "read")
         return self._acquire("down_read_killable", kind.READ_LOCK, self.free_to_read,
                              self.in_front_of_reader, self._take_read, killable=True)  # fmt: skip
 
     def down_read_trylock(self) -> bool:
-        self.acquiring("read", tried=True)
+        self.acquiring("down_read_trylock", "read", tried=True)
         return self._try("down_read_trylock", (kind.READ_TRYLOCK, kind.READ_TRYLOCK_FAILED),
                          self.free_to_read, self._take_read)  # fmt: skip
 
@@ -96,7 +97,7 @@ class RwSemaphore(Lock):
     # Writers
 
     def down_write(self) -> None:
-        self.acquiring("write")
+        self.acquiring("down_write", "write")
         if self.fair and not self._queue("down_write"):
             return
         self._acquire("down_write", kind.WRITE_LOCK, self.free_to_write, self.in_front_of_writer,
@@ -104,14 +105,14 @@ class RwSemaphore(Lock):
 
     def down_write_killable(self) -> bool:
         """Return whether the lock was taken; False means a fatal signal came first."""
-        self.acquiring("write")
+        self.acquiring("down_write_killable", "write")
         if self.fair and not self._queue("down_write_killable"):
             return True
         return self._acquire("down_write_killable", kind.WRITE_LOCK, self.free_to_write,
                              self.in_front_of_writer, self._take_write, killable=True)  # fmt: skip
 
     def down_write_trylock(self) -> bool:
-        self.acquiring("write", tried=True)
+        self.acquiring("down_write_trylock", "write", tried=True)
         return self._try("down_write_trylock", (kind.WRITE_TRYLOCK, kind.WRITE_TRYLOCK_FAILED),
                          self.free_to_write, self._take_write)  # fmt: skip
 
@@ -184,7 +185,7 @@ class RwSemaphore(Lock):
         take: Callable[[Task], None],
         killable: bool = False,
     ) -> bool:
-        signal = running()[1].signal if killable else None
+        signal = signal_of(running()[1]) if killable else None
 
         def killed() -> bool:
             return signal is not None and bool(signal.value)
@@ -220,8 +221,8 @@ class RwSemaphore(Lock):
         take: Callable[[Task], None],
     ) -> bool:
         def perform(task: Task, _choice: int) -> tuple[Label, bool]:
+            note(task, self, events[0], lambda: free(task))
             if not free(task):
-                note(task, self)
                 return Label(events[1], self.number), False
             take(task)
             return Label(events[0], self.number), True
@@ -246,11 +247,12 @@ class Side:
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        raised: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.up()
+        if raised is None:  # an exception is no kernel event: it must not make steps
+            self.up()
 
 
 class rw_semaphore(LockMember):

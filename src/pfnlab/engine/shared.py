@@ -121,6 +121,7 @@ def _begin_life(made: Shared) -> None:
     life = made._life
     if life is None:
         life = Cell(str(made), len(execution.cells), True, traced=False)
+        life.words = ("uses", "used", "frees", "freed")
         execution.cells.append(life)
         object.__setattr__(made, "_life", life)
     life.history.run = -1

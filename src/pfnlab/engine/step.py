@@ -67,7 +67,7 @@ def plain(
     note(task, cell)
     check_race(execution, task, cell, write=write, event=len(execution.events) - 1, rule=rule)
     result = change()
-    note(task, cell, own=True)
+    note_own(task, cell)
     execution.check_limit(task)
     if task.parked and not cell.traced:
         _plain_step(execution, task)
@@ -106,29 +106,42 @@ def check_race(
     use = history.written if write else history.read
     access = Access(task.index, task.clock[task.index], execution.steps, event, write)
     earlier = use(access, task.clock)
-    if earlier is None or not execution.program.enforces(rule):
+    if earlier is None:
+        return
+    if not execution.program.enforces(rule):
+        execution.unchecked_race = cell.name
         return
     other = execution.program.tasks[earlier.task].name
     number = execution.steps + (not cell.traced)  # a race makes a step of any access
     evidence = [
-        f"{task.name} {'writes' if write else 'reads'} {cell.name} in step {number}; "
-        f"{other} {'wrote' if earlier.write else 'read'} it "
-        f"{'in' if cell.traced else 'after'} step {earlier.step}, and no lock orders the two."
+        f"{task.name} {cell.words[2 * write]} {cell.name} in step {number}; "
+        f"{other} {cell.words[2 * earlier.write + 1]} it "
+        f"{_when(cell, earlier)}, and no lock orders the two."
     ]
     if cell.guard:
         evidence.append(f"{cell.name} is guarded by {cell.guard}.")
-    if execution.violation is None:
-        execution.relevant = frozenset({earlier.event, event})
-    execution.report(rule, rule.sentence, tuple(evidence), task)
+    pair = (earlier.event, event)
+    execution.report(rule, rule.sentence, tuple(evidence), task, frozenset(pair), pair)
+
+
+def _when(cell: Cell, earlier: Access) -> str:
+    if cell.traced:
+        return f"in step {earlier.step}"
+    return f"after step {earlier.step}" if earlier.step else "before step 1"
 
 
 def violate(
-    rule: Rule, *evidence: str, sentence: str | None = None, call: str | None = None
+    rule: Rule,
+    *evidence: str,
+    sentence: str | None = None,
+    call: str | None = None,
+    relevant: frozenset[int] = frozenset(),
 ) -> None:
     """The running task breaks a rule.  Does not return, unless the rule is not enforced.
 
     `call` is what it was about to do, for the last line of the trace; by default the
-    name of the function that it is in.
+    name of the function that it is in.  `relevant` are visible steps to keep in a
+    shortest trace, if it takes more than what led to the last one.
     """
     execution, task = running()
     if not execution.program.enforces(rule):
@@ -146,7 +159,7 @@ def violate(
         doing = call or (f"{frames[-1].function}()" if frames else "")
         site = recorder.site(task)
         recorder.add(TraceStep(execution.steps, task.name, "call", doing, site))
-    execution.report(rule, sentence or rule.sentence, evidence, task)
+    execution.report(rule, sentence or rule.sentence, evidence, task, relevant)
     pause()
 
 
@@ -171,42 +184,59 @@ def choose(options: Sequence[T], what: str = "one of") -> T:
     return picked
 
 
-def step(text: str) -> None:
-    """A visible step that touches nothing, so that a trace shows where a task stands."""
-    visible(Operation(text, None, _start))
-
-
 # ---- loops that try again
 
 
 class Seen:
-    """What a task has seen since it began to try: the values, and if they moved under it."""
+    """What a task has learned since it began to try, and if it moved under it.
 
-    __slots__ = ("disturbed", "first", "last")
+    A sight is a cell and something about it: the value of a word, or whether a trylock
+    would succeed.  To take a lock and to release it teaches a task nothing.
+    """
+
+    __slots__ = ("disturbed", "sights")
 
     def __init__(self) -> None:
-        self.first: dict[Cell, Any] = {}
-        self.last: dict[Cell, Any] = {}
+        self.sights: dict[tuple[Cell, str], tuple[Callable[[], Any], Any, Any]] = {}
         self.disturbed = False
 
-    def __iter__(self) -> Any:
-        return iter(self.first)
+    def names(self) -> list[str]:
+        """Of the cells whose accesses are steps."""
+        return list(dict.fromkeys(cell.name for cell, _what in self.sights if cell.traced))
+
+    def bits(self) -> int:
+        bits = 0
+        for cell, _what in self.sights:
+            bits |= cell.bit
+        return bits
+
+    def look(self, cell: Cell, what: str, at: Callable[[], Any]) -> None:
+        known = self.sights.get((cell, what))
+        now = at()
+        if known is None:
+            self.sights[cell, what] = (at, now, now)
+        elif known[2] != now:
+            self.disturbed = True
+
+    def changed_by_me(self, cell: Cell) -> None:
+        for (other, what), (at, first, _last) in self.sights.items():
+            if other is cell:
+                self.sights[cell, what] = (at, first, at())
 
     def changed(self) -> bool:
-        return self.disturbed or any(cell.value != value for cell, value in self.first.items())
+        return self.disturbed or any(at() != first for at, first, _ in self.sights.values())
 
 
-def note(task: Task, cell: Cell, *, own: bool = False) -> None:
-    """Remember what a task that tries again sees; `own` after a change of its own."""
-    seen = task.watching
-    if seen is None:
-        return
-    if not own:
-        if cell not in seen.first:
-            seen.first[cell] = cell.value
-        elif seen.last[cell] != cell.value:
-            seen.disturbed = True
-    seen.last[cell] = cell.value
+def note(task: Task, cell: Cell, what: str = "", at: Callable[[], Any] | None = None) -> None:
+    """Remember what a task that tries again learns of a cell: by default, its value."""
+    if task.watching is not None:
+        task.watching.look(cell, what, at or (lambda: cell.value))
+
+
+def note_own(task: Task, cell: Cell) -> None:
+    """A task that tries again has changed a cell itself."""
+    if task.watching is not None:
+        task.watching.changed_by_me(cell)
 
 
 def begin_trying() -> None:
@@ -215,20 +245,17 @@ def begin_trying() -> None:
 
 
 def try_again() -> None:
-    """Go round once more, as soon as anything that was seen since has changed.
+    """Go round once more, as soon as anything that was learned since has changed.
 
-    A task is a function of what it sees.  If nothing has changed, the next round is
+    A task is a function of what it learns.  If nothing has changed, the next round is
     the last one over again, so waiting loses no behaviour; and a wait that never ends
-    is a livelock.
+    is a livelock.  A loop whose rounds differ in local variables must not use this.
     """
     task = running()[1]
     seen = task.watching
     if seen is None:
         raise ModelError("try_again() without begin_trying()")
-    reads = 0
-    for cell in seen:
-        reads |= cell.bit
-    label = Label(AWAIT, -1, reads, blocking=True)
+    label = Label(AWAIT, -1, seen.bits(), blocking=True)
 
     def perform(task: Task, _choice: int) -> tuple[Label, None]:
         task.watching = Seen()

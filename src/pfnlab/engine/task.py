@@ -131,7 +131,10 @@ class Worker:
                 task.function()
             except Abandoned:
                 pass
-            except Exception as error:  # the program's fault: handed to whoever runs it
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # the program's fault: handed to whoever runs it
                 self.error = error
             task.finished = True
             task.pending = None
@@ -165,9 +168,11 @@ class WorkerPool:
         worker = task.worker
         if worker is not None and not task.finished:
             task.parked = True
+            task.worker = None
+            if worker.greenlet.dead:  # Ctrl-C came while the task's own code ran
+                return
             worker.greenlet.throw(Abandoned())
             worker.error = None
-            task.worker = None
             self.idle.append(worker)
 
     def _settle(self, task: Task) -> None:

@@ -40,7 +40,7 @@ class Watch:
         broken: Broken | None = None
         for index, rule in enumerate(self.program.invariants):
             before = self.footprints[index]
-            if label.writes & before and self.program.enforces(rule.rule):
+            if (label.writes | label.adds) & before and self.program.enforces(rule.rule):
                 footprint, evidence = self.evaluate(rule)
                 self.footprints[index] = footprint
                 reads |= before | footprint

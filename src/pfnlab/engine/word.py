@@ -5,10 +5,11 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.clock import join
+from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import current_execution, observing, running
 from pfnlab.engine.label import MEMORY, Label
 from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import note, visible
+from pfnlab.engine.step import note, note_own, visible
 from pfnlab.engine.task import Operation, Task
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class word(Member, Generic[T]):
         return self._cell(owner)
 
 
-def access(
+def atomically(
     cells: tuple[Cell, ...],
     verb: str,
     act: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], Any]],
@@ -64,13 +65,14 @@ def access(
         for cell in cells:
             note(task, cell)
         after, result = act(before)
-        reads = writes = 0
+        reads = writes = adds = 0
         for cell, old, new in zip(cells, before, after, strict=True):
             reads |= cell.bit
             if new is not old and new != old:
                 execution.write(cell, new)
                 writes |= cell.bit
-            note(task, cell, own=True)
+                adds |= cell.collection
+            note_own(task, cell)
             if task is not execution.setup:
                 join(task.clock, cell.clock)
         if writes and task is not execution.setup:
@@ -78,7 +80,7 @@ def access(
                 if writes & cell.bit:
                     cell.clock = list(task.clock)
             task.clock[task.index] += 1
-        return Label(MEMORY, -1, reads & ~writes, writes), result
+        return Label(MEMORY, -1, reads & ~writes, writes, adds=adds), result
 
     return visible(Operation(verb, cells[0] if cells else None, perform, detail=detail))
 
@@ -88,7 +90,7 @@ def read_word(cell: Cell) -> Any:
     if watch is not None:
         watch.reading = (watch.reading or 0) | cell.bit
         return cell.value
-    return access(
+    return atomically(
         (cell,), "read", lambda old: (old, old[0]),
         detail=lambda value: f"{cell.name} is {show(value)}",
     )  # fmt: skip
@@ -101,7 +103,7 @@ def write_word(cell: Cell, value: Any) -> None:
     def perform(task: Task, _choice: int) -> tuple[Label, None]:
         note(task, cell)
         execution.write(cell, value)
-        note(task, cell, own=True)
+        note_own(task, cell)
         if task is not execution.setup:
             join(task.clock, cell.clock)
             cell.clock = list(task.clock)
@@ -114,7 +116,7 @@ def write_word(cell: Cell, value: Any) -> None:
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
     """Atomically replace a word by change(old); return the old value."""
     cell = owner._cells[attribute]
-    return access(
+    return atomically(
         (cell,), "update", lambda old: ((change(old[0]),), old[0]),
         detail=lambda old: f"{cell.name} {show(old)} -> {show(change(old))}",
     )  # fmt: skip
@@ -123,7 +125,7 @@ def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
 def compare_exchange(owner: Shared, attribute: str, expected: Any, new: Any) -> bool:
     """Atomically set a word to `new` if it is `expected`; return whether it was."""
     cell = owner._cells[attribute]
-    swapped: bool = access(
+    swapped: bool = atomically(
         (cell,), "cmpxchg",
         lambda old: ((new,), True) if old[0] == expected else (old, False),
         detail=lambda ok: f"{cell.name} {show(expected)} -> {show(new)}{'' if ok else ' fails'}",
@@ -135,36 +137,40 @@ class words(Member):
     """Any number of atomic words, by key; each is None until it is written."""
 
     def begin(self, owner: Shared) -> None:
-        """Words come into being when they are first looked at."""
+        """A cell for the collection as a whole; words come into being when first used."""
+        self._make(owner, None, lambda name, number: Cell(name, number, atomic=True))
 
     def __get__(self, owner: Shared, kind: type) -> "Words":
-        return Words(owner, self.attribute)
+        return Words(owner, self._cell(owner), self.attribute)
 
 
 class Words:
-    """What a `words()` attribute gives: `cell(key)` for access(), `[key]` for rules."""
+    """What a `words()` attribute gives: `cell(key)` for atomically(), `values()` for rules."""
 
-    __slots__ = ("attribute", "owner")
+    __slots__ = ("collection", "owner", "prefix")
 
-    def __init__(self, owner: Shared, attribute: str) -> None:
+    def __init__(self, owner: Shared, collection: Cell, attribute: str) -> None:
         self.owner = owner
-        self.attribute = attribute
+        self.collection = collection
+        self.prefix = f"{attribute}["
 
-    def cell(self, key: Hashable, name: str = "") -> Cell:
-        place = f"{self.attribute}[{key}]"
+    def cell(self, key: Hashable, name: str) -> Cell:
+        """The word of a key; `name` is for traces."""
+        place = f"{self.prefix}{key}]"
         cell = self.owner._cells.get(place)
         if cell is None:
             execution = current_execution()
-            cell = Cell(name or f"{self.owner.name}.{place}", len(execution.cells), atomic=True)
+            cell = Cell(name, len(execution.cells), atomic=True)
+            cell.collection = self.collection.bit
             execution.cells.append(cell)
             self.owner._cells[place] = cell
         return cell
 
-    def __getitem__(self, key: Hashable) -> Any:
-        return read_word(self.cell(key))
-
     def values(self) -> list[Any]:
-        """All of them; for rules.  A word that nobody has named yet is None."""
-        prefix = f"{self.attribute}["
-        cells = [cell for name, cell in self.owner._cells.items() if name.startswith(prefix)]
-        return [read_word(cell) for cell in cells]
+        """All that were ever used, for rules: reads the collection as a whole."""
+        watch = observing()
+        if watch is None:
+            raise ModelError("only rules look at all words at once")
+        watch.reading = (watch.reading or 0) | self.collection.bit
+        cells = self.owner._cells
+        return [cell.value for place, cell in cells.items() if place.startswith(self.prefix)]

@@ -6,7 +6,7 @@ between, and once more in a new program.  All three must make the same steps.
 
 import random
 
-from pfnlab.engine.errors import Nondeterminism
+from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.policy import options
@@ -18,6 +18,8 @@ STEPS_COMPARED = 2_000
 def check_determinism(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
     """Raise Nondeterminism if the same schedule does not always do the same."""
     first = Execution(make_program(), build, recording=True)
+    if not first.program.tasks:
+        raise ModelError("the scenario declares no task, so there is nothing to run")
     runs = [_walk(first, seed) for seed in range(seeds)]
     again = [_walk(first, seed) for seed in range(seeds)]
     first.end()
@@ -40,7 +42,7 @@ def _walk(execution: Execution, seed: int) -> list[TraceStep]:
             break
         choice = chance.choice(enabled)
         execution.fire(execution.program.tasks[choice.task], choice.option)
-    return list(recorder.steps)
+    return [step for step in recorder.steps if step.number]
 
 
 def _compare(run: list[TraceStep], other: list[TraceStep]) -> None:

@@ -43,6 +43,8 @@ class Dpor:
     """Depth-first search that reverses races."""
 
     name: str = "dpor"
+    seed: int | None = None
+    bound: str = ""
     complete: bool = True
     stack: list[_Frame] = field(default_factory=list)
     order: Order | None = None
@@ -188,5 +190,10 @@ class Dpor:
         beginnings = initials(order, between)
         if not between or (racing.label.target >= 0 and apart(order, between, racing)):
             beginnings.add(racing.task)
-        if not beginnings & frame.wanted:
+        # A killable wait that cannot go on from here can be first only once it is killed.
+        enabled = {choice.task for choice in frame.enabled}
+        beginnings &= enabled
+        if not beginnings:
+            frame.wanted |= enabled
+        elif not beginnings & frame.wanted:
             frame.wanted.add(racing.task if racing.task in beginnings else min(beginnings))

@@ -23,6 +23,7 @@ class Exhaustive:
 
     preemptions: int | None = None
     name: str = "exhaustive"
+    seed: int | None = None
     stack: list[_Frame] = field(default_factory=list)
     depth: int = 0
     started: bool = False
@@ -31,6 +32,10 @@ class Exhaustive:
     @property
     def complete(self) -> bool:
         return not self.pruned
+
+    @property
+    def bound(self) -> str:
+        return f"at most {self.preemptions} preemptions" if self.pruned else ""
 
     def begin(self) -> bool:
         self.depth = 0

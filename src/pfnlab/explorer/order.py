@@ -55,6 +55,11 @@ class Order:
         for event, clock in zip(self.events, self.clocks, strict=True):
             self.last[event.task] = clock
 
+    def put_before(self, first: int, last: int) -> None:
+        """Order the last event of all after another one that its label does not depend on."""
+        pairs = zip(self.clocks[first], self.clocks[last], strict=True)
+        self.clocks[last] = [max(pair) for pair in pairs]
+
     def happens_before(self, first: int, second: int) -> bool:
         return self.clocks[second][self.events[first].task] >= first
 

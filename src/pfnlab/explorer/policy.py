@@ -16,6 +16,11 @@ class Policy(Protocol):
     """Chooses schedules."""
 
     name: str
+    seed: int | None  # of a random one
+
+    @property
+    def bound(self) -> str:
+        """What keeps the search from covering every interleaving, in words, or ""."""
 
     @property
     def complete(self) -> bool:

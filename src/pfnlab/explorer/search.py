@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Violation
 from pfnlab.engine.record import TraceStep
@@ -50,6 +51,7 @@ class Search:
     failing: int = 0
     longest: int = 0
     why_incomplete: str = ""
+    ignored_race: str = ""
     candidates: dict[str, _Candidate] = field(default_factory=dict)
 
     def run(self) -> Result:
@@ -61,13 +63,14 @@ class Search:
                 self._run_one(execution)
                 if self.on_execution is not None:
                     self.on_execution(self, execution)
-                if execution.failed_setup is not None or self._limit_reached(began):
+                if execution.failed_setup or self._limit_reached(began):
                     break
         except KeyboardInterrupt:
             self.why_incomplete = "interrupted"
         finally:
             execution.end()
-        findings = [self._finding(rule) for rule in self.candidates]
+        told = [self._finding(rule) for rule in self.candidates]
+        findings = [finding for finding in told if finding is not None]
         findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
         findings += [found for found in self._leftovers(execution) if found is not None]
         return Result(
@@ -75,31 +78,34 @@ class Search:
             schedules=self.schedules,
             given_up=self.given_up,
             failing=self.failing,
-            complete=self.policy.complete and not self.why_incomplete,
+            complete=self.policy.complete and not self._why_incomplete(),
             steps=self.longest,
             policy=self.policy.name,
-            why_incomplete=self.why_incomplete or self._bound(),
-            seed=getattr(self.policy, "seed", None),
+            why_incomplete=self._why_incomplete(),
+            seed=self.policy.seed,
             seconds=time.perf_counter() - began,
         )
 
-    def _bound(self) -> str:
-        bound = getattr(self.policy, "preemptions", None)
-        if self.policy.complete:
-            return ""
-        return f"at most {bound} preemptions" if bound is not None else "random schedules"
+    def _why_incomplete(self) -> str:
+        if self.why_incomplete:
+            return self.why_incomplete
+        if self.ignored_race:
+            # Only race-free accesses need no scheduling: see step.py.
+            return f"no_data_race is left out, and tasks race for {self.ignored_race}"
+        return self.policy.bound
 
     def _limit_reached(self, began: float) -> bool:
         limits = self.limits
         if limits.schedules is not None and self.schedules >= limits.schedules:
-            self.why_incomplete = f"stopped after {limits.schedules} schedules"
+            many = "schedule" if limits.schedules == 1 else "schedules"
+            self.why_incomplete = f"stopped after {limits.schedules} {many}"
         elif limits.seconds is not None and time.perf_counter() - began >= limits.seconds:
             self.why_incomplete = f"stopped after {limits.seconds:g} s"
         return bool(self.why_incomplete)
 
     def _run_one(self, execution: Execution) -> None:
         execution.restart()
-        noted = self._note(execution, False)
+        noted = self._note(execution, 0)
         finished = True
         while True:
             enabled = options(execution)
@@ -114,27 +120,28 @@ class Search:
             execution.fire(execution.program.tasks[choice.task], choice.option)
             noted = self._note(execution, noted)
         self.policy.end(execution, finished)
+        if execution.unchecked_race:
+            self.ignored_race = execution.unchecked_race
         self.schedules += 1
         self.given_up += not finished
         self.longest = max(self.longest, execution.steps)
 
-    def _note(self, execution: Execution, noted: bool) -> bool:
-        """Keep the telling of a failure, at the moment it happens."""
-        violation = execution.violation
-        if violation is None or noted:
-            return noted
-        self.failing += 1
-        short, full = shortened(execution), whole(execution)
-        known = self.candidates.get(violation.rule)
-        if known is None:
-            self.candidates[violation.rule] = _Candidate(short, full)
-            return True
-        known.failing += 1
-        if short.key() < known.short.key():
-            known.short = short
-        if full.key() < known.full.key():
-            known.full = full
-        return True
+    def _note(self, execution: Execution, noted: int) -> int:
+        """Keep the tellings of new failures, at the moment they happen; count all so far."""
+        for broken in execution.broken[noted:]:
+            short = shortened(execution, broken)
+            if short is not None:
+                self._keep(broken.violation.rule, _Candidate(short, whole(execution)))
+        if execution.broken and not noted:
+            self.failing += 1
+        return len(execution.broken)
+
+    def _keep(self, rule: str, new: _Candidate) -> None:
+        known = self.candidates.setdefault(rule, new)
+        if known is not new:
+            known.failing += 1
+            known.short = min(known.short, new.short, key=Telling.key)
+            known.full = min(known.full, new.full, key=Telling.key)
 
     def _leftovers(self, execution: Execution) -> list[Finding | None]:
         """Rules that executions have only broken together."""
@@ -147,14 +154,19 @@ class Search:
             and execution.program.enforces(left.rule)
         ]
 
-    def _finding(self, rule: str) -> Finding:
+    def _finding(self, rule: str) -> Finding | None:
         """Follow the shortest schedule once more, with its trace."""
         candidate = self.candidates[rule]
         for telling in (candidate.short, candidate.full):
-            finding = replay(self.make_program, self.build, telling.schedule, self.limits.steps)
+            try:
+                finding = replay(self.make_program, self.build, telling.schedule, self.limits.steps)
+            except BadSchedule:
+                continue
             if finding is not None and finding.violation.rule == rule:
                 break
         else:
+            if self.ignored_race:
+                return None  # found by luck: what races is not in the schedule
             raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
         return Finding(
             finding.violation, finding.schedule, finding.steps, telling.switches,
@@ -196,19 +208,21 @@ def replay(
 
 
 def _worth_showing(steps: list[TraceStep]) -> list[TraceStep]:
-    """The numbered steps; and, where the last one races with it, what others did unseen."""
+    """The numbered steps; and, where the last one races with it, what others did unseen.
+
+    Of each other task only the newest such access: that is the one it races with.
+    """
     last = steps[-1] if steps else None
-    return [
-        step
-        for step in steps
-        if step.number
-        or (
-            last is not None
-            and step.word == last.word
-            and step.task != last.task
-            and (step.writes or last.writes)
-        )
-    ]
+    newest = {
+        step.task: place
+        for place, step in enumerate(steps)
+        if last is not None
+        and not step.number
+        and step.word == last.word
+        and step.task != last.task
+        and (step.writes or last.writes)
+    }
+    return [s for place, s in enumerate(steps) if s.number or place in newest.values()]
 
 
 def _broken_together(execution: Execution) -> Violation | None:
@@ -228,7 +242,8 @@ def _trace(execution: Execution, steps: list[TraceStep]) -> Trace:
         tasks=tuple(task.name for task in execution.program.tasks),
         held={
             task: tuple(Held(hold.lock.name, hold.mode, hold.step) for hold in holds)
-            for task, holds in execution.held_then.items()
+            for broken in execution.broken[:1]
+            for task, holds in broken.held.items()
         },
         call_trace=stopped.frames if stopped is not None else (),
         site=stopped.site if stopped is not None else "",

@@ -9,7 +9,7 @@ smallest of these is the shortest counterexample there is.
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pfnlab.engine.execution import Event, Execution
+from pfnlab.engine.execution import Broken, Event, Execution
 from pfnlab.engine.schedule import Part, format_schedule
 from pfnlab.explorer.order import Order, order_of
 
@@ -33,21 +33,27 @@ def whole(execution: Execution) -> Telling:
     return _telling(execution, execution.events)
 
 
-def shortened(execution: Execution) -> Telling:
-    """The causal past of the failure in a readable order.
+def shortened(execution: Execution, broken: Broken) -> Telling | None:
+    """The causal past of a failure in a readable order.
 
-    Called right after the failing step, before anything else runs.
+    Called right after the failing step, before anything else runs.  None if another
+    rule, which broke before, has a part in it: what follows from that tells nothing.
     """
     events = execution.events
     if not events:
         return whole(execution)
     order = order_of(events, len(execution.program.tasks))
-    keep = set(execution.relevant) or {len(events) - 1}
+    if broken.race is not None:
+        order.put_before(*broken.race)
+    keep = set(broken.relevant) or {broken.event}
     past = [
         index
         for index in range(len(events))
         if any(index == kept or order.happens_before(index, kept) for kept in keep)
     ]
+    earlier = execution.broken[: execution.broken.index(broken)]
+    if any(other.event in past for other in earlier):
+        return None
     return _telling(execution, [events[index] for index in few_switches(order, past)])
 
 

@@ -17,8 +17,9 @@ from pfnlab.explorer.policy import Choice
 class RandomWalk:
     """A uniform walk."""
 
-    seed: int = 0
+    seed: int | None = 0
     name: str = "random"
+    bound: str = "random schedules"
     complete: bool = False
 
     def __post_init__(self) -> None:
@@ -38,9 +39,10 @@ class RandomWalk:
 class Pct:
     """Probabilistic concurrency testing with `depth` - 1 changes of priority."""
 
-    seed: int = 0
+    seed: int | None = 0
     depth: int = 3
     name: str = "pct"
+    bound: str = "random schedules"
     complete: bool = False
     longest: int = 20  # steps in the longest run so far
     priorities: dict[int, float] = field(default_factory=dict)

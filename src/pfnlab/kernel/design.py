@@ -49,6 +49,12 @@ class Design:
         if not (isinstance(self.device, type) and issubclass(self.device, VfioPciDevice)):
             raise ModelError(f"design {self.name}: device must be a subclass of VfioPciDevice")
 
+    @property
+    def docstring(self) -> str:
+        """The docstring of the file that it was written in."""
+        hook: Any = self.zap_and_down_write_memory_lock
+        return str(getattr(hook, "__globals__", {}).get("__doc__") or "")
+
     def files(self) -> set[str]:
         """The source files of its hooks, to tell them from the model's in a trace."""
         hooks = [self.mmap, self.zap_and_down_write_memory_lock, *vars(self.vm_ops).values()]

@@ -3,7 +3,7 @@
 Drawn after mm/memory.c (handle_mm_fault() and below) and arch/x86/mm/fault.c.
 """
 
-from pfnlab.engine.errors import ModelError
+from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.execution import running
 from pfnlab.engine.step import try_again, violate
 from pfnlab.kernel.fault_codes import (
@@ -74,8 +74,10 @@ def do_user_addr_fault(mm: Mm, address: int) -> vm_fault_t:
         if fault & VM_FAULT_COMPLETED:
             return vm_fault_t(0)
         if fault & VM_FAULT_RETRY:
+            # The second try has another flag, so only from the third on is it the same again.
+            if flags & FAULT_FLAG_TRIED:
+                try_again()
             flags |= FAULT_FLAG_TRIED
-            try_again()
             continue
         mmap_read_unlock(mm)
         return fault & (VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
@@ -168,7 +170,8 @@ def __do_fault(vmf: VmFault) -> vm_fault_t:
     if not fault & (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY | VM_FAULT_COMPLETED):
         raise ModelError(
             f"{name_of(fault_handler)} returned 0, which promises a struct page; a pfn mapping "
-            "returns VM_FAULT_NOPAGE"
+            "returns VM_FAULT_NOPAGE",
+            defined_at(fault_handler),
         )
     return fault
 
@@ -178,7 +181,8 @@ def checked(fault: object, handler: object) -> vm_fault_t:
     if not isinstance(fault, vm_fault_t):
         raise ModelError(
             f"{name_of(handler)} returned {fault!r}; return VM_FAULT_NOPAGE, VM_FAULT_SIGBUS or "
-            "another VM_FAULT_ code"
+            "another VM_FAULT_ code",
+            defined_at(handler),
         )
     return fault
 

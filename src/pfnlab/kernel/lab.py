@@ -9,7 +9,7 @@ from pfnlab.engine.execution import running
 from pfnlab.engine.program import Invariant, Program
 from pfnlab.kernel.cpu import access
 from pfnlab.kernel.design import Design
-from pfnlab.kernel.errno import show_errno
+from pfnlab.kernel.errno import Errno, show_errno
 from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, PMD_ORDER, PUD_ORDER, GiB, TiB
 from pfnlab.kernel.lockdep import Lockdep
@@ -30,11 +30,15 @@ MMAP_BASE = 0x7F0000000000
 
 
 class Mapping(NamedTuple):
-    """What user space knows of a mapping: addresses, no VMA."""
+    """What user space knows of a mapping: addresses, no VMA.
+
+    `error` is 0, or the negative error number of an mmap() that failed.
+    """
 
     mm: Mm
     address: int
     size: int
+    error: Errno = 0
 
 
 class Lab(Program):
@@ -71,10 +75,17 @@ class Lab(Program):
         return vdev
 
     def process(self) -> Mm:
-        """Another process.  The first one is there from the start."""
-        mm = Mm("mm" if not self.processes else f"mm{len(self.processes) + 1}")
+        """Another process than the first one, which is there anyway."""
+        self.first_process()
+        mm = Mm(f"mm{len(self.processes) + 1}")
         self.processes.append(mm)
         return mm
+
+    def first_process(self) -> Mm:
+        """The process of every mapping that names no other."""
+        if not self.processes:
+            self.processes.append(Mm("mm"))
+        return self.processes[0]
 
     def always(self, *rules: Invariant | LeafRule) -> None:
         """Rules that must hold after every step, or for every leaf."""
@@ -96,9 +107,12 @@ class Lab(Program):
         address: int | None = None,
         mm: Mm | None = None,
     ) -> Mapping:
-        """mmap() part of a BAR, all of it by default; offset and size in bytes."""
+        """mmap() part of a BAR, all of it by default; offset and size in bytes.
+
+        In a task an error is in the result; while setting up it is a ModelError.
+        """
         if mm is None:
-            mm = self.processes[0] if self.processes else self.process()
+            mm = self.first_process()
         if not 0 <= bar < len(vdev.bars):
             raise ModelError(f"{vdev} has no BAR {bar}")
         length = vdev.bars[bar][1] - offset if size is None else size
@@ -108,9 +122,9 @@ class Lab(Program):
         start = self._free_address(offset) if address is None else address
         pgoff = (VFIO_PCI_INDEX_TO_OFFSET(bar) + offset) >> PAGE_SHIFT
         vma, error = mmap_region(mm, vdev, start, length, pgoff)
-        if vma is None:
+        if vma is None and running()[1].index < 0:
             raise ModelError(f"mmap of BAR {bar}, offset {offset:#x}: {show_errno(error)}")
-        return Mapping(mm, start, length)
+        return Mapping(mm, start, length, error)
 
     def _free_address(self, offset: int) -> int:
         """Congruent to the offset in the BAR at every level, and far from the others."""
@@ -118,7 +132,7 @@ class Lab(Program):
         if task.index < 0:
             self._mapped += 1
             return MMAP_BASE + (self._mapped - 1) * GiB + offset
-        return MMAP_BASE + (task.index + 1) * TiB + task.created * GiB + offset
+        return MMAP_BASE - (task.index + 1) * TiB + task.created * GiB + offset
 
     def munmap(self, mapping: Mapping) -> None:
         munmap(mapping.mm, mapping.address)
@@ -138,18 +152,19 @@ class Lab(Program):
         """Every leaf, in any process, that maps a page of the device."""
         for mm in self.processes:
             for leaf in leaves_of(mm):
-                if vdev.bar_of(leaf.pfn) is not None:
+                if vdev.shows(leaf.pfn, 1 << leaf.order):
                     yield leaf
 
     # ---- how a trace names places
 
     def site_of(self, frames: list[FrameType]) -> str:
         """The line of the design where there is one, else the line of the kernel."""
-        for frame in frames:
+        inside = _inside_kernel(frames)
+        for frame in inside:
             if frame.f_code.co_filename in self._files:
                 return self.place(frame)
-        for frame in frames:
-            if _module(frame).startswith("pfnlab.kernel") and _module(frame) not in PLUMBING:
+        for frame in inside:
+            if _module(frame) not in PLUMBING:
                 return self.place(frame)
         return self.place(frames[0]) if frames else ""
 
@@ -158,16 +173,28 @@ class Lab(Program):
         place = super().place(frame)
         return f"kernel/{place}" if _module(frame).startswith("pfnlab.kernel") else place
 
-    def shown_in_trace(self, frame: FrameType) -> bool:
+    def worth_showing(self, frames: list[FrameType]) -> list[FrameType]:
         """Kernel functions and hooks of the design; not user space, not the scenario."""
-        if frame.f_code.co_filename in self._files:
-            return True
-        return _module(frame).startswith("pfnlab.kernel") and _module(frame) not in USER_SPACE
+        return [frame for frame in _inside_kernel(frames) if _module(frame) not in CHECKS]
 
 
 USER_SPACE = ("pfnlab.kernel.lab", "pfnlab.kernel.cpu")
+CHECKS = ("pfnlab.kernel.lockdep",)
 # Whose lines tell a reader nothing: the line that calls them is shown.
-PLUMBING = ("pfnlab.kernel.lab", "pfnlab.kernel.locks", "pfnlab.kernel.pagetable")
+PLUMBING = ("pfnlab.kernel.locks", "pfnlab.kernel.pagetable", *CHECKS)
+
+
+def _inside_kernel(frames: list[FrameType]) -> list[FrameType]:
+    """The frames below user space, innermost first; a scenario is user space."""
+    for place, frame in enumerate(frames):
+        if _module(frame) in USER_SPACE:
+            # An access of the CPU is a step of its own.
+            return frames[:place] if any(map(_is_kernel, frames[:place])) else frames[: place + 1]
+    return frames
+
+
+def _is_kernel(frame: FrameType) -> bool:
+    return _module(frame) not in PLUMBING
 
 
 def _module(frame: FrameType) -> str:

@@ -49,7 +49,7 @@ class Lockdep:
     def restart(self) -> None:
         self.now.clear()
 
-    def acquiring(self, task: Task, lock: Cell, mode: str, tried: bool) -> None:
+    def acquiring(self, task: Task, lock: Cell, verb: str, mode: str, tried: bool) -> None:
         if tried or not task.held or not isinstance(lock, Lock):
             return
         execution = current_execution()
@@ -65,10 +65,13 @@ class Lockdep:
                     self.ever[edge] = Seen(*_first(seen), schedule_of(execution))
                 cycle = find_cycle(edge, self.now)
                 if cycle:
-                    if execution.violation is None:
-                        events = [self.now[part].event for part in cycle]
-                        execution.relevant = frozenset(event for event in events if event >= 0)
-                    violate(LOCK_ORDER, *(_line(part, self.now[part]) for part in cycle))
+                    events = frozenset(self.now[part].event for part in cycle)
+                    violate(
+                        LOCK_ORDER,
+                        *(_line(part, self.now[part]) for part in cycle),
+                        call=f"{verb}({lock.name})",
+                        relevant=events - {-1},
+                    )
 
     def leftover(self) -> Leftover | None:
         for edge in self.ever:
@@ -89,7 +92,7 @@ def _first(seen: Seen) -> tuple[str, int, int]:
 def _line(edge: Edge, seen: Seen) -> str:
     return (
         f"{edge[0]} > {edge[1]}: {seen.task} takes {edge[1]} "
-        f"and holds {edge[0]} since step {seen.held_since}."
+        f"while it holds {edge[0]} (step {seen.held_since})."
     )
 
 

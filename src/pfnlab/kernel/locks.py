@@ -1,6 +1,7 @@
 """The kernel's verbs for locks.  Drawn after include/linux/{mutex,rwsem,mmap_lock}.h."""
 
 from pfnlab.engine.execution import running
+from pfnlab.engine.lock import Lock
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.rwsem import RwSemaphore
 from pfnlab.engine.step import violate
@@ -9,10 +10,16 @@ from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import AddressSpace, Mm
 
 NO_LOCK_IN_USER_SPACE = contract(
-    "R8",
+    "",
     "no_lock_held_in_user_space",
     "A task returns to user space and still holds a lock.",
     "kernel/locking/lockdep.c: lockdep_sys_exit()",
+)
+LOCKDEP_ASSERT_HELD = contract(
+    "",
+    "lockdep_assert_held",
+    "A function is called without the lock that its caller must hold.",
+    "include/linux/lockdep.h: lockdep_assert_held()",
 )
 
 
@@ -106,6 +113,22 @@ def i_mmap_lock_write(mapping: AddressSpace) -> None:
 
 def i_mmap_unlock_write(mapping: AddressSpace) -> None:
     up_write(mapping.i_mmap_rwsem)
+
+
+def lockdep_assert_held(lock: Lock) -> None:
+    """The running task must hold the lock, in any way."""
+    task = running()[1]
+    if task.holds(lock) is None:
+        violate(LOCKDEP_ASSERT_HELD, f"{task.name} does not hold {lock.name}.")
+
+
+def lockdep_assert_held_write(sem: RwSemaphore) -> None:
+    """The running task must hold the semaphore for write."""
+    task = running()[1]
+    hold = task.holds(sem)
+    if hold is None or hold.mode != "write":
+        has = f"only for read, since step {hold.step}" if hold is not None else "not at all"
+        violate(LOCKDEP_ASSERT_HELD, f"{task.name} must hold {sem.name} for write; it does {has}.")
 
 
 def return_to_user_space() -> None:

@@ -3,7 +3,7 @@
 Drawn after mm/mmap.c and mm/vma.c.
 """
 
-from pfnlab.engine.errors import ModelError
+from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.shared import free
 from pfnlab.kernel.errno import EINVAL, Errno
 from pfnlab.kernel.locks import (
@@ -45,7 +45,10 @@ def mmap_region(
 def call_mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
     error = vfio_pci_core_mmap(vdev, vma)
     if not isinstance(error, int) or isinstance(error, bool):
-        raise ModelError(f"mmap returned {error!r}; return 0 or a negative error number")
+        raise ModelError(
+            f"mmap returned {error!r}; return 0 or a negative error number",
+            defined_at(vdev.design.mmap),
+        )
     return error
 
 

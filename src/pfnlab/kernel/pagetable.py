@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.execution import running
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import access
+from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import (
     PAGE_SIZE,
     PMD_ORDER,
@@ -46,9 +46,6 @@ class Leaf(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.order.entry} {self.addr:x} -> pfn {self.pfn:x}"
-
-    def covers(self, pfn: int) -> bool:
-        return self.pfn <= pfn < self.pfn + (1 << self.order)
 
 
 Slot = Leaf | str | None
@@ -96,7 +93,7 @@ def _walked(slots: tuple[Any, ...]) -> Walk:
 
 def walk(mm: Mm, address: int, verb: str = "walk") -> Walk:
     """Look an address up, as the hardware or a software walk does.  One step."""
-    found: Walk = access(
+    found: Walk = atomically(
         _path(mm, address), verb, lambda old: (old, _walked(old)),
         detail=lambda found: f"{address:x}: {found}",
     )  # fmt: skip
@@ -110,7 +107,7 @@ def pmd_alloc(mm: Mm, address: int) -> Walk:
         new = (TABLE if old[0] is None else old[0], *old[1:])
         return new, _walked(new)
 
-    found: Walk = access(
+    found: Walk = atomically(
         _path(mm, address), "pmd_alloc", allocate, detail=lambda found: f"{address:x}: {found}"
     )
     return found
@@ -121,12 +118,16 @@ def check_leaf(vma: Vma, leaf: Leaf) -> None:
     execution, task = running()
     mm = vma.vm_mm
     if not held_for(mm.mmap_lock):
-        violate(PTES_NEED_MMAP_LOCK, f"{task.name} installs {leaf} without {mm.name}.mmap_lock.")
+        violate(
+            PTES_NEED_MMAP_LOCK,
+            f"{task.name} installs {leaf} without {mm.name}.mmap_lock.",
+            call=f"set_{leaf}",
+        )
     rules: list[LeafRule] = getattr(execution.program, "leaf_rules", [])
     for rule in rules:
         evidence = tuple(str(item) for item in rule.check(execution.program, vma, leaf))
         if evidence:
-            violate(rule.rule, *evidence)
+            violate(rule.rule, *evidence, call=f"set_{leaf}")
 
 
 def set_leaf(vma: Vma, leaf: Leaf) -> bool:
@@ -144,7 +145,7 @@ def set_leaf(vma: Vma, leaf: Leaf) -> bool:
             return old, False
         return (*[TABLE] * depth, leaf), True
 
-    installed: bool = access(
+    installed: bool = atomically(
         path[: depth + 1], f"set_{leaf.order.entry}", install,
         detail=lambda ok: f"{leaf.addr:x} -> {leaf.pfn:x}{'' if ok else ', slot taken'}",
     )  # fmt: skip
@@ -170,7 +171,7 @@ def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
         return (TABLE, TABLE, *leaves), taken[0] if taken else None
 
     first, last = leaves[0], leaves[-1]
-    taken: Leaf | None = access(
+    taken: Leaf | None = atomically(
         (pud, pmd, *slots), "set_ptes", install,
         detail=lambda _: f"{first.addr:x}..{last.addr:x} -> {first.pfn:x}..{last.pfn:x}",
     )  # fmt: skip
@@ -197,7 +198,7 @@ def zap_range(vma: Vma, start: int, end: int) -> None:
         def detail(cleared: int, address: int = address, stop: int = stop) -> str:
             return f"{address:x}..{stop - 1:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}"
 
-        access((pud, pmd, *ptes), "zap", clear, detail=detail)
+        atomically((pud, pmd, *ptes), "zap", clear, detail=detail)
         address = stop
 
 

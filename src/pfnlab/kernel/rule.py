@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pfnlab.engine.program import Rule, first_line
+from pfnlab.engine.program import Rule, rule_of
 
 CONTRACTS: dict[str, Rule] = {}
 
@@ -28,9 +28,5 @@ class LeafRule:
 
 
 def leaf_rule(function: Callable[[Any, Any, Any], Iterator[object]]) -> LeafRule:
-    """Make a rule of a generator that gets (lab, vma, leaf).  A decorator."""
-    number = ""
-    for line in (function.__doc__ or "").splitlines():
-        if line.strip().startswith("Rule:"):
-            number = line.partition(":")[2].strip().rstrip(".")
-    return LeafRule(Rule(function.__name__, first_line(function, "leaf rule"), number), function)
+    """Make a rule of a generator that gets (lab, vma, leaf).  A decorator; see rule_of()."""
+    return LeafRule(rule_of(function, "leaf rule"), function)

@@ -53,12 +53,12 @@ class VfioPciDevice(Shared):
         address, _size = self.bars[pgoff >> shift]
         return (address >> PAGE_SHIFT) + (pgoff & (1 << shift) - 1)
 
-    def bar_of(self, pfn: int) -> int | None:
-        """The number of the BAR that a pfn lies in."""
-        for number, (address, size) in enumerate(self.bars):
-            if address >> PAGE_SHIFT <= pfn < (address >> PAGE_SHIFT) + pages(size):
-                return number
-        return None
+    def shows(self, pfn: int, count: int) -> bool:
+        """Whether any of `count` pages from pfn on lies in a BAR."""
+        return any(
+            pfn < (address >> PAGE_SHIFT) + pages(size) and pfn + count > address >> PAGE_SHIFT
+            for address, size in self.bars
+        )
 
 
 def is_aligned_for_order(vma: Vma, addr: int, pfn: int, order: int) -> bool:

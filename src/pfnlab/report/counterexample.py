@@ -12,6 +12,7 @@ from pfnlab.explorer.result import Finding, Result, Trace
 
 WIDTH = 100
 MOST_COLUMNS = 3
+_STICKY = "\x1f"  # a space at which no line is broken
 
 
 def result_text(
@@ -28,13 +29,13 @@ def result_text(
     """
     title = f"{scenario} on {design}" if design else scenario
     if not result.findings:
-        return f"{title}: {_no_finding(result)}"
+        return textwrap.fill(f"{title}: {_no_finding(result)}", WIDTH, subsequent_indent="  ")
     shown = result.findings if all_findings else result.findings[:1]
     texts = []
     for finding in shown:
         texts.append(f"{title}: FAIL  {finding.violation.rule}\n\n{finding_text(finding)}")
     texts.append(_counts(result, len(shown)))
-    if specs is not None:
+    if specs is not None and specs[0]:
         for finding in shown:
             texts.append(f"  Replay: {replay_command(*specs, finding.schedule)}")
         texts[-len(shown) - 1 :] = ["\n".join(texts[-len(shown) - 1 :])]
@@ -68,7 +69,7 @@ def _reason(finding: Finding) -> str:
 def _wrapped(line: str) -> str:
     return textwrap.fill(
         line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
-    )
+    ).replace(_STICKY, " ")
 
 
 def _steps(trace: Trace, rule: str) -> str:
@@ -145,15 +146,18 @@ def _notes(trace: Trace) -> str:
         held = trace.held.get(task, ())
         if held:
             texts = [
-                f"{lock} ({f'{mode}, ' if mode else ''}step {step})" for lock, mode, step in held
+                f"{lock} ({f'{mode}, ' if mode else ''}step {step})".replace(" ", _STICKY)
+                for lock, mode, step in held
             ]
             lines.append(_wrapped(f"held by {task}: {', '.join(texts)}"))
     if trace.race is not None:
         by_number = {step.number: step for step in trace.steps}
         first, second = (by_number[number] for number in trace.race)
         lines.append(
-            f"  race: steps {first.number} ({first.task}, {first.verb}) and {second.number} "
-            f"({second.task}, {second.verb}) share no lock: either order can happen"
+            _wrapped(
+                f"race: steps {first.number} ({first.task}, {first.verb}) and {second.number} "
+                f"({second.task}, {second.verb}) share no lock: either order can happen"
+            )
         )
     return "\n".join(lines)
 
@@ -170,7 +174,9 @@ def _counts(result: Result, shown: int) -> str:
         text += ", the shortest is shown"
     text += "."
     if not result.complete:
-        text += f"\n  The search did not finish ({result.why_incomplete}): others may be shorter."
+        text += "\n" + _wrapped(
+            f"The search did not finish ({result.why_incomplete}): others may be shorter."
+        )
     return text
 
 
@@ -179,11 +185,10 @@ def _no_finding(result: Result) -> str:
         return (
             f"ok, every interleaving ({_schedules(result)}, at most {_many(result.steps, 'step')})"
         )
+    limit = f"stopped after {_many(result.schedules, 'schedule')}"
+    why = "the limit" if result.why_incomplete == limit else result.why_incomplete
     seed = f", seed {result.seed}" if result.seed is not None else ""
-    return (
-        f"INCOMPLETE, {_many(result.schedules, 'schedule')} without a failure "
-        f"({result.why_incomplete}{seed})"
-    )
+    return f"INCOMPLETE, {_many(result.schedules, 'schedule')} without a failure ({why}{seed})"
 
 
 def _schedules(result: Result) -> str:

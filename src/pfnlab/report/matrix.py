@@ -50,6 +50,7 @@ def summary_text(cells: Cells) -> str:
     open_ = len(cells) - ok - failed
     schedules = sum(result.schedules for result in results)
     text = (
-        f"{len(cells)} checks, {schedules} schedules: {ok} ok (every interleaving), {failed} failed"
+        f"{len(cells)} {'check' if len(cells) == 1 else 'checks'}, {schedules} schedules: "
+        f"{ok} ok (every interleaving), {failed} failed"
     )
     return text + (f", {open_} incomplete (?)" if open_ else "")

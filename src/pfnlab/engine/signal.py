@@ -1,0 +1,34 @@
+"""Fatal signals: they end killable waits."""
+
+from pfnlab.engine.cell import Cell
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.execution import current_execution, running
+from pfnlab.engine.task import Task
+from pfnlab.engine.word import atomically, read_word
+
+
+def kill(name: str) -> None:
+    """Send a fatal signal to a task, by name.  One visible step."""
+    execution, _task = running()
+    for task in execution.program.tasks:
+        if task.name == name:
+            atomically(
+                (signal_of(task),), "kill", lambda _old: ((True,), None), detail=lambda _: name
+            )
+            return
+    raise ModelError(f"kill({name!r}): no task has this name")
+
+
+def fatal_signal_pending() -> bool:
+    """Whether the running task has been killed.  One visible step."""
+    pending: bool = read_word(signal_of(running()[1]))
+    return pending
+
+
+def signal_of(task: Task) -> Cell:
+    """The word that holds a task's signal; it exists from the first use on."""
+    if task.signal is None:
+        execution = current_execution()
+        task.signal = Cell(f"{task.name}.signal", len(execution.cells), False, atomic=True)
+        execution.cells.append(task.signal)
+    return task.signal
