@@ -19,6 +19,7 @@ from pfnlab.engine import (
 )
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.shared import show
+from pfnlab.engine.signal import kill
 from pfnlab.explorer.search import Search
 
 Statement = tuple[Any, ...]
@@ -30,10 +31,11 @@ SIMPLE = st.one_of(
     st.tuples(st.just("write"), WORDS, VALUES),
     st.tuples(st.just("add"), WORDS),
     st.tuples(st.just("swap"), WORDS, VALUES, VALUES),
+    st.tuples(st.just("kill"), st.sampled_from(["t0", "t1"])),
 )
 SECTIONS = st.sampled_from(
     ["mutex", "mutex_try", "read", "write", "read_try", "write_try", "downgrade", "fair_read",
-     "fair_write"]
+     "fair_write", "killable_read", "killable_write", "fair_killable_read", "fair_killable_write"]
 )  # fmt: skip
 
 
@@ -92,15 +94,24 @@ class Outcomes:
     states: set[Any] = field(default_factory=set)
     seen: dict[str, list[Any]] = field(default_factory=dict)
 
+    def final(self) -> set[Any]:
+        """Final states of executions that broke no rule."""
+        return {state for state in self.states if not isinstance(state, str)}
+
     def note(self, _search: Search, execution: Execution) -> None:
         if any(task.ready() for task in execution.program.tasks):
             return  # given up: no final state
         if execution.violation is not None:
             self.states.add(execution.violation.rule)
             return
-        cells = tuple(show(cell.value) for cell in execution.cells)
-        saw = tuple(tuple(self.seen[task.name]) for task in execution.program.tasks)
-        self.states.add((cells, saw))
+        # A signal has a cell from its first use on, which may be in another execution.
+        cells = tuple(
+            (cell.name, show(cell.value))
+            for cell in execution.cells
+            if cell.value or not cell.name.endswith(".signal")
+        )
+        saw = tuple(tuple(self.seen.get(task.name, ())) for task in execution.program.tasks)
+        self.states.add((tuple(sorted(cells)), saw))
 
 
 def scenario_of(code: list[list[Statement]], outcomes: Outcomes) -> Scenario:
@@ -134,6 +145,8 @@ def _run(memory: Memory, statements: list[Statement], seen: list[Any]) -> None:
                 seen.append(update(memory, name, lambda old: (old + 1) % 3))
             case ("swap", name, old, new):
                 seen.append(compare_exchange(memory, name, old, new))
+            case ("kill", name):
+                kill(name)
             case ("if", name, inner):
                 if getattr(memory, name):
                     _run(memory, inner, seen)
@@ -158,9 +171,13 @@ def _section(
         "downgrade": ("down_write", "downgrade_write"),
         "fair_read": ("down_read", "up_read"),
         "fair_write": ("down_write", "up_write"),
+        "killable_read": ("down_read_killable", "up_read"),
+        "killable_write": ("down_write_killable", "up_write"),
+        "fair_killable_read": ("down_read_killable", "up_read"),
+        "fair_killable_write": ("down_write_killable", "up_write"),
     }[kind]
     taken = getattr(lock, take)()
-    if kind.endswith("_try"):
+    if kind.endswith("_try") or "killable" in kind:
         seen.append(taken)
         if not taken:
             return

@@ -1,0 +1,274 @@
+"""Wrong use: one clear line on stderr, status 2, no traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Command, Ran
+
+HEADER = """from dataclasses import replace
+from pfnlab import Design
+from pfnlab.designs import huge_fault
+from pfnlab.kernel import *
+"""
+
+
+def complaint(ran: Ran) -> str:
+    """The one line of a command that was used wrongly."""
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("pfnlab: ")
+    assert ran.err.endswith("\n")
+    assert ran.err.count("\n") == 1
+    return ran.err.removeprefix("pfnlab: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["check", "./missing.py"], "there is no file ./missing.py"),
+        (["check", "."], ". is a directory, not a Python file"),
+        (["show", "./"], "./ is a directory, not a Python file"),
+        (
+            ["check", "nosuch"],
+            "no design is called 'nosuch'; there are remap_on_fault, huge_fault, "
+            "or give a file: ./nosuch.py",
+        ),
+        (
+            ["check", "huge_fault", "nosuch"],
+            "no scenario is called 'nosuch'; there are first_fault, two_faults, zap_vs_fault, "
+            "disable_enable_vs_fault, munmap_vs_fault, or give a file: ./nosuch.py",
+        ),
+        (
+            ["show", "nosuch"],
+            "no design is called 'nosuch'; there are remap_on_fault, huge_fault, "
+            "or give a file: ./nosuch.py",
+        ),
+        (["frob"], "No such command 'frob'. See pfnlab --help."),
+        (
+            ["check", "huge_fault", "first_fault", "surplus"],
+            "Got unexpected extra argument(s) (surplus). See pfnlab --help.",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_is_one_line(
+    pfnlab: Command, arguments: list[str], expected: str
+) -> None:
+    assert complaint(pfnlab(*arguments)) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--policy", "nosuch"],
+        ["--max-schedules", "0"],
+        ["--jobs", "0"],
+        ["--seed", "x"],
+        ["--preemptions", "-1"],
+        ["--no-such-option"],
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_makes_no_sense_is_one_line(pfnlab: Command, arguments: list[str]) -> None:
+    line = complaint(pfnlab("check", "huge_fault", "first_fault", *arguments))
+
+    assert arguments[0] in line
+    assert line.endswith(". See pfnlab --help.")
+
+
+@pytest.mark.parametrize("command", [["check", "huge_fault"], ["replay", "huge_fault"]])
+def test_a_rule_that_there_is_not_lists_those_that_there_are(
+    pfnlab: Command, command: list[str]
+) -> None:
+    arguments = [*command, "first_fault", "--rule", "nosuch"]
+    if command[0] == "replay":
+        arguments.insert(3, "vcpu:1")
+
+    line = complaint(pfnlab(*arguments))
+
+    assert line.startswith("no rule is called 'nosuch'; there are no_leaf_while_memory_disabled, ")
+    assert line.endswith(", lock_balance")
+
+
+def test_no_command_at_all_prints_the_help(pfnlab: Command) -> None:
+    ran = pfnlab()
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Usage: pfnlab ")
+    assert "See pfnlab --help" not in ran.err
+
+
+BAD_FILES = {
+    "a syntax error": (
+        "def page_fault(:\n    pass\n",
+        "{file}:1: syntax error: invalid syntax",
+    ),
+    "an import of what is not there": (
+        "import no_such_module\n",
+        "{file}:1: ModuleNotFoundError: No module named 'no_such_module'",
+    ),
+    "no design": (
+        "x = 1\n",
+        "{file} holds no design; it needs design = Design(...)",
+    ),
+    "two designs": (
+        HEADER + 'a = replace(huge_fault.design, name="a")\n'
+        'b = replace(huge_fault.design, name="b")\n',
+        "{file} holds several: say which, as in {file}:a",
+    ),
+    "no hooks": (
+        HEADER + 'design = Design(name="mine")\n',
+        "{file}:5: design mine has no mmap; give Design(...) mmap=, a function of (vdev, vma)",
+    ),
+    "a zap hook forgotten": (
+        HEADER + 'design = replace(huge_fault.design, name="mine", '
+        "zap_and_down_write_memory_lock=None)\n",
+        "{file}:5: design mine has no zap_and_down_write_memory_lock; give Design(...) "
+        "zap_and_down_write_memory_lock=, a function of (vdev)",
+    ),
+    "huge_fault without fault": (
+        HEADER + 'design = replace(huge_fault.design, name="mine", '
+        "vm_ops=VmOperations(huge_fault=huge_fault.huge_fault))\n",
+        "{file}:5: design mine has huge_fault and no fault; a fault of one page needs fault",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_holds_no_design_is_one_line(
+    pfnlab: Command, tmp_path: Path, text: str, expected: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text, encoding="utf-8")
+
+    assert complaint(pfnlab("check", str(file), "first_fault")) == expected.format(file=file)
+
+
+def test_a_file_with_two_designs_alone_says_that_it_has_two(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(BAD_FILES["two designs"][0], encoding="utf-8")
+
+    assert (
+        complaint(pfnlab("check", str(file))) == f"{file} holds several: say which, as in {file}:a"
+    )
+
+
+def test_a_file_that_is_no_text_is_one_line(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_bytes(b"\xff\xfe\x00")
+
+    assert complaint(pfnlab("check", str(file), "first_fault")).startswith(f"{file}:1: ")
+
+
+MISUSE = {
+    "vm_flags written directly": (
+        """
+def mmap(vdev, vma):
+    vma.vm_flags = VM_PFNMAP
+    return 0
+""",
+        "vma.vm_flags is read-only; call vm_flags_set(vma, flags)",
+        "vma.vm_flags =",
+    ),
+    "mmap returns None": (
+        """
+def mmap(vdev, vma):
+    pass
+""",
+        "mmap returned None; return 0 or a negative error number",
+        "def mmap",
+    ),
+    "a handler returns None": (
+        """
+def page_fault(vmf):
+    pass
+""",
+        "page_fault returned None; return VM_FAULT_NOPAGE, VM_FAULT_SIGBUS or another "
+        "VM_FAULT_ code",
+        "def page_fault",
+    ),
+    "a handler promises a struct page": (
+        """
+def page_fault(vmf):
+    return vm_fault_t(0)
+""",
+        "page_fault returned 0, which promises a struct page; a pfn mapping returns "
+        "VM_FAULT_NOPAGE",
+        "def page_fault",
+    ),
+    "a KeyError in a handler": (
+        """
+def page_fault(vmf):
+    return {}["nothing"]
+""",
+        "KeyError: 'nothing'",
+        'return {}["nothing"]',
+    ),
+    "a field that is not declared": (
+        """
+def page_fault(vmf):
+    vmf.vma.vm_private_data.faults = 1
+    return VM_FAULT_SIGBUS
+""",
+        "VfioPciDevice has no field faults; declare it in the class, as in `faults = field(...)`: "
+        "only fields are seen by the explorer",
+        "faults = 1",
+    ),
+    "a field that is not there": (
+        """
+def page_fault(vmf):
+    return vmf.vma.vm_private_data.faults
+""",
+        "AttributeError: 'VfioPciDevice' object has no attribute 'faults'",
+        "return vmf",
+    ),
+    "arithmetic with an order": (
+        """
+def page_fault(vmf):
+    return PAGE_SIZE << (PMD_ORDER + 1)
+""",
+        "an order is a level, not a number: write PAGE_SIZE << order",
+        "PMD_ORDER + 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "expected", "where"), MISUSE.values(), ids=MISUSE)
+def test_misuse_of_the_model_is_one_line_with_its_place(
+    pfnlab: Command, tmp_path: Path, code: str, expected: str, where: str
+) -> None:
+    hook = "mmap=mmap" if "def mmap" in code else "vm_ops=VmOperations(fault=page_fault)"
+    file = tmp_path / "mine.py"
+    text = HEADER + code + f'design = replace(huge_fault.design, name="mine", {hook})\n'
+    file.write_text(text, encoding="utf-8")
+    line = next(n for n, row in enumerate(text.splitlines(), start=1) if where in row)
+
+    assert complaint(pfnlab("check", str(file), "first_fault")) == f"{file}:{line}: {expected}"
+
+
+def test_state_outside_of_fields_is_named_as_such(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        HEADER
+        + """
+seen = []
+
+
+def page_fault(vmf):
+    seen.append(vmf.address)
+    if len(seen) % 2:
+        return VM_FAULT_SIGBUS
+    return huge_fault.page_fault(vmf)
+
+
+design = replace(huge_fault.design, name="mine", vm_ops=VmOperations(fault=page_fault))
+""",
+        encoding="utf-8",
+    )
+
+    line = complaint(pfnlab("check", str(file), "first_fault"))
+
+    assert "hidden nondeterminism: step 4 of the same schedule was " in line
+    assert line.endswith("; all shared state must be in fields")

@@ -1,0 +1,75 @@
+"""pfnlab list, show and new."""
+
+from pathlib import Path
+
+import pytest
+
+from pfnlab.catalogue import all_designs, all_rules, all_scenarios
+from tests.cli.command import Command
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_list_names_every_design_scenario_and_rule(pfnlab: Command) -> None:
+    ran = pfnlab("list")
+
+    listed = {line.split()[0] for line in ran.out.splitlines() if line.startswith("  ")}
+    assert ran.status == 0
+    assert set(all_designs()) | set(all_scenarios()) | set(all_rules()) <= listed
+
+
+def test_show_prints_the_lock_order_and_the_kernels(pfnlab: Command) -> None:
+    ran = pfnlab("show", "remap_on_fault")
+
+    assert ran.status == 0
+    assert "    mmap_lock  >  vma_lock  >  memory_lock\n" in ran.out
+    assert "kernels   v5.8 to v6.9\n" in ran.out
+
+
+def test_show_reads_the_docstring_of_a_file(pfnlab: Command, here: Path) -> None:
+    pfnlab("new", "design", "mine")
+    ran = pfnlab("show", "./mine.py")
+
+    assert ran.status == 0
+    assert ran.out.startswith("mine: one sentence on what the fault handler does.\n")
+
+
+def test_a_new_design_holds_in_every_scenario(pfnlab: Command, here: Path) -> None:
+    made = pfnlab("new", "design", "mine")
+    checked = pfnlab("check", "./mine.py")
+
+    assert (made.status, checked.status) == (0, 0)
+    assert made.out == "Wrote mine.py. Change it, then: pfnlab check ./mine.py\n"
+    assert [line.split(":")[0] for line in checked.out.splitlines()] == [
+        f"{scenario} on mine" for scenario in all_scenarios()
+    ]
+
+
+def test_a_new_design_says_nothing_of_the_releases_of_another(pfnlab: Command, here: Path) -> None:
+    pfnlab("new", "design", "mine")
+
+    text = (here / "mine.py").read_text(encoding="utf-8")
+    assert "kernels=" not in text
+    assert "year=" not in text
+
+
+def test_new_does_not_overwrite_a_file(pfnlab: Command, here: Path) -> None:
+    (here / "mine.py").write_text("precious", encoding="utf-8")
+    ran = pfnlab("new", "design", "mine")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "pfnlab: mine.py exists already; it was left alone\n"
+    assert (here / "mine.py").read_text(encoding="utf-8") == "precious"
+
+
+def test_new_wants_a_name_that_python_can_import(pfnlab: Command, here: Path) -> None:
+    ran = pfnlab("new", "design", "two words")
+
+    assert ran.status == 2
+    assert ran.err == "pfnlab: 'two words' cannot be a name; use letters, digits and _\n"
+    assert list(here.iterdir()) == []

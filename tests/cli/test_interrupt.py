@@ -1,0 +1,108 @@
+"""Ctrl-C prints what was found so far and ends with status 3."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FOREVER = '''
+from pfnlab import scenario
+from pfnlab.kernel import *
+
+
+@scenario
+def many_faults(lab):
+    """Vcpus that touch more than a search can ever cover."""
+    vdev = lab.vfio_device(64 * PAGE_SIZE)
+    mapping = lab.mmap(vdev)
+
+    def vcpu():
+        for page in range(16):
+            lab.touch(mapping, offset=4 * page * PAGE_SIZE)
+
+    def config():
+        for _round in range(9):
+            lab.write_command(vdev, memory=False)
+            lab.write_command(vdev, memory=True)
+
+    for number in range(3):
+        lab.add_task(f"vcpu{number}", vcpu)
+    lab.add_task("config", config)
+'''
+
+
+def interrupted(seconds: float, *arguments: str) -> tuple[int, str, str]:
+    """Start the command, let it run so long, send Ctrl-C to it and to its children."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from pfnlab.cli import main; main()", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        time.sleep(seconds)
+        assert process.poll() is None, process.communicate()
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def forever(tmp_path: Path) -> str:
+    path = tmp_path / "forever.py"
+    path.write_text(FOREVER, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_far_a_search_came(forever: str) -> None:
+    status, out, err = interrupted(
+        2.0, "check", "huge_fault", forever, "--policy", "random", "--max-seconds", "60"
+    )
+
+    assert status == 3
+    assert out.startswith("many_faults on huge_fault: INCOMPLETE, ")
+    assert out.endswith(" schedules without a failure (interrupted, seed 0)\n")
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_valid_json(forever: str) -> None:
+    status, out, _err = interrupted(2.0, "check", "huge_fault", forever, "--json")
+
+    (result,) = json.loads(out)["results"]
+    assert status == 3
+    assert (result["verdict"], result["why_incomplete"]) == ("incomplete", "interrupted")
+
+
+@pytest.mark.slow
+def test_ctrl_c_prints_the_part_of_a_matrix_that_two_processes_finished(forever: str) -> None:
+    status, out, err = interrupted(3.0, "check", forever, "--jobs", "2", "--rule", "D1")
+
+    assert status == 3
+    assert [line.split()[-2:] for line in out.splitlines()][1:3] == [["not", "run"]] * 2
+    assert "2 checks, 0 schedules: 0 ok" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_rows_that_were_finished() -> None:
+    status, out, err = interrupted(
+        4.0, "check", "--jobs", "2", "--policy", "random", "--max-seconds", "3"
+    )
+
+    assert status == 3
+    assert "FAIL mmap_assert_write_locked" in out
+    assert "not run" in out
+    assert "10 checks, " in out
+    assert "Traceback" not in err

@@ -1,0 +1,116 @@
+"""The pages say what the code does."""
+
+import importlib.util
+import inspect
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pfnlab
+from pfnlab.designs import huge_fault, remap_on_fault
+from pfnlab.report.data import report_data
+from pfnlab.scenarios.zaps import zap_vs_fault
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generator()
+PAGES = generate.pages()
+OTHER_PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md")]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_a_page_shows_what_its_commands_and_examples_print(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == generate.Page(path).regenerated(), (
+        "out of date: run `make docs`"
+    )
+
+
+@pytest.mark.parametrize("path", [*PAGES, *OTHER_PAGES], ids=name_of)
+def test_every_relative_link_of_a_page_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", text):
+        file, _, heading = target.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), target
+        if heading:
+            assert heading in headings(page), target
+
+
+def headings(path: Path) -> set[str]:
+    """The headings of a page, as a link spells them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_generated_section_has_an_end(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert text.count("<!-- generated:") == len(generate.SECTION.findall(text))
+
+
+def test_every_public_name_has_a_section_in_the_page_on_the_interface() -> None:
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+    assert [name for name in pfnlab.__all__ if f"\n### {name}" not in api] == []
+
+
+def test_every_option_of_explore_is_in_the_page_on_the_interface() -> None:
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    options = [
+        name
+        for name, parameter in inspect.signature(pfnlab.explore).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+
+    assert options
+    assert [name for name in options if f"| `{name}` |" not in api] == []
+
+
+def test_every_field_of_the_report_is_in_the_page_on_json() -> None:
+    page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    rows = [
+        (design.name, zap_vs_fault.name, pfnlab.explore(zap_vs_fault, design))
+        for design in (huge_fault.design, remap_on_fault.design)
+    ]
+    text = json.dumps(report_data("1", rows))
+    fields = set(re.findall(r'"(\w+)": ', text)) - {"vcpu", "config"}  # tasks, in `held`
+
+    assert {"findings", "trace", "call_trace", "race"} <= fields
+    assert sorted(field for field in fields if f"`{field}`" not in page) == []
+
+
+def test_every_departure_of_the_model_is_in_the_page_on_limits() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in generate.SOURCE.rglob("*.py")]
+
+    assert generate.departures().count("\n- ") == sum(text.count("Model:") for text in sources)
+
+
+def test_a_diff_that_does_not_fit_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("one\ntwo\n", encoding="utf-8")
+
+    generate.apply_diff("--- mine.py\n one\n-two\n+three\n")
+
+    assert Path("mine.py").read_text(encoding="utf-8") == "one\nthree\n"
+    with pytest.raises(ValueError, match="does not hold this exactly once"):
+        generate.apply_diff("--- mine.py\n-two\n")

@@ -1,0 +1,137 @@
+"""Lists that tasks share."""
+
+import pytest
+
+from pfnlab.engine import ModelError, Program, Shared, mutex, shared_list
+from tests.engine.runs import broken, every_run, rules_broken, run, values
+
+
+class Device(Shared):
+    lock = mutex()
+    vmas = shared_list(guarded_by="lock")
+    watched = shared_list(watched=True)
+
+
+def test_a_list_keeps_the_order_in_which_items_were_put_in() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.vmas.append("b")
+            device.vmas.append("c")
+            device.vmas.insert(0, "a")
+            device.vmas.remove("b")
+
+    assert values(run(build, "task:4"))["device1.vmas"] == ("a", "c")
+
+
+def test_a_list_answers_as_lists_do() -> None:
+    seen: list[object] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            seen.append(bool(device.vmas))
+            device.vmas.append("a")
+            seen.extend([bool(device.vmas), len(device.vmas), "a" in device.vmas])
+            seen.extend(["b" in device.vmas, next(iter(device.vmas))])
+
+    run(build, "task:7")
+
+    assert seen == [False, True, 1, True, False, "a"]
+
+
+def test_an_item_may_be_removed_while_the_list_is_walked() -> None:
+    walked: list[str] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            for item in ("a", "b", "c"):
+                device.vmas.append(item)
+            for item in device.vmas:
+                walked.append(item)
+                device.vmas.remove(item)
+
+    execution = run(build, "task:7")
+
+    assert walked == ["a", "b", "c"]
+    assert values(execution)["device1.vmas"] == ()
+
+
+def test_walking_a_list_while_another_task_changes_it_is_a_data_race() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def fault() -> None:
+            with device.lock:
+                device.vmas.append("vma")
+
+        @program.task
+        def zap() -> None:
+            assert len(device.vmas) <= 1
+
+    assert rules_broken(build) == ["no_data_race"]
+
+
+def test_changing_a_list_under_its_lock_is_no_data_race() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        def append() -> None:
+            with device.lock:
+                device.vmas.append("vma")
+
+        program.add_task("one", append)
+        program.add_task("two", append)
+
+    assert every_run(build).verdict == "ok"
+
+
+def test_a_change_is_one_step_of_the_trace() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.vmas.append("vma")
+            device.lock.unlock()
+
+    trace = broken(build, "task:2").trace
+
+    assert (trace.steps[0].verb, trace.steps[0].detail) == ("write", "device1.vmas append vma")
+
+
+def test_a_change_of_a_watched_list_is_a_place_to_switch() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.watched.append("a")
+            device.watched.remove("a")
+
+    assert len(run(build, "task:2").events) == 2
+
+
+def test_removing_what_is_not_in_a_list_is_an_error() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: device.vmas.remove("vma"))
+
+    with pytest.raises(ModelError, match=r"device1\.vmas\.remove\(vma\): it is not in the list"):
+        run(build, "task:1")
+
+
+def test_a_list_cannot_be_assigned() -> None:
+    def build(program: Program) -> None:
+        Device().vmas = []  # type: ignore[assignment]
+
+    with pytest.raises(ModelError, match=r"device1\.vmas is a shared list; use append\(\)"):
+        run(build)

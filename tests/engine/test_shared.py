@@ -1,0 +1,255 @@
+"""Shared objects: identity, fields, and the end of their life."""
+
+import pytest
+
+from pfnlab.engine import ModelError, Program, Shared, field, mutex, word
+from pfnlab.engine.execution import Execution
+from pfnlab.engine.schedule import follow
+from pfnlab.engine.shared import free
+from tests.engine.runs import broken, every_run, outcomes, rules_broken, run, values
+
+
+class Page(Shared):
+    flags = field(0)
+    count = word(1)
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+
+class Table(Shared, freeable=True):
+    entries = field(0)
+    users = word(0)
+    lock = mutex()
+
+
+def test_the_same_creation_gives_the_same_object_in_every_execution() -> None:
+    made: list[tuple[Page, Page]] = []
+
+    def build(program: Program) -> None:
+        program.add_task("one", lambda: made.append((Page(1), Page(1))))
+
+    execution = Execution(Program(), build)
+    execution.restart()
+    execution.restart()
+
+    assert made[0][0] is made[1][0]
+    assert made[0][1] is made[1][1]
+    assert made[0][0] is not made[0][1]
+
+
+def test_objects_of_different_tasks_are_different() -> None:
+    made: dict[str, Page] = {}
+
+    def build(program: Program) -> None:
+        for name in ("one", "two"):
+            program.add_task(name, lambda name=name: made.setdefault(name, Page()) and None)
+
+    run(build)
+
+    assert made["one"] is not made["two"]
+
+
+def test_an_object_that_is_made_again_starts_with_its_first_values() -> None:
+    seen: list[int] = []
+
+    def build(program: Program) -> None:
+        @program.task
+        def task() -> None:
+            page = Page()
+            seen.append(page.flags)
+            page.flags = 7
+            page.count = 9
+
+    execution = Execution(Program(), build)
+    for _ in range(2):
+        follow(execution, "task:3")
+
+    assert seen == [0, 0]
+
+
+def test_an_undeclared_attribute_is_an_error_that_gives_the_right_spelling() -> None:
+    def build(program: Program) -> None:
+        page = Page()
+        page.dirty = True  # type: ignore[attr-defined]
+
+    with pytest.raises(ModelError) as caught:
+        run(build)
+
+    assert str(caught.value) == (
+        "Page has no field dirty; declare it in the class, as in `dirty = field(...)`: "
+        "only fields are seen by the explorer"
+    )
+
+
+def test_what_a_constructor_sets_and_is_no_field_is_a_constant() -> None:
+    def build(program: Program) -> None:
+        page = Page(3)
+        assert page.number == 3
+        page.number = 4
+
+    with pytest.raises(ModelError, match="Page has no field number"):
+        run(build)
+
+
+def test_an_object_is_named_for_its_class_unless_it_names_itself() -> None:
+    class Vma(Shared):
+        flags = field(0)
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def build(program: Program) -> None:
+        Page()
+        Vma("vma")
+
+    assert sorted(values(run(build))) == ["page1.count", "page1.flags", "vma.flags"]
+
+
+def test_a_class_inherits_the_fields_of_its_base() -> None:
+    class HugePage(Page):
+        order = field(9)
+
+    def build(program: Program) -> None:
+        HugePage()
+
+    assert values(run(build)) == {
+        "hugepage1.flags": 0, "hugepage1.count": 1, "hugepage1.order": 9,
+    }  # fmt: skip
+
+
+def test_an_object_cannot_be_made_outside_of_a_scenario() -> None:
+    run(lambda program: None)  # afterwards no task is running
+
+    with pytest.raises(ModelError, match="used outside of a scenario and its tasks"):
+        Page()
+
+
+def test_a_use_after_a_free_is_a_finding() -> None:
+    def build(program: Program) -> None:
+        table = Table()
+
+        @program.task
+        def task() -> None:
+            free(table)
+            table.entries = 1
+
+    result = every_run(build)
+
+    assert result.violation is not None
+    assert result.violation.rule == "no_use_after_free"
+    assert result.violation.evidence == ("task uses table1, which has been freed.",)
+
+
+@pytest.mark.parametrize("use", ["field", "word", "lock"])
+def test_every_kind_of_member_is_a_use(use: str) -> None:
+    def build(program: Program) -> None:
+        table = Table()
+
+        @program.task
+        def task() -> None:
+            free(table)
+            if use == "field":
+                table.entries = 1
+            elif use == "word":
+                table.users = 1
+            else:
+                table.lock.lock()
+
+    assert rules_broken(build) == ["no_use_after_free"]
+
+
+def test_freeing_twice_is_a_finding() -> None:
+    def build(program: Program) -> None:
+        table = Table()
+
+        @program.task
+        def task() -> None:
+            free(table)
+            free(table)
+
+    assert rules_broken(build) == ["no_use_after_free"]
+
+
+def test_a_use_that_nothing_orders_before_the_free_is_a_finding_even_if_it_came_first() -> None:
+    def build(program: Program) -> None:
+        table = Table()
+
+        @program.task
+        def user() -> None:
+            table.entries = 1
+
+        @program.task
+        def owner() -> None:
+            free(table)
+
+    violation = broken(build, "user:1,owner:1").violation
+
+    assert violation.rule == "no_use_after_free"
+    assert violation.evidence == (
+        "owner frees table1 in step 2; user used it before step 1, and no lock orders the two.",
+    )
+
+
+def test_a_free_that_a_lock_orders_after_the_last_use_is_no_finding() -> None:
+    class Owner(Shared):
+        lock = mutex()
+        table = field(True, guarded_by="lock")
+
+    def build(program: Program) -> None:
+        table, owner = Table(), Owner()
+
+        @program.task
+        def user() -> None:
+            with owner.lock:
+                if owner.table:
+                    table.entries = 1
+
+        @program.task
+        def destroyer() -> None:
+            with owner.lock:
+                owner.table = False
+            free(table)
+
+    assert every_run(build).verdict == "ok"
+
+
+def test_an_object_that_was_freed_is_alive_again_in_the_next_execution() -> None:
+    def build(program: Program) -> None:
+        table = Table()
+
+        @program.task
+        def task() -> None:
+            table.entries = 1
+            free(table)
+
+    execution = Execution(Program(), build)
+    for _ in range(2):
+        follow(execution, "task:1")
+        assert execution.violation is None
+
+
+def test_an_object_whose_class_is_not_freeable_cannot_be_freed() -> None:
+    def build(program: Program) -> None:
+        free(Page())
+
+    with pytest.raises(ModelError, match="page1 cannot be freed; declare its class with freeable"):
+        run(build)
+
+
+def test_a_class_is_freeable_if_its_base_is() -> None:
+    class Leaf(Table):
+        pass
+
+    done: list[bool] = []
+
+    def build(program: Program) -> None:
+        leaf = Leaf()
+
+        @program.task
+        def task() -> None:
+            free(leaf)
+            done.append(True)
+
+    assert outcomes(build, lambda: True) == {True}
+    assert done

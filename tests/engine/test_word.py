@@ -1,0 +1,226 @@
+"""Atomic words."""
+
+from typing import Any
+
+import pytest
+
+from pfnlab.engine import ModelError, Program, Shared, compare_exchange, mutex, update, word
+from pfnlab.engine.execution import Execution
+from pfnlab.engine.label import Label, dependent
+from pfnlab.engine.word import words
+from tests.engine.runs import broken, every_run, outcomes, run, values
+
+
+class Device(Shared):
+    x = word(0)
+    y = word(0)
+    marks = words()
+
+
+def state(execution: Execution, attribute: str) -> Any:
+    return values(execution)[f"device1.{attribute}"]
+
+
+def test_every_access_to_a_word_is_a_place_to_switch() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.x = device.x + 1
+            update(device, "x", lambda old: old * 10)
+            compare_exchange(device, "x", 10, 11)
+
+    execution = run(build, "task:4")
+
+    assert len(execution.events) == 4
+    assert state(execution, "x") == 11
+
+
+def test_update_returns_the_old_value() -> None:
+    seen: list[int] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+        device.x = 3
+        program.add_task("task", lambda: seen.append(update(device, "x", lambda old: old + 1)))
+
+    execution = run(build, "task:1")
+
+    assert (seen, state(execution, "x")) == ([3], 4)
+
+
+def test_update_is_never_lost() -> None:
+    device: list[Device] = []
+
+    def build(program: Program) -> None:
+        device[:] = [Device()]
+        for name in ("one", "two", "three"):
+            program.add_task(name, lambda: update(device[0], "x", lambda old: old + 1))
+
+    assert outcomes(build, lambda: Device.x.cell(device[0]).value) == {3}
+
+
+def test_compare_exchange_writes_only_if_it_finds_what_it_expects() -> None:
+    seen: list[bool] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            seen.append(compare_exchange(device, "x", 1, 5))
+            seen.append(compare_exchange(device, "x", 0, 6))
+
+    execution = run(build, "task:2")
+
+    assert (seen, state(execution, "x")) == ([False, True], 6)
+
+
+def test_of_two_compare_exchanges_exactly_one_succeeds() -> None:
+    won: dict[str, bool] = {}
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        def claim(name: str) -> None:
+            won[name] = compare_exchange(device, "x", 0, name)
+
+        program.add_task("one", lambda: claim("one"))
+        program.add_task("two", lambda: claim("two"))
+
+    assert outcomes(build, lambda: (won["one"], won["two"])) == {(True, False), (False, True)}
+
+
+def labels(act: Any) -> list[Label]:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: act(device))
+
+    return [event.label for event in run(build, "task:1").events]
+
+
+def test_a_compare_exchange_that_fails_is_independent_of_a_read() -> None:
+    (failed,) = labels(lambda device: compare_exchange(device, "x", 1, 2))
+    (succeeded,) = labels(lambda device: compare_exchange(device, "x", 0, 2))
+    (read,) = labels(lambda device: device.x)
+
+    assert not dependent(failed, read)
+    assert dependent(succeeded, read)
+
+
+def test_an_update_that_changes_nothing_is_a_read() -> None:
+    (same,) = labels(lambda device: update(device, "x", lambda old: old))
+    (read,) = labels(lambda device: device.x)
+
+    assert same == read
+
+
+def test_a_write_of_the_same_value_is_a_write() -> None:
+    (write,) = labels(lambda device: setattr(device, "x", 0))
+    (read,) = labels(lambda device: device.x)
+
+    assert dependent(write, read)
+    assert dependent(write, write)
+
+
+def test_writes_of_different_words_are_independent() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.x = 1
+            device.y = 1
+
+    x, y = (event.label for event in run(build, "task:2").events)
+
+    assert not dependent(x, y)
+
+
+def test_two_tasks_that_write_and_then_look_never_miss_each_other() -> None:
+    seen: dict[str, int] = {}
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def one() -> None:
+            device.x = 1
+            seen["one"] = device.y
+
+        @program.task
+        def two() -> None:
+            device.y = 1
+            seen["two"] = device.x
+
+    # Store buffering: memory here is sequentially consistent, so (0, 0) is not there.
+    assert outcomes(build, lambda: (seen["one"], seen["two"])) == {(0, 1), (1, 0), (1, 1)}
+
+
+def test_a_trace_says_what_a_step_read_and_wrote() -> None:
+    class Locked(Device):
+        lock = mutex()
+
+    def build(program: Program) -> None:
+        device = Locked()
+
+        @program.task
+        def task() -> None:
+            device.x = 4
+            assert device.x == 4
+            update(device, "x", lambda old: old + 1)
+            compare_exchange(device, "x", 0, 9)
+            compare_exchange(device, "x", 5, 9)
+            device.lock.unlock()  # is not held: only what breaks a rule has a trace
+
+    trace = broken(build, "task:6").trace
+
+    assert [(step.verb, step.detail) for step in trace.steps[:5]] == [
+        ("write", "locked1.x = 4"),
+        ("read", "locked1.x is 4"),
+        ("update", "locked1.x 4 -> 5"),
+        ("cmpxchg", "locked1.x 0 -> 9 fails"),
+        ("cmpxchg", "locked1.x 5 -> 9"),
+    ]
+
+
+def test_words_by_key_come_into_being_when_they_are_first_used() -> None:
+    same: list[bool] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            cell = device.marks.cell("a", "mark a")
+            same.append(device.marks.cell("a", "mark a") is cell)
+            same.append(device.marks.cell("b", "mark b") is cell)
+
+    execution = run(build)
+
+    assert same == [True, False]
+    assert values(execution)["mark a"] is None
+
+
+def test_only_a_rule_looks_at_all_words_at_once() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: device.marks.values() and None)
+
+    with pytest.raises(ModelError, match="only rules look at all words at once"):
+        run(build)
+
+
+def test_a_word_takes_part_in_every_interleaving() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        def write() -> None:
+            device.x = 1
+            device.x = 2
+
+        program.add_task("one", write)
+        program.add_task("two", write)
+
+    assert every_run(build).schedules == 6  # 4! / (2! 2!)

@@ -1,0 +1,22 @@
+"""huge_fault whose zap hook forgets memory_lock: it zaps and returns.
+
+PCI_COMMAND is then written while faults go on.
+"""
+
+from dataclasses import replace
+
+from pfnlab.designs.huge_fault import design, zap_bars
+from pfnlab.scenarios.zaps import zap_vs_fault
+from tests.stories.story import told
+
+RULE = "command_written_under_memory_lock"
+
+zap_without_the_lock = replace(
+    design, name="zap_without_the_lock", zap_and_down_write_memory_lock=zap_bars
+)
+
+
+def test_the_command_is_written_without_memory_lock() -> None:
+    finding = told(zap_vs_fault, zap_without_the_lock, RULE, "config:5")
+
+    assert finding.violation.evidence == ("config does not hold vdev.memory_lock.",)

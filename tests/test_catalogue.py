@@ -1,0 +1,132 @@
+"""Designs, scenarios and rules: by name, or in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from pfnlab import ModelError
+from pfnlab.catalogue import (
+    NotFound,
+    all_designs,
+    all_rules,
+    all_scenarios,
+    check_rule_names,
+    find_design,
+    find_scenario,
+    is_path,
+)
+
+FILE = '''
+from dataclasses import replace
+from pfnlab import scenario
+from pfnlab.designs.huge_fault import design
+from pfnlab.rules import RULES, leaf_lies_in_its_vma
+from pfnlab.scenarios.faults import first_fault
+from pfnlab.kernel import leaf_rule
+
+one = replace(design, name="one")
+two = replace(design, name="two")
+
+
+@leaf_rule
+def a_rule_of_mine(lab, vma, leaf):
+    """Mine."""
+    yield from ()
+
+
+@scenario
+def quiet(lab):
+    """Nobody does anything."""
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE, encoding="utf-8")
+    return str(path)
+
+
+def test_designs_come_in_the_order_in_which_they_were_proposed() -> None:
+    assert list(all_designs()) == ["remap_on_fault", "huge_fault"]
+
+
+def test_scenarios_come_in_the_order_of_their_files() -> None:
+    assert list(all_scenarios()) == [
+        "first_fault", "two_faults", "zap_vs_fault", "disable_enable_vs_fault", "munmap_vs_fault",
+    ]  # fmt: skip
+
+
+def test_a_name_is_found() -> None:
+    assert find_design("huge_fault") is all_designs()["huge_fault"]
+    assert find_scenario("zap_vs_fault") is all_scenarios()["zap_vs_fault"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ("huge_fault", False),
+        ("./mine.py", True),
+        ("mine.py", True),
+        ("mine.py:one", True),
+        ("dir/mine", True),
+        (".", True),
+    ],
+)
+def test_a_path_is_told_from_a_name(spec: str, path: bool) -> None:
+    assert is_path(spec) is path
+
+
+def test_one_of_several_in_a_file_is_found_by_its_name(file: str) -> None:
+    assert find_design(f"{file}:two").name == "two"
+
+
+def test_several_in_a_file_need_a_name(file: str) -> None:
+    with pytest.raises(NotFound, match=r"holds several: say which, as in .*mine\.py:one"):
+        find_design(file)
+
+
+def test_what_a_file_imports_is_not_what_it_holds(file: str) -> None:
+    with pytest.raises(NotFound, match="holds no design 'huge_fault'; there is one, two"):
+        find_design(f"{file}:huge_fault")
+    assert find_scenario(file).name == "quiet"
+
+
+def test_what_a_file_only_imports_is_found_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "again.py"
+    path.write_text("from pfnlab.designs.huge_fault import design\n", encoding="utf-8")
+
+    assert find_design(str(path)) is all_designs()["huge_fault"]
+
+
+def test_an_error_in_a_file_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("x = 1\ny = x / 0\n", encoding="utf-8")
+
+    with pytest.raises(ModelError) as caught:
+        find_design(str(path))
+
+    assert str(caught.value) == f"{path}:2: ZeroDivisionError: division by zero"
+
+
+def test_rules_of_the_kernel_and_of_the_engine_are_all_there() -> None:
+    rules = all_rules()
+
+    assert {"mmap_assert_write_locked", "lock_order", "no_data_race", "lock_balance"} <= set(rules)
+    assert all(name == rule.name and rule.sentence for name, rule in rules.items())
+
+
+def test_a_rule_is_known_by_name_and_by_number() -> None:
+    check_rule_names(["R3", "lock_order"], ["first_fault"])
+
+
+@pytest.mark.parametrize("name", ["nosuch", "", "r3", "R99"])
+def test_an_unknown_rule_is_refused(name: str) -> None:
+    with pytest.raises(NotFound, match="no rule is called"):
+        check_rule_names([name], ["first_fault"])
+
+
+def test_a_rule_in_the_file_of_a_scenario_is_known(file: str) -> None:
+    check_rule_names(["a_rule_of_mine"], [file])
+    with pytest.raises(NotFound):
+        check_rule_names(["a_rule_of_mine"], ["first_fault"])
