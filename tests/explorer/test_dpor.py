@@ -86,13 +86,37 @@ def shortest(result: Result) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@compared(300)
+@compared(600)
 @given(programs())
 def test_dpor_and_exhaustive_agree_on_programs_with_locks_and_choices(
     code: list[list[Statement]],
 ) -> None:
     oracle, result = both(scenario_of, code)
 
+    assert shortest(result) == shortest(oracle)
+
+
+# Found by such programs: a killable wait was not tried before the first who had the lock.
+KILLABLE_WAITS = [
+    [
+        [("section", "killable_write", "s1", [], True)],
+        [
+            ("section", "killable_write", "s1", [], True),
+            ("section", second, "s1", [("read", "x")], False),
+        ],
+    ]
+    for second in ("write", "killable_write")
+]
+
+
+@pytest.mark.parametrize("code", KILLABLE_WAITS, ids=["write", "killable_write"])
+def test_a_killable_wait_is_tried_before_everybody_who_had_the_lock(
+    code: list[list[Statement]],
+) -> None:
+    oracle = explored(scenario_of(code, Outcomes()), Outcomes(), Exhaustive())
+    result = explored(scenario_of(code, Outcomes()), Outcomes(), Dpor())
+
+    assert shortest(oracle) == {"no_deadlock": 4}
     assert shortest(result) == shortest(oracle)
 
 

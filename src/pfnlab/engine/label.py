@@ -45,7 +45,8 @@ class Label(NamedTuple):
     `target` is a lock's number, or -1.  `reads` and `writes` are sets of words as
     bits.  A step after which a rule was evaluated has read what the rule read.  `adds`
     has the collections whose members were written: that concerns who reads a collection
-    as a whole, and nobody who writes to another member.
+    as a whole, and nobody who writes to another member.  `blocking` is a wait for a lock
+    or a change; `killable` one that a signal ends too.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Label(NamedTuple):
     writes: int = 0
     blocking: bool = False
     adds: int = 0
+    killable: bool = False
 
 
 def locks_commute(first: str, second: str) -> bool:

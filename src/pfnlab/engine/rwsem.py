@@ -193,20 +193,20 @@ class RwSemaphore(Lock):
         def perform(task: Task, _choice: int) -> tuple[Label, bool]:
             if free(task):
                 take(task)
-                return Label(event, self.number, blocking=not killable), True
+                return Label(event, self.number, blocking=not killable, killable=killable), True
             held: Holders = self.value
             execution, _task = running()
             if task in held.queued:
                 queued = tuple(other for other in held.queued if other is not task)
                 execution.write(self, held._replace(queued=queued))
             assert signal is not None
-            return Label(kind.INTERRUPTED, self.number, signal.bit), False
+            return Label(kind.INTERRUPTED, self.number, signal.bit, killable=True), False
 
         taken: bool = visible(
             Operation(
                 verb, self, perform, ready=lambda task: free(task) or killed(),
                 blocked=Label(event, self.number, signal.bit if signal else 0,
-                              blocking=not killable),
+                              blocking=not killable, killable=killable),
                 blockers=blockers,
                 detail=lambda ok: f"{self.name}{'' if ok else ' interrupted'}",
             )

@@ -168,7 +168,7 @@ class Dpor:
                 continue  # a wait and the release that ends it come in this order only
             if ordered[event.task] >= earlier:
                 continue  # something in between orders the two
-            if not racing.label.blocking:
+            if not (racing.label.blocking or racing.label.killable):
                 # What comes before `earlier` is reversed when this pair has been.  With a
                 # lock that is not so: it may be taken before any of those who had it.
                 ordered = [max(pair) for pair in zip(ordered, order.clocks[earlier], strict=True)]
@@ -177,10 +177,10 @@ class Dpor:
     def _reverse(self, order: Order, earlier: int, racing: Racing) -> None:
         """Make sure that some task is tried before `earlier` that begins the other order."""
         frame = self.stack[earlier]
+        enabled = {choice.task for choice in frame.enabled}
         between = not_after(order, earlier, racing)
-        if racing.label.kind == AWAIT:
-            beginnings = {choice.task for choice in frame.enabled}
-            frame.wanted |= beginnings  # what is waited for cannot be told from labels
+        if racing.label.kind == AWAIT or racing.label.killable:
+            frame.wanted |= enabled  # labels do not tell what ends such a wait
             return
         if racing.label.blocking:
             possible = without_those_in_the_way(order, earlier, between, racing)
@@ -190,8 +190,6 @@ class Dpor:
         beginnings = initials(order, between)
         if not between or (racing.label.target >= 0 and apart(order, between, racing)):
             beginnings.add(racing.task)
-        # A killable wait that cannot go on from here can be first only once it is killed.
-        enabled = {choice.task for choice in frame.enabled}
         beginnings &= enabled
         if not beginnings:
             frame.wanted |= enabled
