@@ -165,7 +165,7 @@ def designs() -> str:
     """Every design that ships: its docstring, and where it is."""
     text = ""
     for name, design in all_designs().items():
-        module = sys.modules[str(getattr(design.zap_and_down_write_memory_lock, "__module__", ""))]
+        module = sys.modules[str(design.own_hook.__module__)]
         place = Path(module.__file__ or "").relative_to(ROOT).as_posix()
         story = (module.__doc__ or "").strip().removeprefix(f"{name}: ")
         story = story[:1].upper() + story[1:]

@@ -5,6 +5,7 @@ huge_fault              a design or scenario that ships with pfnlab
 ./mine.py:zap_twice     one of several in that file
 """
 
+import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -46,12 +47,10 @@ def all_designs() -> dict[str, Design]:
 
 
 def all_scenarios() -> dict[str, Scenario]:
-    """Scenarios that ship, by name, in the order of their files."""
-    return {
-        scenario.name: scenario
-        for module in _modules(scenarios)
-        for scenario in _things(module, Scenario)
-    }
+    """Scenarios that ship, by name, the simplest first."""
+    order = [f"{scenarios.__name__}.{name}" for name in scenarios.MODULES]
+    modules = sorted(_modules(scenarios), key=lambda module: order.index(module.__name__))
+    return {scenario.name: scenario for module in modules for scenario in _things(module, Scenario)}
 
 
 def all_rules() -> dict[str, Rule]:
@@ -104,8 +103,10 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
     if not is_path(spec):
         if spec in known:
             return known[spec]
+        near = difflib.get_close_matches(spec, known, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
         raise NotFound(
-            f"no {what} is called {spec!r}; there are {', '.join(known)}, "
+            f"no {what} is called {spec!r}; {hint}pfnlab list shows all there are, "
             f"or give a file: ./{spec}.py"
         )
     path, _colon, name = spec.partition(":")

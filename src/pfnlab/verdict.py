@@ -14,6 +14,7 @@ from pfnlab.explorer.result import Finding, Result
 from pfnlab.explorer.walk import Pct, RandomWalk
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.lab import Lab
+from pfnlab.kernel.profile import find_kernel
 from pfnlab.report.counterexample import result_text
 
 POLICIES = ("dpor", "exhaustive", "random", "pct")
@@ -43,6 +44,7 @@ def explore(
     design: Design | None = None,
     *,
     policy: str = "dpor",
+    kernel: str | None = None,
     rules: Iterable[str] | None = None,
     max_schedules: int | None = None,
     max_seconds: float | None = None,
@@ -54,14 +56,15 @@ def explore(
     """Run a scenario in every interleaving, and return what was found.
 
     Without a design the scenario gets a plain Program: engine objects alone, no kernel.
-    `rules` names those that are checked, by name or number; the others may break.
+    `kernel` names a profile ("v6.9"); by default it is that of the design.  `rules` names
+    those that are checked, by name or number; the others may break.
     Raises ModelError if the scenario or design misuses the model.
     """
     chosen = make_policy(policy, seed, preemptions)
     if not chosen.complete and max_schedules is None and max_seconds is None:
         max_schedules = RANDOM_SCHEDULES
     limits = search.Limits(max_schedules, max_seconds, step_limit)
-    make = program_maker(design, rules)
+    make = program_maker(design, rules, kernel)
     try:
         check_determinism(make, scenario)
         return search.Search(make, scenario, chosen, limits, progress).run()
@@ -85,12 +88,13 @@ def replay(
     design: Design | None,
     schedule: str,
     *,
+    kernel: str | None = None,
     rules: Iterable[str] | None = None,
     step_limit: int = STEP_LIMIT,
 ) -> Finding | None:
     """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
     try:
-        return search.replay(program_maker(design, rules), scenario, schedule, step_limit)
+        return search.replay(program_maker(design, rules, kernel), scenario, schedule, step_limit)
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
 
@@ -111,11 +115,14 @@ def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Pol
     raise ValueError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
 
 
-def program_maker(design: Design | None, rules: Iterable[str] | None) -> Callable[[], Program]:
+def program_maker(
+    design: Design | None, rules: Iterable[str] | None, kernel: str | None = None
+) -> Callable[[], Program]:
     enforced = frozenset(rules) if rules is not None else None
+    profile = find_kernel(kernel) if kernel is not None else None
 
     def make() -> Program:
-        program = Lab(design) if design is not None else Program()
+        program = Lab(design, profile) if design is not None else Program()
         program.enforced = enforced
         return program
 

@@ -30,17 +30,17 @@ def complaint(ran: Ran) -> str:
         (["show", "./"], "./ is a directory, not a Python file"),
         (
             ["check", "nosuch"],
-            "no design is called 'nosuch'; there are remap_on_fault, huge_fault, "
+            "no design is called 'nosuch'; pfnlab list shows all there are, "
             "or give a file: ./nosuch.py",
         ),
         (
             ["check", "huge_fault", "nosuch"],
-            "no scenario is called 'nosuch'; there are first_fault, two_faults, zap_vs_fault, "
-            "disable_enable_vs_fault, munmap_vs_fault, or give a file: ./nosuch.py",
+            "no scenario is called 'nosuch'; pfnlab list shows all there are, "
+            "or give a file: ./nosuch.py",
         ),
         (
             ["show", "nosuch"],
-            "no design is called 'nosuch'; there are remap_on_fault, huge_fault, "
+            "no design is called 'nosuch'; pfnlab list shows all there are, "
             "or give a file: ./nosuch.py",
         ),
         (["frob"], "No such command 'frob'. See pfnlab --help."),

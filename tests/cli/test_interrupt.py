@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pfnlab.catalogue import all_designs, all_scenarios
+
 FOREVER = '''
 from pfnlab import scenario
 from pfnlab.kernel import *
@@ -90,8 +92,9 @@ def test_ctrl_c_prints_the_part_of_a_matrix_that_two_processes_finished(forever:
     status, out, err = interrupted(3.0, "check", forever, "--jobs", "2", "--rule", "D1")
 
     assert status == 3
-    assert [line.split()[-2:] for line in out.splitlines()][1:3] == [["not", "run"]] * 2
-    assert "2 checks, 0 schedules: 0 ok" in out
+    designs = len(all_designs())
+    assert [line.split()[-2:] for line in out.splitlines()].count(["not", "run"]) == designs
+    assert f"{designs} checks, 0 schedules: 0 ok" in out
     assert "Traceback" not in err
 
 
@@ -102,7 +105,7 @@ def test_ctrl_c_keeps_the_rows_that_were_finished() -> None:
     )
 
     assert status == 3
-    assert "FAIL mmap_assert_write_locked" in out
+    assert "FAIL R3" in out
     assert "not run" in out
-    assert "10 checks, " in out
+    assert f"{len(all_designs()) * len(all_scenarios())} checks, " in out
     assert "Traceback" not in err

@@ -20,7 +20,7 @@ def test_a_list_keeps_the_order_in_which_items_were_put_in() -> None:
         def task() -> None:
             device.vmas.append("b")
             device.vmas.append("c")
-            device.vmas.insert(0, "a")
+            device.vmas.insert_after("a", "b")
             device.vmas.remove("b")
 
     assert values(run(build, "task:4"))["device1.vmas"] == ("a", "c")
@@ -135,3 +135,16 @@ def test_a_list_cannot_be_assigned() -> None:
 
     with pytest.raises(ModelError, match=r"device1\.vmas is a shared list; use append\(\)"):
         run(build)
+
+
+def test_an_item_that_was_put_in_twice_is_taken_out_once() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            for item in ("a", "b", "a"):
+                device.vmas.append(item)
+            device.vmas.remove("a")
+
+    assert values(run(build, "task:4"))["device1.vmas"] == ("b", "a")

@@ -1,44 +1,47 @@
-"""huge_fault that inserts the whole VMA, with an index counted twice.
+"""bulk_insert_on_fault: a loop that counts the index of the faulting page twice.
 
-The loop that Yan Zhao tried in the thread of 2023-05: from vm_start to vm_end, with the
-pfn of the faulting page plus the index of the page.  Right only for a fault on the first
-page, and type1 always faults that one.  The loop of d71a989cf5d9 ("vfio/pci: Insert full
-vma on mmap'd MMIO fault", v6.10) starts with the pfn of vm_start.
+Yan Zhao, 2023-05-11, in the thread of "[PATCH] vfio/pci: take mmap write lock for
+io_remap_pfn_range".  Right only for a fault on the first page.  type1 begins with that one,
+so nobody met it; yet a zap at the wrong moment makes type1 fault a later page.  Put right
+in d71a989cf5d9 ("vfio/pci: Insert full vma on mmap'd MMIO fault", v6.10).
 """
 
-from dataclasses import replace
-
 from pfnlab import check
-from pfnlab.designs.huge_fault import design
-from pfnlab.kernel import *
+from pfnlab.designs import insert_vma_on_fault
+from pfnlab.designs.bulk_insert_on_fault import design
+from pfnlab.scenarios.dma import map_dma, map_dma_vs_disable
 from pfnlab.scenarios.faults import first_fault, two_faults
+from pfnlab.scenarios.mmaps import touch_last_page
 from tests.stories.story import told
 
 RULE = "leaf_maps_its_own_pfn"
+SHIFTED = "pte 7f0000000000 -> pfn 3800003: page 7f0000000000 must map pfn 3800000, not 3800003"
 
 
-def page_fault(vmf: VmFault) -> vm_fault_t:
-    vma = vmf.vma
-    vdev = vma.vm_private_data
-    with vdev.memory_lock.read():
-        if not vdev.memory_enabled:
-            return VM_FAULT_SIGBUS
-        pfn = vdev.bar_pfn(vmf.pgoff)
-        for page in range(vma.size >> PAGE_SHIFT):
-            fault = vmf_insert_pfn(vma, vma.vm_start + (page << PAGE_SHIFT), pfn + page)
-        return fault
+def test_a_first_touch_of_page_3_shifts_the_bar_by_3_pages() -> None:
+    finding = told(touch_last_page, design, RULE, "vcpu:8")
+
+    assert finding.violation.evidence == (SHIFTED,)
 
 
-bulk_insert = replace(design, name="bulk_insert", vm_ops=VmOperations(fault=page_fault))
+def test_it_takes_no_second_fault_to_see_it() -> None:
+    finding = told(two_faults, design, RULE, "vcpu1:8")
 
-
-def test_a_fault_on_the_last_page_shifts_the_whole_bar() -> None:
-    finding = told(two_faults, bulk_insert, RULE, "vcpu1:6")
-
-    assert finding.violation.evidence == (
-        "pte 7f0000000000 -> pfn 3800003: page 7f0000000000 must map pfn 3800000, not 3800003",
-    )
+    assert finding.violation.evidence == (SHIFTED,)
 
 
 def test_a_fault_on_the_first_page_does_not_show_it() -> None:
-    check(first_fault, bulk_insert)
+    check(first_fault, design)
+    check(map_dma, design)
+
+
+def test_type1_faults_a_later_page_after_a_zap() -> None:
+    finding = told(map_dma_vs_disable, design, RULE, "type1:19,config:9,type1:8")
+
+    assert finding.violation.evidence == (
+        "pte 7f0000000000 -> pfn 3800001: page 7f0000000000 must map pfn 3800000, not 3800001",
+    )
+
+
+def test_the_loop_that_was_merged_starts_with_the_pfn_of_vm_start() -> None:
+    check(touch_last_page, insert_vma_on_fault.design)

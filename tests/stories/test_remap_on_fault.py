@@ -9,7 +9,7 @@ MMIO fault", v6.10).
 
 import pytest
 
-from pfnlab import Scenario
+from pfnlab import Scenario, explore
 from pfnlab.catalogue import all_scenarios
 from pfnlab.designs.remap_on_fault import design
 from pfnlab.scenarios.faults import first_fault
@@ -39,5 +39,9 @@ def test_the_call_trace_is_that_of_the_splat() -> None:
 
 
 @pytest.mark.parametrize("scenario", all_scenarios().values(), ids=lambda s: s.name)
-def test_no_scenario_needs_more_than_one_fault_for_it(scenario: Scenario) -> None:
-    told(scenario, design, RULE, "vcpu0:8" if scenario.name == "two_faults" else SCHEDULE)
+def test_no_scenario_needs_more_than_one_fault_of_one_task_for_it(scenario: Scenario) -> None:
+    result = explore(scenario, design)
+
+    assert result.violation is not None
+    assert result.violation.rule == RULE
+    assert "," not in result.schedule

@@ -1,6 +1,7 @@
 """pfnlab check: every interleaving of a scenario on a design, or the matrix of all."""
 
 import json
+import shlex
 from itertools import product
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ import pfnlab
 from pfnlab.catalogue import (
     NotFound,
     all_designs,
+    all_rules,
     all_scenarios,
     check_rule_names,
     find_design,
@@ -29,6 +31,9 @@ def check(
     policy: Annotated[
         Literal["dpor", "exhaustive", "random", "pct"], typer.Option(help="How to search.")
     ] = "dpor",
+    kernel: Annotated[
+        str | None, typer.Option(help="A kernel profile, as v6.9; by default the design's own.")
+    ] = None,
     rule: Annotated[
         list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
     ] = None,
@@ -56,14 +61,14 @@ def check(
     designs, scenarios = _chosen(design, scenario)
     check_rule_names(rule or (), scenarios)
     pairs = [(d, s) for d in designs for s in scenarios]
-    options = Options(policy, tuple(rule) if rule else None, max_schedules, max_seconds,
+    options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed)  # fmt: skip
     results = run_all(pairs, options, jobs or 1)
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
     else:
-        print(_text(designs, scenarios, results, all_findings))
+        print(_text(designs, scenarios, results, options, all_findings))
     return exit_status(list(results.values()))
 
 
@@ -102,30 +107,38 @@ def _text(
     designs: list[str],
     scenarios: list[str],
     results: dict[Pair, Result | None],
+    options: Options,
     all_findings: bool,
 ) -> str:
     """One result whole, the results of one design line by line, or the matrix."""
     if len(results) == 1 or all_findings:
-        return "\n\n".join(_whole(pair, result, all_findings) for pair, result in results.items())
+        return "\n\n".join(
+            _whole(pair, result, options, all_findings) for pair, result in results.items()
+        )
     if len(designs) == 1:
-        text = "\n".join(_line(pair, result) for pair, result in results.items())
+        text = "\n".join(_line(pair, result, options) for pair, result in results.items())
     else:
         rows = [find_design(spec).name for spec in designs]
         columns = [find_scenario(spec).name for spec in scenarios]
         cells = dict(zip(product(rows, columns), results.values(), strict=True))
-        text = f"{matrix_text(rows, columns, cells)}\n\n{summary_text(cells)}"
+        numbers = {name: rule.number for name, rule in all_rules().items()}
+        text = f"{matrix_text(rows, columns, cells, numbers)}\n\n{summary_text(cells)}"
     for (design, scenario), result in results.items():
         if result is not None and result.findings:
-            return f"{text}\nSee one: pfnlab check {design} {scenario}"
+            again = shlex.join(["pfnlab", "check", design, scenario, *options.flags()])
+            return f"{text}\nSee one: {again}"
     return text
 
 
-def _whole(pair: Pair, result: Result | None, all_findings: bool) -> str:
+def _whole(pair: Pair, result: Result | None, options: Options, all_findings: bool) -> str:
     design, scenario = find_design(pair[0]).name, find_scenario(pair[1]).name
     if result is None:
         return f"{scenario} on {design}: not run"
-    return result_text(result, scenario, design, specs=pair, all_findings=all_findings)
+    return result_text(
+        result, scenario, design, specs=pair, flags=options.flags(), all_findings=all_findings
+    )
 
 
-def _line(pair: Pair, result: Result | None) -> str:
-    return _whole(pair, result, False).splitlines()[0]
+def _line(pair: Pair, result: Result | None, options: Options) -> str:
+    text = _whole(pair, result, options, False)
+    return text.splitlines()[0] if result is not None and result.findings else text

@@ -16,6 +16,9 @@ def replay(
     design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")],
     scenario: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")],
     schedule: Annotated[str, typer.Argument(help='As printed: "config:1,vcpu:5,config:2".')],
+    kernel: Annotated[
+        str | None, typer.Option(help="A kernel profile, as v6.9; by default the design's own.")
+    ] = None,
     rule: Annotated[
         list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
     ] = None,
@@ -24,7 +27,9 @@ def replay(
     """Follow one schedule and print what happens.  Exit status 1 if a rule breaks."""
     a_design, a_scenario = find_design(design), find_scenario(scenario)
     check_rule_names(rule or (), [scenario])
-    finding = follow(a_scenario, a_design, schedule, rules=tuple(rule) if rule else None)
+    finding = follow(
+        a_scenario, a_design, schedule, kernel=kernel, rules=tuple(rule) if rule else None
+    )
     if as_json:
         data = finding_data(finding) if finding is not None else None
         print(

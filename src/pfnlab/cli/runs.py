@@ -26,11 +26,17 @@ class Options:
     """How to search; the same for every check of a command."""
 
     policy: str
+    kernel: str | None
     rules: tuple[str, ...] | None
     max_schedules: int | None
     max_seconds: float | None
     preemptions: int | None
     seed: int
+
+    def flags(self) -> tuple[str, ...]:
+        """What a command needs to look at the same things: kernel and rules."""
+        kernel = ("--kernel", self.kernel) if self.kernel is not None else ()
+        return (*kernel, *(part for rule in self.rules or () for part in ("--rule", rule)))
 
     def explore(
         self, pair: Pair, progress: Callable[[Search, Execution], None] | None = None
@@ -40,6 +46,7 @@ class Options:
             find_scenario(scenario),
             find_design(design),
             policy=self.policy,
+            kernel=self.kernel,
             rules=self.rules,
             max_schedules=self.max_schedules,
             max_seconds=self.max_seconds,
@@ -106,9 +113,10 @@ def _side_by_side(
             show(f"{jobs} processes", done)
     except KeyboardInterrupt:
         print("pfnlab: interrupted", file=sys.stderr)
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
     finally:
+        # Whatever ended this, nobody waits for the checks that still run.
+        for process in list((pool._processes or {}).values()):
+            process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
     return results
 

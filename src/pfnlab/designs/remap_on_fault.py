@@ -86,6 +86,7 @@ def zap_and_down_write_memory_lock(vdev: Device) -> None:
 design = Design(
     name="remap_on_fault",
     kernels="v5.8 to v6.9",
+    kernel="v6.9",
     year=2020,
     device=Device,
     mmap=mmap,

@@ -40,14 +40,23 @@ class SharedList(Generic[T]):
     def append(self, item: T) -> None:
         self._replace("append", item, lambda old: (*old, item))
 
-    def insert(self, index: int, item: T) -> None:
-        self._replace("insert", item, lambda old: (*old[:index], item, *old[index:]))
+    def insert_after(self, item: T, before: T) -> None:
+        """Insert an item right behind another one."""
+
+        def insert(old: tuple[T, ...]) -> tuple[T, ...]:
+            place = old.index(before) + 1
+            return (*old[:place], item, *old[place:])
+
+        self._replace("insert", item, insert)
 
     def remove(self, item: T) -> None:
-        old = self._replace(
-            "remove", item, lambda old: tuple(other for other in old if other is not item)
-        )
-        if item not in old:
+        """Take one item out; if it was put in twice, it is still in once."""
+
+        def without(old: tuple[T, ...]) -> tuple[T, ...]:
+            place = next((i for i, other in enumerate(old) if other is item), len(old))
+            return (*old[:place], *old[place + 1 :])
+
+        if item not in self._replace("remove", item, without):
             raise ModelError(f"{self.cell.name}.remove({item}): it is not in the list")
 
     def _replace(

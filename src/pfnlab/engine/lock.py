@@ -32,11 +32,11 @@ class Lock(Cell):
         self.lock_class = lock_class  # as lockdep understands it: the field, not the object
         self.read_clock: tuple[int, Clock] = (-1, [])  # what readers let go, by run
 
-    def acquiring(self, verb: str, mode: str, tried: bool = False) -> None:
+    def acquiring(self, verb: str, mode: str, tried: bool = False, subclass: int = 0) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
         execution, task = running()
         for monitor in execution.program.monitors:
-            monitor.acquiring(task, self, verb, mode, tried)
+            monitor.acquiring(task, self, verb, mode, tried, subclass)
 
     def take(self, task: Task, value: Any, mode: str) -> None:
         execution, _task = running()

@@ -53,7 +53,9 @@ class Leftover(NamedTuple):
 class Monitor(Protocol):
     """Hears of every lock that a task is about to take, in every execution."""
 
-    def acquiring(self, task: Task, lock: Cell, verb: str, mode: str, tried: bool) -> None:
+    def acquiring(
+        self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
+    ) -> None:
         """Called on the task's own stack; may call `violate`."""
 
     def restart(self) -> None:

@@ -96,8 +96,9 @@ class RwSemaphore(Lock):
 
     # Writers
 
-    def down_write(self) -> None:
-        self.acquiring("down_write", "write")
+    def down_write(self, subclass: int = 0) -> None:
+        """`subclass` tells lockdep that another lock of this class may be held already."""
+        self.acquiring("down_write", "write", subclass=subclass)
         if self.fair and not self._queue("down_write"):
             return
         self._acquire("down_write", kind.WRITE_LOCK, self.free_to_write, self.in_front_of_writer,

@@ -6,6 +6,7 @@ from typing import Any
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.errno import Errno
+from pfnlab.kernel.profile import LATEST
 from pfnlab.kernel.vfio import VfioPciDevice
 from pfnlab.kernel.vma import Vma, VmOperations
 
@@ -26,6 +27,7 @@ class Design:
     zap_and_down_write_memory_lock: Callable[[Any], None] | None = None
     device: type[VfioPciDevice] = VfioPciDevice
     kernels: str = ""  # releases that it lived in, as text
+    kernel: str = LATEST  # the profile that it is checked on, unless another is asked for
     year: int = 9999  # of the proposal: the order in which designs are listed
 
     def __post_init__(self) -> None:
@@ -50,10 +52,14 @@ class Design:
             raise ModelError(f"design {self.name}: device must be a subclass of VfioPciDevice")
 
     @property
+    def own_hook(self) -> Any:
+        """A function that was written for this design; zaps are often shared."""
+        return self.vm_ops.huge_fault or self.vm_ops.fault or self.mmap
+
+    @property
     def docstring(self) -> str:
         """The docstring of the file that it was written in."""
-        hook: Any = self.zap_and_down_write_memory_lock
-        return str(getattr(hook, "__globals__", {}).get("__doc__") or "")
+        return str(getattr(self.own_hook, "__globals__", {}).get("__doc__") or "")
 
     def files(self) -> set[str]:
         """The source files of its hooks, to tell them from the model's in a trace."""

@@ -7,16 +7,22 @@ from typing import NamedTuple
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import running
 from pfnlab.engine.program import Invariant, Program
+from pfnlab.engine.shared import Shared
+from pfnlab.engine.word import atomically, word
 from pfnlab.kernel.cpu import access
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import Errno, show_errno
 from pfnlab.kernel.fault_codes import vm_fault_t
+from pfnlab.kernel.fork import dup_mmap
+from pfnlab.kernel.futex import futex_wake_op
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, PMD_ORDER, PUD_ORDER, GiB, TiB
 from pfnlab.kernel.lockdep import Lockdep
 from pfnlab.kernel.locks import return_to_user_space
 from pfnlab.kernel.mmap import mmap_region, munmap
 from pfnlab.kernel.pagetable import Leaf, leaves_of
+from pfnlab.kernel.profile import Kernel, find_kernel
 from pfnlab.kernel.rule import LeafRule
+from pfnlab.kernel.type1 import DmaMap, VfioIommu, vfio_dma_do_map
 from pfnlab.kernel.vfio import (
     PCI_COMMAND_MEMORY,
     VFIO_PCI_INDEX_TO_OFFSET,
@@ -40,6 +46,19 @@ class Mapping(NamedTuple):
     size: int
     error: Errno = 0
 
+    def of(self, mm: Mm) -> "Mapping":
+        """The same mapping in a process that was forked."""
+        return self._replace(mm=mm)
+
+
+class Machine(Shared):
+    """What there is only one of: the list of processes."""
+
+    mms = word[tuple[Mm, ...]](())
+
+    def __init__(self) -> None:
+        self.name = "machine"
+
 
 class Lab(Program):
     """One scenario on one design.
@@ -48,15 +67,17 @@ class Lab(Program):
     steps; called outside of a task they set the first state up.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, kernel: Kernel | None = None) -> None:
         super().__init__()
         self.design = design
+        self.kernel = kernel or find_kernel(design.kernel)
         self.devices: list[VfioPciDevice] = []
-        self.processes: list[Mm] = []
+        self.machine: Machine | None = None
         self.leaf_rules: list[LeafRule] = []
         self.monitors.append(Lockdep())
         self._files = design.files()
         self._mapped = 0  # mappings made while setting up
+        self._processes = 1
 
     # ---- setting up
 
@@ -77,15 +98,26 @@ class Lab(Program):
     def process(self) -> Mm:
         """Another process than the first one, which is there anyway."""
         self.first_process()
-        mm = Mm(f"mm{len(self.processes) + 1}")
-        self.processes.append(mm)
-        return mm
+        self._processes += 1
+        return self._add_process(f"mm{self._processes}")
 
     def first_process(self) -> Mm:
         """The process of every mapping that names no other."""
-        if not self.processes:
-            self.processes.append(Mm("mm"))
-        return self.processes[0]
+        if self.machine is None:
+            self.machine = Machine()
+            self._first = self._add_process("mm")
+        return self._first
+
+    def _add_process(self, name: str) -> Mm:
+        assert self.machine is not None
+        mm = Mm(name)
+        cell = Machine.mms.cell(self.machine)
+        atomically((cell,), "fork", lambda old: (((*old[0], mm),), None), detail=lambda _: name)
+        return mm
+
+    def iommu_container(self) -> VfioIommu:
+        """A type1 container without mappings."""
+        return VfioIommu("iommu")
 
     def always(self, *rules: Invariant | LeafRule) -> None:
         """Rules that must hold after every step, or for every leaf."""
@@ -134,6 +166,18 @@ class Lab(Program):
             return MMAP_BASE + (self._mapped - 1) * GiB + offset
         return MMAP_BASE - (task.index + 1) * TiB + task.created * GiB + offset
 
+    def fork(self, mm: Mm | None = None) -> Mm:
+        """fork(): returns the child's mm; Mapping.of() tells where a mapping is there."""
+        parent = mm or self.first_process()
+        _execution, task = running()
+        child = self._add_process(f"child{task.created or ''}")
+        dup_mmap(child, parent)
+        return child
+
+    def futex_wake_op(self, mapping: Mapping) -> Errno:
+        """A futex operation on the first word of a mapping."""
+        return futex_wake_op(mapping.mm, mapping.address)
+
     def munmap(self, mapping: Mapping) -> None:
         munmap(mapping.mm, mapping.address)
 
@@ -146,11 +190,16 @@ class Lab(Program):
         vfio_basic_config_write(vdev, PCI_COMMAND_MEMORY if memory else 0)
         return_to_user_space()
 
+    def map_dma(self, container: VfioIommu, mapping: Mapping) -> Errno:
+        """Let devices of a container reach a mapping, at the same addresses: VFIO_IOMMU_MAP_DMA."""
+        dma_map = DmaMap(vaddr=mapping.address, iova=mapping.address, size=mapping.size)
+        return vfio_dma_do_map(container, mapping.mm, dma_map)
+
     # ---- what rules look at
 
     def leaves_of(self, vdev: VfioPciDevice) -> Iterator[Leaf]:
         """Every leaf, in any process, that maps a page of the device."""
-        for mm in self.processes:
+        for mm in self.machine.mms if self.machine is not None else ():
             for leaf in leaves_of(mm):
                 if vdev.shows(leaf.pfn, 1 << leaf.order):
                     yield leaf

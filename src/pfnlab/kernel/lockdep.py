@@ -49,7 +49,9 @@ class Lockdep:
     def restart(self) -> None:
         self.now.clear()
 
-    def acquiring(self, task: Task, lock: Cell, verb: str, mode: str, tried: bool) -> None:
+    def acquiring(
+        self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
+    ) -> None:
         if tried or not task.held or not isinstance(lock, Lock):
             return
         execution = current_execution()
@@ -57,7 +59,8 @@ class Lockdep:
             assert isinstance(hold.lock, Lock)
             if hold.lock is lock and mode != "read":
                 continue  # waiting for oneself is a deadlock, which the engine shows better
-            edge = (hold.lock.lock_class, lock.lock_class)
+            nested = f"/{subclass}" if subclass else ""
+            edge = (hold.lock.lock_class, lock.lock_class + nested)
             if edge not in self.now:
                 seen = Seen(task.name, hold.step, len(execution.events) - 1, "")
                 self.now[edge] = seen

@@ -87,6 +87,11 @@ def mmap_write_lock(mm: Mm) -> None:
     down_write(mm.mmap_lock)
 
 
+def mmap_write_lock_nested(mm: Mm) -> None:
+    """The second mmap_lock that a task takes, of an mm that nobody else knows."""
+    mm.mmap_lock.down_write(subclass=1)
+
+
 def mmap_write_lock_killable(mm: Mm) -> Errno:
     return down_write_killable(mm.mmap_lock)
 

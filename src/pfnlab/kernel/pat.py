@@ -16,6 +16,17 @@ def track_pfn_remap(vma: Vma, prot: str, pfn: int, addr: int, size: int) -> Errn
     return 0
 
 
+def track_pfn_copy(dst_vma: Vma, src_vma: Vma) -> None:
+    """Called by copy_page_range(): the copy of a marked VMA is marked too."""
+    if src_vma.vm_flags & VM_PAT:
+        vm_flags_set(dst_vma, VM_PAT)
+
+
+def untrack_pfn_clear(vma: Vma) -> None:
+    """Called for a VMA that was just duplicated, and that nobody else can see."""
+    __vm_flags_mod(vma, 0, VM_PAT)
+
+
 def untrack_pfn(vma: Vma) -> None:
     """Called by every zap of a VM_PFNMAP VMA, whatever part of it goes.
 

@@ -21,11 +21,13 @@ def result_text(
     design: str,
     *,
     specs: tuple[str, str] | None = None,
+    flags: tuple[str, ...] = (),
     all_findings: bool = False,
 ) -> str:
     """What `pfnlab check DESIGN SCENARIO` prints.
 
-    `specs` are the design and scenario as the user named them, for the replay command.
+    `specs` are the design and scenario as the user named them, `flags` what else it
+    takes to see the same again: both for the replay command.
     """
     title = f"{scenario} on {design}" if design else scenario
     if not result.findings:
@@ -37,13 +39,13 @@ def result_text(
     texts.append(_counts(result, len(shown)))
     if specs is not None and specs[0]:
         for finding in shown:
-            texts.append(f"  Replay: {replay_command(*specs, finding.schedule)}")
+            texts.append(f"  Replay: {replay_command(*specs, finding.schedule, flags)}")
         texts[-len(shown) - 1 :] = ["\n".join(texts[-len(shown) - 1 :])]
     return "\n\n".join(texts)
 
 
-def replay_command(design: str, scenario: str, schedule: str) -> str:
-    return shlex.join(["pfnlab", "replay", design, scenario, schedule])
+def replay_command(design: str, scenario: str, schedule: str, flags: tuple[str, ...] = ()) -> str:
+    return shlex.join(["pfnlab", "replay", design, scenario, schedule, *flags])
 
 
 def finding_text(finding: Finding) -> str:

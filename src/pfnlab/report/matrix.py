@@ -1,17 +1,23 @@
 """The matrix: designs down, scenarios across."""
 
+import textwrap
+
 from pfnlab.explorer.result import Result
 
 WIDTH = 100
 Cells = dict[tuple[str, str], Result | None]
 
 
-def matrix_text(designs: list[str], scenarios: list[str], cells: Cells) -> str:
+def matrix_text(
+    designs: list[str], scenarios: list[str], cells: Cells, numbers: dict[str, str] | None = None
+) -> str:
     """One row per design; groups of scenarios so that no line is longer than 100 columns.
 
-    A result that is None was not run: it was interrupted.
+    A result that is None was not run: it was interrupted.  `numbers` has the numbers of
+    rules by name: a cell shows the number, and a list below says what it stands for.
     """
-    texts = {key: cell_text(result) for key, result in cells.items()}
+    known = numbers or {}
+    texts = {key: cell_text(result, known) for key, result in cells.items()}
     first = max(len(name) for name in ["design", *designs])
     widths = {
         scenario: max(len(scenario), *(len(texts[design, scenario]) for design in designs))
@@ -30,15 +36,34 @@ def matrix_text(designs: list[str], scenarios: list[str], cells: Cells) -> str:
             row = "".join(f"  {texts[design, name].ljust(widths[name])}" for name in group)
             lines.append(design.ljust(first) + row)
         blocks.append("\n".join(line.rstrip() for line in lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *_legend(cells, known)])
 
 
-def cell_text(result: Result | None) -> str:
-    """ "ok", "FAIL rule" or "?"."""
+def _legend(cells: Cells, numbers: dict[str, str]) -> list[str]:
+    """What the numbers stand for, as one block, if there are any."""
+    broken = {
+        result.violation.rule: result.violation.sentence
+        for result in cells.values()
+        if result is not None and result.violation is not None
+    }
+    lines = [
+        textwrap.fill(
+            f"{numbers[rule]:4} {rule}: {sentence}", WIDTH, subsequent_indent="     ",
+            break_on_hyphens=False,
+        )
+        for rule, sentence in sorted(broken.items(), key=lambda item: numbers.get(item[0], ""))
+        if numbers.get(rule)
+    ]  # fmt: skip
+    return ["\n".join(lines)] if lines else []
+
+
+def cell_text(result: Result | None, numbers: dict[str, str] | None = None) -> str:
+    """ "ok", "FAIL R3" or "?"; a rule without a number has its name there."""
     if result is None:
         return "not run"
     if result.violation is not None:
-        return f"FAIL {result.violation.rule}"
+        rule = result.violation.rule
+        return f"FAIL {(numbers or {}).get(rule) or rule}"
     return "ok" if result.complete else "?"
 
 

@@ -2,3 +2,6 @@
 
 One module per subject; every `@scenario` in it is found by `pfnlab check`.
 """
+
+# In the order in which they are listed: the simplest first.
+MODULES = ("faults", "zaps", "mmaps", "forks", "dma")

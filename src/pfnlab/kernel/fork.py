@@ -1,0 +1,109 @@
+"""fork(): another mm with copies of the VMAs and their leaves.
+
+Drawn after kernel/fork.c: dup_mmap() and mm/memory.c: copy_page_range().
+"""
+
+from pfnlab.engine.word import atomically
+from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, align_down
+from pfnlab.kernel.locks import (
+    i_mmap_lock_write,
+    i_mmap_unlock_write,
+    mmap_write_lock,
+    mmap_write_lock_nested,
+    mmap_write_unlock,
+    return_to_user_space,
+)
+from pfnlab.kernel.pagetable import Leaf, Slot, slot_of
+from pfnlab.kernel.pat import track_pfn_copy, untrack_pfn_clear
+from pfnlab.kernel.profile import running_kernel
+from pfnlab.kernel.vma import VM_DONTCOPY, VM_PFNMAP, Mm, Vma
+
+
+def dup_mmap(mm: Mm, oldmm: Mm) -> None:
+    """Fill a new mm with what the old one maps.
+
+    Both mmap_locks are held for write throughout; nobody else knows the new one yet.
+
+    Model: memory does not run out, so no copy fails half way.
+    """
+    mmap_write_lock(oldmm)
+    mmap_write_lock_nested(mm)
+    for mpnt in oldmm.vmas:
+        if mpnt.vm_flags & VM_DONTCOPY:
+            continue
+        tmp = vm_area_dup(mpnt, mm)
+        if running_kernel().open_before_copy:
+            mm.vmas.append(tmp)
+            vma_open(tmp)
+            link_file_after(tmp, mpnt)
+            copy_page_range(tmp, mpnt)
+        else:
+            link_file_after(tmp, mpnt)
+            mm.vmas.append(tmp)
+            copy_page_range(tmp, mpnt)
+            vma_open(tmp)
+    mmap_write_unlock(mm)
+    mmap_write_unlock(oldmm)
+    return_to_user_space()
+
+
+def vm_area_dup(orig: Vma, mm: Mm) -> Vma:
+    """A copy of a VMA, for another mm.  VM_PAT is not inherited: it stands for a reference."""
+    vma = Vma(mm, orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags)
+    vma.vm_page_prot = orig.vm_page_prot
+    vma.vm_ops = orig.vm_ops
+    vma.vm_private_data = orig.vm_private_data
+    vma.vm_file = orig.vm_file
+    vma.first_pfn = orig.first_pfn
+    untrack_pfn_clear(vma)
+    return vma
+
+
+def vma_open(vma: Vma) -> None:
+    if vma.vm_ops.open is not None:
+        vma.vm_ops.open(vma)
+
+
+def link_file_after(vma: Vma, prev: Vma) -> None:
+    """Link into i_mmap right behind the parent's VMA.
+
+    A walk that has passed the parent before its leaves were copied still meets the
+    child; one that comes later meets both.
+    """
+    mapping = vma.vm_file.mapping
+    i_mmap_lock_write(mapping)
+    mapping.i_mmap.insert_after(vma, prev)
+    i_mmap_unlock_write(mapping)
+
+
+def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
+    """Copy the leaves of a pfn mapping, a PMD's worth of addresses at a time.
+
+    Leaves of pfn mappings are always copied, at every level: a fault could not bring
+    them back for every driver.
+    """
+    if src_vma.vm_flags & VM_PFNMAP:
+        track_pfn_copy(dst_vma, src_vma)
+    address, end = src_vma.vm_start, src_vma.vm_end
+    while address < end:
+        stop = min(end, align_down(address, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+        copy_pmd_range(dst_vma.vm_mm, src_vma.vm_mm, address, stop)
+        address = stop
+
+
+def copy_pmd_range(dst_mm: Mm, src_mm: Mm, addr: int, end: int) -> None:
+    """One hold of both page-table locks."""
+    places = [(PUD_ORDER, addr), (PMD_ORDER, addr)]
+    places += [(PTE_ORDER, page) for page in range(addr, end, PAGE_SIZE)]
+    source = [slot_of(src_mm, order, address) for order, address in places]
+    target = [slot_of(dst_mm, order, address) for order, address in places]
+
+    def copy(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+        from_slots, to_slots = old[: len(source)], old[len(source) :]
+        copied = [a if a is not None else b for a, b in zip(from_slots, to_slots, strict=True)]
+        return (*from_slots, *copied), sum(isinstance(slot, Leaf) for slot in from_slots)
+
+    atomically(
+        (*source, *target), "copy", copy,
+        detail=lambda leaves: f"{addr:x}..{end - 1:x}, {leaves} leaves, to {dst_mm}",
+    )  # fmt: skip

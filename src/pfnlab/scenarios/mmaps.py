@@ -1,0 +1,68 @@
+"""What is mapped, and when: one page of a mapping, part of a BAR, mmap() in a race."""
+
+from pfnlab.engine.program import scenario
+from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab
+from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.rules import RULES
+
+
+@scenario
+def touch_last_page(lab: Lab) -> None:
+    """One vCPU touches the last page of a fresh mapping first."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping, offset=mapping.size - PAGE_SIZE)
+
+    lab.always(*RULES)
+
+
+@scenario
+def mmap_vs_disable(lab: Lab) -> None:
+    """A process maps the BAR and touches it while memory decoding is turned off."""
+    vdev = lab.vfio_device()
+    mm = lab.first_process()
+
+    @lab.task
+    def vmm() -> None:
+        mapping = lab.mmap(vdev, mm=mm)
+        lab.touch(mapping)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(vdev, memory=False)
+
+    lab.always(*RULES)
+
+
+@scenario
+def unaligned_bar(lab: Lab) -> None:
+    """A vCPU touches a window at an odd page of the BAR, mapped at the start of a PMD."""
+    pmd = PAGE_SIZE << PMD_ORDER
+    vdev = lab.vfio_device(2 * pmd)
+    # Without address= it would be congruent to the offset, as QEMU makes it.
+    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=pmd, address=MMAP_BASE)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    lab.always(*RULES)
+
+
+@scenario
+def mapping_of_part(lab: Lab) -> None:
+    """A vCPU touches a mapping that begins and ends inside a PMD, with a whole one between."""
+    pmd = PAGE_SIZE << PMD_ORDER
+    vdev = lab.vfio_device(4 * pmd)
+    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=2 * pmd)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+        lab.touch(mapping, offset=pmd - PAGE_SIZE)
+        lab.touch(mapping, offset=mapping.size - PAGE_SIZE)
+
+    lab.always(*RULES)
