@@ -62,12 +62,13 @@ class Execution:
         build: Callable[[Any], None],
         *,
         recording: bool = False,
+        whole_stacks: bool = True,
         step_limit: int = STEP_LIMIT,
     ) -> None:
         global _current
         _current = self
         self.program = program
-        self.recorder = Recorder(program) if recording else None
+        self.recorder = Recorder(program, whole_stacks) if recording else None
         self.watch = Watch(program)
         self.pool = WorkerPool()
         self.step_limit = step_limit

@@ -46,10 +46,11 @@ class Stack:
 
 
 class Recorder:
-    """Collects trace steps and the stacks under them."""
+    """Collects trace steps and the stacks under them; `whole`, or the innermost line only."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, whole: bool = True) -> None:
         self.program = program
+        self.whole = whole
         self.steps: list[TraceStep] = []
         self.announced: dict[int, Stack] = {}  # by task: where its pending step was announced
         self.stopped: Stack | None = None  # where the violation was met
@@ -66,6 +67,8 @@ class Recorder:
         while frame is not None:
             if not _is_engine(frame):
                 frames.append(frame)
+                if not self.whole:
+                    return Stack(self.program.place(frame), ())
             frame = frame.f_back
         shown = reversed(self.program.worth_showing(frames))
         return Stack(
