@@ -108,7 +108,7 @@ def write_word(cell: Cell, value: Any) -> None:
             join(task.clock, cell.clock)
             cell.clock = list(task.clock)
             task.clock[task.index] += 1
-        return Label(MEMORY, -1, 0, cell.bit), None
+        return Label(MEMORY, -1, 0, cell.bit, adds=cell.collection), None
 
     visible(Operation("write", cell, perform, detail=lambda _: f"{cell.name} = {show(value)}"))
 
