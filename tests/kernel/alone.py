@@ -7,7 +7,7 @@ from typing import Any
 from pfnlab import Design, Result, Scenario, explore
 from pfnlab.designs.huge_fault import design as huge_fault
 from pfnlab.kernel import PAGE_SIZE, Lab, Leaf, LeafRule, Mapping, Mm, VfioPciDevice, Vma
-from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.kernel.pagetable import walk
 
 

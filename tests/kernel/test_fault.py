@@ -32,7 +32,7 @@ from pfnlab.kernel import (
 from pfnlab.kernel.fault import handle_mm_fault
 from pfnlab.kernel.fault_codes import FaultFlag, show_fault
 from pfnlab.kernel.geometry import PTE_ORDER
-from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
 from tests.kernel.alone import Outcome, Place, alone, leaves_seen
 

@@ -25,7 +25,7 @@ from pfnlab.kernel import (
     vm_fault_t,
 )
 from pfnlab.kernel.errno import EEXIST, show_errno
-from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.kernel.type1 import DmaMap, VfioIommu, vfio_dma_do_map, vfio_dma_do_unmap
 from pfnlab.scenarios.dma import map_dma
 from tests.kernel.alone import Place, alone, leaves_seen

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pfnlab import check, scenario
 from pfnlab.designs.huge_fault import design, page_fault
 from pfnlab.kernel import *
-from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
 from tests.stories.story import told
 

@@ -41,7 +41,8 @@ from pfnlab.kernel.geometry import (
     TiB,
     align_down,
 )
-from pfnlab.kernel.lab import Lab, Mapping
+from pfnlab.kernel.lab import Lab
+from pfnlab.kernel.lab_memory import Mapping
 from pfnlab.kernel.locks import (
     down_read,
     down_read_killable,
@@ -73,11 +74,9 @@ from pfnlab.kernel.pagetable import Leaf
 from pfnlab.kernel.remap import (
     io_remap_pfn_range,
     remap_pfn_range,
-    unmap_mapping_range,
     vmf_insert_pfn,
     vmf_insert_pfn_pmd,
     vmf_insert_pfn_pud,
-    zap_vma_ptes,
 )
 from pfnlab.kernel.rule import LeafRule, leaf_rule
 from pfnlab.kernel.vfio import (
@@ -104,6 +103,7 @@ from pfnlab.kernel.vma import (
     vm_flags_set,
 )
 from pfnlab.kernel.vmfault import VmFault
+from pfnlab.kernel.zap import unmap_mapping_range, zap_vma_ptes
 
 __all__ = [
     "AddressSpace",

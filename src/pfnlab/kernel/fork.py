@@ -4,7 +4,7 @@ Drawn after kernel/fork.c: dup_mmap() and mm/memory.c: copy_page_range().
 """
 
 from pfnlab.engine.word import atomically
-from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, align_down
+from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, pmd_addr_end
 from pfnlab.kernel.locks import (
     i_mmap_lock_write,
     i_mmap_unlock_write,
@@ -86,7 +86,7 @@ def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
         track_pfn_copy(dst_vma, src_vma)
     address, end = src_vma.vm_start, src_vma.vm_end
     while address < end:
-        stop = min(end, align_down(address, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+        stop = pmd_addr_end(address, end)
         copy_pmd_range(dst_vma.vm_mm, src_vma.vm_mm, address, stop)
         address = stop
 

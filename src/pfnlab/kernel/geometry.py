@@ -85,6 +85,11 @@ def align_down(address: int, size: int) -> int:
     return address - address % size
 
 
+def pmd_addr_end(addr: int, end: int) -> int:
+    """The end of the PMD that holds addr, or `end` if that comes first."""
+    return min(end, align_down(addr, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+
+
 def pages(size: int) -> int:
     """Number of 4 KiB pages in a size, rounded up."""
     return -(-size >> PAGE_SHIFT)

@@ -15,9 +15,9 @@ from pfnlab.kernel.locks import (
     mmap_write_unlock,
     return_to_user_space,
 )
-from pfnlab.kernel.remap import unmap_single_vma
 from pfnlab.kernel.vfio import VfioPciDevice, vfio_pci_core_mmap
 from pfnlab.kernel.vma import VM_READ, VM_SHARED, VM_WRITE, Mm, Vma
+from pfnlab.kernel.zap import unmap_single_vma
 
 
 def mmap_region(

@@ -21,7 +21,7 @@ from pfnlab.kernel.geometry import (
     PTE_ORDER,
     PUD_ORDER,
     Order,
-    align_down,
+    pmd_addr_end,
 )
 from pfnlab.kernel.rule import LeafRule, contract
 from pfnlab.kernel.vma import Mm, Vma, held_for
@@ -187,7 +187,7 @@ def zap_range(vma: Vma, start: int, end: int) -> None:
     mm = vma.vm_mm
     address = start
     while address < end:
-        stop = min(end, align_down(address, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+        stop = pmd_addr_end(address, end)
         pud, pmd, _pte = _path(mm, address)
         ptes = [slot_of(mm, PTE_ORDER, page) for page in range(address, stop, PAGE_SIZE)]
 

@@ -4,7 +4,7 @@ The model asks for a feature and never for a version.  A profile says what mainl
 at a release; stable branches may differ, as fixes are carried back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import current_execution
@@ -19,26 +19,41 @@ class Kernel:
     open_before_copy   fork calls ->open and links the file before it copies page tables:
                        35e351780fa9 ("fork: defer linking file vma until vma is fully
                        initialized"), v6.9
+    per_vma_lock       a fault on a file tries the lock of the VMA first, and mmap_lock
+                       after it; anonymous memory had this from v6.4, files from v6.6
+    thp_gate           the policy for transparent huge pages decides whether huge_fault is
+                       called for a pfn mapping
+    pud_cachemode      vmf_insert_pfn_pud() uses the memory type that it has looked up:
+                       fd3264c65fbb ("mm/huge_memory: don't ignore queried cachemode in
+                       vmf_insert_pfn_pud()"), v6.16
+    pat_context        PAT tracks a remap by a context that VMAs share and the last one
+                       frees, v6.16; before by VM_PAT, which any zap clears
+    type1_by_leaf      type1 looks a BAR up leaf by leaf: 0fd06844de5d ("vfio/type1: Use
+                       mapping page mask for pfnmaps"), v6.15; before, page by page
     """
 
     name: str
-    vm_flags_asserted: bool
-    open_before_copy: bool
+    vm_flags_asserted: bool = True
+    open_before_copy: bool = True
+    per_vma_lock: bool = True
+    thp_gate: bool = False
+    pud_cachemode: bool = True
+    pat_context: bool = True
+    type1_by_leaf: bool = True
 
 
-KERNELS = {
-    kernel.name: kernel
-    for kernel in (
-        Kernel("v5.8", vm_flags_asserted=False, open_before_copy=False),
-        Kernel("v6.1", vm_flags_asserted=False, open_before_copy=False),
-        Kernel("v6.4", vm_flags_asserted=True, open_before_copy=False),
-        Kernel("v6.9", vm_flags_asserted=True, open_before_copy=True),
-        Kernel("v6.10", vm_flags_asserted=True, open_before_copy=True),
-        Kernel("v6.12", vm_flags_asserted=True, open_before_copy=True),
-        Kernel("v6.16", vm_flags_asserted=True, open_before_copy=True),
-        Kernel("v7.3", vm_flags_asserted=True, open_before_copy=True),
-    )
-}
+V7_3 = Kernel("v7.3")
+V6_16 = replace(V7_3, name="v6.16")
+V6_12 = replace(
+    V6_16, name="v6.12", thp_gate=True, pud_cachemode=False, pat_context=False, type1_by_leaf=False
+)
+V6_10 = replace(V6_12, name="v6.10")
+V6_9 = replace(V6_10, name="v6.9")
+V6_4 = replace(V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False)
+V6_1 = replace(V6_4, name="v6.1", vm_flags_asserted=False)
+V5_8 = replace(V6_1, name="v5.8")
+
+KERNELS = {kernel.name: kernel for kernel in (V5_8, V6_1, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)}
 LATEST = "v7.3"
 
 

@@ -1,4 +1,4 @@
-"""Filling and emptying VMAs: remap_pfn_range(), vmf_insert_pfn*() and the zaps.
+"""Filling VMAs: remap_pfn_range() and vmf_insert_pfn*().
 
 Drawn after mm/memory.c and mm/huge_memory.c.
 """
@@ -14,10 +14,10 @@ from pfnlab.kernel.geometry import (
     PUD_ORDER,
     Order,
     align_down,
+    pmd_addr_end,
 )
-from pfnlab.kernel.locks import i_mmap_lock_read, i_mmap_unlock_read
-from pfnlab.kernel.pagetable import Leaf, set_leaf, set_ptes, zap_range
-from pfnlab.kernel.pat import track_pfn_remap, untrack_pfn
+from pfnlab.kernel.pagetable import Leaf, set_leaf, set_ptes
+from pfnlab.kernel.pat import track_pfn_remap
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import (
     VM_DONTDUMP,
@@ -25,7 +25,6 @@ from pfnlab.kernel.vma import (
     VM_IO,
     VM_MIXEDMAP,
     VM_PFNMAP,
-    AddressSpace,
     Vma,
     vm_flags_set,
 )
@@ -62,7 +61,7 @@ def remap_pfn_range_notrack(vma: Vma, addr: int, pfn: int, size: int, prot: str)
     vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP)
     end = addr + size
     while addr < end:
-        stop = min(end, align_down(addr, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
+        stop = pmd_addr_end(addr, end)
         remap_pte_range(vma, addr, stop, pfn, prot)
         pfn += stop - addr >> PAGE_SHIFT
         addr = stop
@@ -105,34 +104,3 @@ def _insert(vma: Vma, addr: int, pfn: int, order: Order) -> vm_fault_t:
     aligned = align_down(pfn, 1 << order)
     set_leaf(vma, Leaf(order, addr, aligned, vma.vm_page_prot))
     return VM_FAULT_NOPAGE
-
-
-def zap_vma_ptes(vma: Vma, address: int, size: int) -> None:
-    """Remove the leaves of part of a VMA.  Needs mmap_lock (for read is enough)."""
-    unmap_single_vma(vma, address, address + size)
-
-
-def unmap_single_vma(vma: Vma, start: int, end: int) -> None:
-    if vma.vm_flags & VM_PFNMAP:
-        untrack_pfn(vma)
-    zap_range(vma, max(start, vma.vm_start), min(end, vma.vm_end))
-
-
-def unmap_mapping_range(
-    mapping: AddressSpace, holebegin: int, holelen: int, even_cows: bool = True
-) -> None:
-    """Remove the leaves of part of a file, in every VMA that maps it.
-
-    Offsets in bytes.  Finds the VMAs through i_mmap, so it needs no mmap_lock, and sees
-    no VMA that is not linked yet.  The flush of the TLBs is over when this returns.
-    """
-    first = holebegin >> PAGE_SHIFT
-    last = (holebegin + holelen >> PAGE_SHIFT) - 1
-    i_mmap_lock_read(mapping)
-    for vma in mapping.i_mmap:
-        from_page = max(first, vma.vm_pgoff)
-        to_page = min(last, vma.vm_pgoff + (vma.size >> PAGE_SHIFT) - 1)
-        if from_page <= to_page:
-            start = vma.vm_start + (from_page - vma.vm_pgoff << PAGE_SHIFT)
-            unmap_single_vma(vma, start, start + (to_page - from_page + 1 << PAGE_SHIFT))
-    i_mmap_unlock_read(mapping)

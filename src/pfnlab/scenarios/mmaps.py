@@ -2,7 +2,7 @@
 
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab
-from pfnlab.kernel.lab import MMAP_BASE
+from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
 
 

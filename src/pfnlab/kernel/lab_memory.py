@@ -1,0 +1,137 @@
+"""What a scenario may do with memory: processes, and the system calls on mappings."""
+
+from typing import NamedTuple
+
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.execution import running
+from pfnlab.engine.program import Program
+from pfnlab.engine.shared import Shared
+from pfnlab.engine.word import atomically, word
+from pfnlab.kernel.cpu import access
+from pfnlab.kernel.errno import Errno, show_errno
+from pfnlab.kernel.fault_codes import vm_fault_t
+from pfnlab.kernel.fork import dup_mmap
+from pfnlab.kernel.futex import futex_wake_op
+from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, GiB, TiB
+from pfnlab.kernel.mmap import mmap_region, munmap
+from pfnlab.kernel.vfio import VFIO_PCI_INDEX_TO_OFFSET, VfioPciDevice
+from pfnlab.kernel.vma import Mm
+
+MMAP_BASE = 0x7F0000000000
+
+
+class Mapping(NamedTuple):
+    """What user space knows of a mapping: addresses, no VMA.
+
+    `error` is 0, or the negative error number of an mmap() that failed.
+    """
+
+    mm: Mm
+    address: int
+    size: int
+    error: Errno = 0
+
+    def of(self, mm: Mm) -> "Mapping":
+        """The same mapping in a process that was forked."""
+        return self._replace(mm=mm)
+
+
+class Machine(Shared):
+    """What there is only one of: the list of processes."""
+
+    mms = word[tuple[Mm, ...]](())
+
+    def __init__(self) -> None:
+        self.name = "machine"
+
+
+class MemoryLab(Program):
+    """The part of a Lab that has processes and their mappings.
+
+    Methods that a task calls make steps; called outside of a task they set the first
+    state up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine: Machine | None = None
+        self._mapped = 0  # mappings made while setting up
+        self._processes = 1
+
+    def process(self) -> Mm:
+        """Another process than the first one, which is there anyway."""
+        self.first_process()
+        self._processes += 1
+        return self._add_process(f"mm{self._processes}")
+
+    def first_process(self) -> Mm:
+        """The process of every mapping that names no other."""
+        if self.machine is None:
+            self.machine = Machine()
+            self._first = self._add_process("mm")
+        return self._first
+
+    def _add_process(self, name: str) -> Mm:
+        assert self.machine is not None
+        mm = Mm(name)
+        cell = Machine.mms.cell(self.machine)
+        atomically((cell,), "fork", lambda old: (((*old[0], mm),), None), detail=lambda _: name)
+        return mm
+
+    # ---- what user space does
+
+    def mmap(
+        self,
+        vdev: VfioPciDevice,
+        *,
+        bar: int = 0,
+        offset: int = 0,
+        size: int | None = None,
+        address: int | None = None,
+        mm: Mm | None = None,
+    ) -> Mapping:
+        """mmap() part of a BAR, all of it by default; offset and size in bytes.
+
+        In a task an error is in the result; while setting up it is a ModelError.
+        """
+        if mm is None:
+            mm = self.first_process()
+        if not 0 <= bar < len(vdev.bars):
+            raise ModelError(f"{vdev} has no BAR {bar}")
+        length = vdev.bars[bar][1] - offset if size is None else size
+        for what, value in (("offset", offset), ("size", length), ("address", address or 0)):
+            if value < 0 or value % PAGE_SIZE:
+                raise ModelError(f"mmap of BAR {bar}: {what} {value:#x} is no multiple of 4 KiB")
+        start = self._free_address(offset) if address is None else address
+        pgoff = (VFIO_PCI_INDEX_TO_OFFSET(bar) + offset) >> PAGE_SHIFT
+        vma, error = mmap_region(mm, vdev, start, length, pgoff)
+        if vma is None and running()[1].index < 0:
+            raise ModelError(f"mmap of BAR {bar}, offset {offset:#x}: {show_errno(error)}")
+        return Mapping(mm, start, length, error)
+
+    def _free_address(self, offset: int) -> int:
+        """Congruent to the offset in the BAR at every level, and far from the others."""
+        _execution, task = running()
+        if task.index < 0:
+            self._mapped += 1
+            return MMAP_BASE + (self._mapped - 1) * GiB + offset
+        return MMAP_BASE - (task.index + 1) * TiB + task.created * GiB + offset
+
+    def fork(self, mm: Mm | None = None) -> Mm:
+        """fork(): returns the child's mm; Mapping.of() tells where a mapping is there."""
+        parent = mm or self.first_process()
+        _execution, task = running()
+        child = self._add_process(f"child{task.created or ''}")
+        dup_mmap(child, parent)
+        return child
+
+    def futex_wake_op(self, mapping: Mapping) -> Errno:
+        """A futex operation on the first word of a mapping."""
+        return futex_wake_op(mapping.mm, mapping.address)
+
+    def munmap(self, mapping: Mapping) -> None:
+        munmap(mapping.mm, mapping.address)
+
+    def touch(self, mapping: Mapping, offset: int = 0) -> vm_fault_t:
+        """Read or write a byte of a mapping; returns 0 or the signal that it ended in."""
+        return access(mapping.mm, mapping.address + offset)
