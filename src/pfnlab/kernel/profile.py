@@ -22,7 +22,7 @@ class Kernel:
     per_vma_lock       a fault on a file tries the lock of the VMA first, and mmap_lock
                        after it; anonymous memory had this from v6.4, files from v6.6
     thp_gate           the policy for transparent huge pages decides whether huge_fault is
-                       called for a pfn mapping
+                       called for a pfn mapping; gone by v7.3
     pud_cachemode      vmf_insert_pfn_pud() uses the memory type that it has looked up:
                        fd3264c65fbb ("mm/huge_memory: don't ignore queried cachemode in
                        vmf_insert_pfn_pud()"), v6.16
@@ -43,10 +43,8 @@ class Kernel:
 
 
 V7_3 = Kernel("v7.3")
-V6_16 = replace(V7_3, name="v6.16")
-V6_12 = replace(
-    V6_16, name="v6.12", thp_gate=True, pud_cachemode=False, pat_context=False, type1_by_leaf=False
-)
+V6_16 = replace(V7_3, name="v6.16", thp_gate=True)
+V6_12 = replace(V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False)
 V6_10 = replace(V6_12, name="v6.10")
 V6_9 = replace(V6_10, name="v6.9")
 V6_4 = replace(V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False)
