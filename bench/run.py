@@ -93,7 +93,9 @@ def run_once(subject: Subject, policy: Policy, measured: Measured) -> float:
         steps += execution.steps
 
     began = time.perf_counter()
-    result = Search(subject.make, subject.build, policy, Limits(schedules=SCHEDULES), count).run()
+    result = Search(
+        subject.make, subject.build, lambda: policy, Limits(schedules=SCHEDULES), count
+    ).run()
     seconds = time.perf_counter() - began
     measured.schedules, measured.steps = result.schedules, steps
     measured.complete = result.complete

@@ -15,7 +15,7 @@ from pfnlab import (
     scenario,
 )
 from pfnlab.designs import huge_fault, remap_on_fault
-from pfnlab.engine import Program, Shared, field, mutex, word
+from pfnlab.engine import Program, Shared, field, mutex, update, word
 from pfnlab.kernel import Lab
 from pfnlab.scenarios.faults import first_fault
 from pfnlab.scenarios.zaps import zap_vs_fault
@@ -224,3 +224,31 @@ def test_the_names_that_users_need_are_all_public() -> None:
     for name in pfnlab.__all__:
         assert getattr(pfnlab, name) is not None
     assert {"check", "explore", "replay", "scenario", "invariant", "Design"} <= set(pfnlab.__all__)
+
+
+def test_a_race_that_may_be_is_explored_like_any_other_step() -> None:
+    def build(program: Program) -> None:
+        counter = Counter()
+
+        def count() -> None:
+            counter.value += 1
+            update(counter, "atomic", lambda ended: ended + 1)
+
+        @program.task
+        def reader() -> None:
+            if counter.atomic == 2 and counter.value == 1:
+                counter.lock.unlock()  # breaks a rule: one increment is lost
+
+        program.add_task("one", count)
+        program.add_task("two", count)
+
+    lost = Scenario("lost", "Two tasks count.", build)
+
+    result = explore(lost, rules=["lock_balance"])
+
+    assert result.complete
+    assert result.violation is not None
+    assert result.schedule.startswith("Counter.value!")
+    finding = replay(lost, None, result.schedule, rules=["lock_balance"])
+    assert finding is not None
+    assert finding.schedule == result.schedule

@@ -67,7 +67,9 @@ def explore(
     make = program_maker(design, rules, kernel)
     try:
         check_determinism(make, scenario)
-        return search.Search(make, scenario, chosen, limits, progress).run()
+        return search.Search(
+            make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress
+        ).run()
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
 

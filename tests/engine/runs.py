@@ -35,7 +35,7 @@ def broken(build: Build, schedule: str) -> Finding:
 
 def every_run(build: Build, *, steps: int = 1_000) -> Result:
     """All interleavings, without reduction."""
-    return Search(Lab, build, Exhaustive(), Limits(steps=steps)).run()
+    return Search(Lab, build, Exhaustive, Limits(steps=steps)).run()
 
 
 def outcomes(build: Build, outcome: Callable[[], Hashable]) -> set[Hashable]:
@@ -46,7 +46,7 @@ def outcomes(build: Build, outcome: Callable[[], Hashable]) -> set[Hashable]:
         if execution.violation is None:
             found.add(outcome())
 
-    result = Search(Lab, build, Exhaustive(), on_execution=note).run()
+    result = Search(Lab, build, Exhaustive, on_execution=note).run()
     assert result.complete
     return found
 

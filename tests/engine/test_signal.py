@@ -97,7 +97,7 @@ def test_a_signal_may_come_at_any_time() -> None:
     assert outcomes(build, lambda: taken[0]) == {True, False}
     found: set[bool] = set()
     result = Search(
-        Program, build, Dpor(), on_execution=lambda _search, _run: found.add(taken[0])
+        Program, build, Dpor, on_execution=lambda _search, _run: found.add(taken[0])
     ).run()
     assert result.complete
     assert found == {True, False}

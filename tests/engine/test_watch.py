@@ -55,7 +55,7 @@ def test_a_rule_is_checked_after_every_write_of_what_it_reads() -> None:
 def test_the_reduction_cannot_hide_a_state_that_breaks_a_rule() -> None:
     # The writes touch different words, so without the rule in their labels all four
     # would be independent, one schedule would do, and in it x and y are never both 1.
-    result = Search(Lab, blinkers, Dpor()).run()
+    result = Search(Lab, blinkers, Dpor).run()
 
     assert result.schedule == "one:1,two:1"
     assert result.complete
@@ -66,7 +66,7 @@ def test_without_the_rule_one_schedule_is_enough() -> None:
         blinkers(program)
         program.invariants.clear()
 
-    assert Search(Lab, build, Dpor()).run().schedules == 1
+    assert Search(Lab, build, Dpor).run().schedules == 1
 
 
 def test_the_label_of_a_step_has_what_the_rule_read_after_it() -> None:
@@ -169,7 +169,7 @@ def test_a_rule_that_is_broken_from_the_start_breaks_in_setup() -> None:
         program.device.x = 1
         program.device.y = 1
 
-    result = Search(Lab, build, Dpor()).run()
+    result = Search(Lab, build, Dpor).run()
 
     assert result.violation is not None
     assert (result.violation.task, result.schedule) == ("setup", "")
@@ -216,4 +216,4 @@ def test_the_rule_that_was_declared_first_is_the_one_that_is_reported() -> None:
         blinkers(program)
         program.always(second)
 
-    assert [f.violation.rule for f in Search(Lab, build, Dpor()).run().findings] == ["never_both"]
+    assert [f.violation.rule for f in Search(Lab, build, Dpor).run().findings] == ["never_both"]

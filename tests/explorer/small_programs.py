@@ -21,7 +21,7 @@ class Lab(Program):
 
 
 def search(build: Build, policy: Policy, schedules: int | None = None) -> Result:
-    return Search(Lab, build, policy, Limits(schedules=schedules)).run()
+    return Search(Lab, build, lambda: policy, Limits(schedules=schedules)).run()
 
 
 def reduced(build: Build) -> Result:
@@ -39,7 +39,7 @@ def schedules_of(build: Build, policy: Policy, schedules: int) -> list[tuple[int
     def note(_search: Search, execution: Execution) -> None:
         found.append(tuple(event.task for event in execution.events))
 
-    Search(Lab, build, policy, Limits(schedules=schedules), note).run()
+    Search(Lab, build, lambda: policy, Limits(schedules=schedules), note).run()
     return found
 
 

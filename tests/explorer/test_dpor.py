@@ -61,7 +61,7 @@ def compared(examples: int) -> settings:
 
 
 def explored(build: Build, outcomes: Outcomes, policy: Policy, most: int | None = None) -> Result:
-    return Search(Lab, build, policy, Limits(schedules=most), outcomes.note).run()
+    return Search(Lab, build, lambda: policy, Limits(schedules=most), outcomes.note).run()
 
 
 def both(make: Any, code: list[list[Statement]]) -> tuple[Result, Result]:
@@ -266,7 +266,7 @@ def test_dpor_runs_fewer_schedules_than_there_are() -> None:
 
 def test_a_limit_makes_a_search_incomplete() -> None:
     result = Search(
-        Lab, Scenario("p", "Philosophers.", philosophers(3)), Dpor(), Limits(schedules=3)
+        Lab, Scenario("p", "Philosophers.", philosophers(3)), Dpor, Limits(schedules=3)
     ).run()
 
     assert (result.schedules, result.complete) == (3, False)

@@ -17,6 +17,7 @@ class Cell:
         "atomic",
         "clock",
         "collection",
+        "field",
         "guard",
         "history",
         "name",
@@ -38,6 +39,7 @@ class Cell:
         watched: bool = False,
         traced: bool = True,
         guard: str = "",
+        field: str = "",
         text: Callable[[Any], str] = str,
     ) -> None:
         self.name = name
@@ -46,6 +48,7 @@ class Cell:
         self.atomic = atomic  # every access is a visible step; never a data race
         self.watched = watched  # every write is a visible step, so that rules may read it
         self.traced = traced  # accesses are worth a line in a trace
+        self.field = field  # as "Vma.vm_flags": which field of which class it is
         self.guard = guard  # the lock that orders accesses, for messages
         self.words = ("reads", "read", "writes", "wrote")  # now and before, in messages
         self.collection = 0  # the bit of the collection that it is a member of

@@ -94,7 +94,7 @@ class Execution:
         self.events: list[Event] = []
         self.steps = 0
         self.broken: list[Broken] = []
-        self.unchecked_race = ""  # a cell that tasks race for while that rule is left out
+        self.unchecked_race = ""  # a field that tasks race for while that rule is left out
 
     @property
     def violation(self) -> Violation | None:

@@ -48,6 +48,7 @@ class field(Member, Generic[T]):
                 watched=self.watched,
                 traced=self.traced,
                 guard=self.guarded_by,
+                field=self.place,
                 text=self.text,
             )
 

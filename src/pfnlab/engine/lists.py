@@ -84,6 +84,7 @@ class shared_list(Member):
                 watched=self.watched,
                 traced=self.traced,
                 guard=self.guarded_by,
+                field=self.place,
                 text=show,
             )
 

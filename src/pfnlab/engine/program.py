@@ -73,6 +73,7 @@ class Program:
     invariants: list[Invariant] = field(default_factory=list)
     monitors: list[Monitor] = field(default_factory=list)
     enforced: frozenset[str] | None = None  # names of rules; None is all of them
+    racing: frozenset[str] = frozenset()  # plain fields whose every access is a visible step
 
     def task(self, function: Callable[[], None]) -> Callable[[], None]:
         """Declare a task; it has the name of its function.  A decorator."""

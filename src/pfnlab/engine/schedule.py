@@ -3,6 +3,9 @@
 Each part names a task and how many steps it makes before the next part begins.  The
 steps are those of the printed trace.  Choices that a task made follow in brackets, in
 order: "vcpu:5[1]".  Schedules joined by ";" are run one after the other.
+
+"Vma.vm_flags!vcpu:5": accesses to that plain field are steps here, as tasks race for it
+and no_data_race is left out.
 """
 
 import re
@@ -13,6 +16,16 @@ from pfnlab.engine.execution import Execution
 from pfnlab.engine.task import Task
 
 _PART = re.compile(r"([^\s:,;\[\]]+):(\d+)(?:\[(\d+(?:\.\d+)*)\])?")
+
+
+def split_racing(text: str) -> tuple[frozenset[str], str]:
+    """The fields that race, and the schedule without them."""
+    *racing, schedule = text.split("!")
+    return frozenset(racing), schedule
+
+
+def join_racing(racing: frozenset[str], schedule: str) -> str:
+    return "!".join([*sorted(racing), schedule])
 
 
 class Part(NamedTuple):

@@ -80,9 +80,11 @@ class Member(ABC):
     """A descriptor that keeps one cell per object."""
 
     attribute = ""
+    place = ""  # as "Vma.vm_flags"
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
+        self.place = f"{owner.__name__}.{attribute.lstrip('_')}"
 
     @abstractmethod
     def begin(self, owner: Shared) -> None:
@@ -120,7 +122,7 @@ def _begin_life(made: Shared) -> None:
     execution, _task = running()
     life = made._life
     if life is None:
-        life = Cell(str(made), len(execution.cells), True, traced=False)
+        life = Cell(str(made), len(execution.cells), True, traced=False, field=type(made).__name__)
         life.words = ("uses", "used", "frees", "freed")
         execution.cells.append(life)
         object.__setattr__(made, "_life", life)

@@ -2,7 +2,8 @@
 
 A *visible* step is announced; the task waits until the scheduler lets it happen.  A
 *plain* step happens at once.  That is sound as long as no two plain accesses race,
-and a race is a finding (see clock.py).
+and a race is a finding (see clock.py).  If that rule is left out, the search makes the
+accesses of fields that race visible steps too, and begins anew (Program.racing).
 """
 
 from collections.abc import Callable, Sequence
@@ -60,6 +61,8 @@ def plain(
         return change()
     if task.events == 0:
         visible(Operation("start", None, _start, counted=False))
+    if cell.field in execution.program.racing:
+        return _racing_step(cell, verb, write, change, detail)
     if cell.traced:
         _plain_step(execution, task)
     if execution.recorder is not None:
@@ -83,6 +86,25 @@ def plain(
     return result
 
 
+def _racing_step(
+    cell: Cell,
+    verb: str,
+    write: bool,
+    change: Callable[[], Any],
+    detail: Callable[[Any], str] | None,
+) -> Any:
+    """An access to a plain cell that is known to race, and may: scheduled like a word."""
+
+    def perform(task: Task, _choice: int) -> tuple[Label, Any]:
+        note(task, cell)
+        result = change()
+        note_own(task, cell)
+        reads, writes = (0, cell.bit) if write else (cell.bit, 0)
+        return Label(MEMORY, -1, reads, writes), result
+
+    return visible(Operation(verb, cell, perform, detail=detail or (lambda _: cell.name)))
+
+
 def _start(_task: Task, _choice: int) -> tuple[Label, None]:
     return Label(MEMORY), None
 
@@ -100,6 +122,8 @@ def check_race(
 
     `event` is the position of the visible step that the access belongs to.
     """
+    if cell.field in execution.program.racing:
+        return
     history = cell.history
     if history.run != execution.run:
         history.start(execution.run)
@@ -109,7 +133,7 @@ def check_race(
     if earlier is None:
         return
     if not execution.program.enforces(rule):
-        execution.unchecked_race = cell.name
+        execution.unchecked_race = cell.field
         return
     other = execution.program.tasks[earlier.task].name
     number = execution.steps + (not cell.traced)  # a race makes a step of any access

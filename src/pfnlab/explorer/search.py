@@ -9,7 +9,7 @@ from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Violation
 from pfnlab.engine.record import TraceStep
-from pfnlab.engine.schedule import follow, schedule_of
+from pfnlab.engine.schedule import follow, join_racing, schedule_of, split_racing
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.race import racing_pair
 from pfnlab.explorer.result import Finding, Held, Result, Trace
@@ -43,7 +43,7 @@ class Search:
 
     make_program: MakeProgram
     build: Build
-    policy: Policy
+    make_policy: Callable[[], Policy]
     limits: Limits = field(default_factory=Limits)
     on_execution: Callable[["Search", Execution], None] | None = None
     schedules: int = 0
@@ -51,26 +51,30 @@ class Search:
     failing: int = 0
     longest: int = 0
     why_incomplete: str = ""
-    ignored_race: str = ""
+    racing: frozenset[str] = frozenset()
     candidates: dict[str, _Candidate] = field(default_factory=dict)
 
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
         began = time.perf_counter()
-        execution = Execution(self.make_program(), self.build, step_limit=self.limits.steps)
-        try:
-            while self.policy.begin():
-                self._run_one(execution)
-                if self.on_execution is not None:
-                    self.on_execution(self, execution)
-                if execution.failed_setup or self._limit_reached(began):
-                    break
-        except KeyboardInterrupt:
-            self.why_incomplete = "interrupted"
-        finally:
-            execution.end()
-        told = [self._finding(rule) for rule in self.candidates]
-        findings = [finding for finding in told if finding is not None]
+        while True:
+            self.policy = self.make_policy()
+            execution = Execution(self._program(), self.build, step_limit=self.limits.steps)
+            try:
+                race = self._run_all(execution, began)
+            except KeyboardInterrupt:
+                self.why_incomplete = "interrupted"
+                race = ""
+            finally:
+                execution.end()
+            if not race:
+                break
+            # Only race-free accesses need no scheduling (see step.py): begin anew, with
+            # every access to this field a step.  What was found so far will be found again.
+            self.racing |= {race}
+            self.schedules = self.given_up = self.failing = self.longest = 0
+            self.candidates.clear()
+        findings = [self._finding(rule) for rule in self.candidates]
         findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
         findings += [found for found in self._leftovers(execution) if found is not None]
         return Result(
@@ -89,10 +93,24 @@ class Search:
     def _why_incomplete(self) -> str:
         if self.why_incomplete:
             return self.why_incomplete
-        if self.ignored_race:
-            # Only race-free accesses need no scheduling: see step.py.
-            return f"no_data_race is left out, and tasks race for {self.ignored_race}"
         return self.policy.bound
+
+    def _program(self) -> Program:
+        program = self.make_program()
+        program.racing = self.racing
+        return program
+
+    def _run_all(self, execution: Execution, began: float) -> str:
+        """Run until the policy ends or a limit is reached; or return a field that races."""
+        while self.policy.begin():
+            self._run_one(execution)
+            if self.on_execution is not None:
+                self.on_execution(self, execution)
+            if execution.unchecked_race:
+                return execution.unchecked_race
+            if execution.failed_setup or self._limit_reached(began):
+                break
+        return ""
 
     def _limit_reached(self, began: float) -> bool:
         limits = self.limits
@@ -120,8 +138,6 @@ class Search:
             execution.fire(execution.program.tasks[choice.task], choice.option)
             noted = self._note(execution, noted)
         self.policy.end(execution, finished)
-        if execution.unchecked_race:
-            self.ignored_race = execution.unchecked_race
         self.schedules += 1
         self.given_up += not finished
         self.longest = max(self.longest, execution.steps)
@@ -147,26 +163,30 @@ class Search:
         """Rules that executions have only broken together."""
         found = [monitor.leftover() for monitor in execution.program.monitors]
         return [
-            replay(self.make_program, self.build, ";".join(left.schedules), self.limits.steps)
+            replay(
+                self.make_program,
+                self.build,
+                join_racing(self.racing, ";".join(left.schedules)),
+                self.limits.steps,
+            )
             for left in found
             if left is not None
             and left.rule.name not in self.candidates
             and execution.program.enforces(left.rule)
         ]
 
-    def _finding(self, rule: str) -> Finding | None:
+    def _finding(self, rule: str) -> Finding:
         """Follow the shortest schedule once more, with its trace."""
         candidate = self.candidates[rule]
         for telling in (candidate.short, candidate.full):
+            schedule = join_racing(self.racing, telling.schedule)
             try:
-                finding = replay(self.make_program, self.build, telling.schedule, self.limits.steps)
+                finding = replay(self.make_program, self.build, schedule, self.limits.steps)
             except BadSchedule:
                 continue
             if finding is not None and finding.violation.rule == rule:
                 break
         else:
-            if self.ignored_race:
-                return None  # found by luck: what races is not in the schedule
             raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
         return Finding(
             finding.violation, finding.schedule, finding.steps, telling.switches,
@@ -182,7 +202,9 @@ def replay(
     Schedules joined by ";" are followed one after the other, for rules that only
     several executions break together.
     """
-    execution = Execution(make_program(), build, recording=True, step_limit=step_limit)
+    program = make_program()
+    program.racing, schedule = split_racing(schedule)
+    execution = Execution(program, build, recording=True, step_limit=step_limit)
     followed: list[str] = []
     steps: list[TraceStep] = []
     try:
@@ -198,7 +220,7 @@ def replay(
             return None
         return Finding(
             violation=violation,
-            schedule=";".join(followed),
+            schedule=join_racing(program.racing, ";".join(followed)),
             steps=sum(step.number > 0 for step in steps),
             switches=whole(execution).switches,
             trace=_trace(execution, steps),
