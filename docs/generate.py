@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from pfnlab import cli
-from pfnlab.catalogue import ENGINE_RULES, all_designs
-from pfnlab.engine.program import Invariant
+from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules
+from pfnlab.engine.program import Invariant, Rule
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
 from pfnlab.rules import RULES
 
@@ -35,6 +35,32 @@ BLOCK = re.compile(r"^```(console|python|text|diff)\n(.*?)^```$", re.MULTILINE |
 SECTION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FILE = re.compile(r"# (\w+\.py)\n")
 SECONDS = re.compile(r'("seconds": )[\d.]+')  # differs from run to run; all else does not
+
+# The numbers of the demands on a kernel, as the model's references list them.
+NUMBERS = (
+    *(f"R{n}" for n in range(1, 12)), "R11a", "R11b", "R11c", "R11d",
+    *(f"R{n}" for n in range(12, 29)), "R28a", *(f"R{n}" for n in range(29, 34)),
+    "D1", "D2", "D3", "D4", "L1", "L2", "L3",
+)  # fmt: skip
+
+# What becomes of a number that no rule has.  `name` in backticks is linked if it is a rule.
+WITHOUT_A_RULE = {
+    "R1": "VMA fields are plain, so a read with no lock that orders it is a `no_data_race`",
+    "R6": "a VMA that is used after it was freed is a `no_use_after_free`",
+    "R11c": "what callers do: a CPU takes the signal, type1 gets -EFAULT; no rule of designs",
+    "R11d": "what the fault path does: a task that is killed between two tries faults no more",
+    "R17": "NOPAGE that maps nothing is a `no_livelock`; "
+    "a leaf outside of the VMA breaks `leaf_lies_in_its_vma`",
+    "R19": "what it leads to breaks `no_leaf_while_memory_disabled`",
+    "R20": "what fork() does; a child that is not found breaks `no_leaf_while_memory_disabled`",
+    "R23": "what mm does: madvise() refuses such a VMA, and none is merged",
+    "R24": "what mm does: a zap of a part clears the whole leaf",
+    "R27": "what type1 does: a read-only leaf is -EFAULT, a pfn of RAM is refused",
+    "R28": "not modelled: dma-buf",
+    "R30": "what vmf_insert_pfn*() do: a slot that is taken is VM_FAULT_NOPAGE",
+    "L3": "user memory under memory_lock breaks `no_user_access_under_memory_lock`; "
+    "not modelled: other waits for user space",
+}
 
 
 def pages() -> list[Path]:
@@ -135,7 +161,7 @@ def apply_diff(body: str) -> None:
 
 
 def rules() -> str:
-    """Every rule: number, name, sentence, source."""
+    """Every number, and every rule: number, name, sentence, source."""
     sources = {checked.rule.name: source_of(checked.check.__doc__) for checked in RULES}
     groups = {
         "The state after every step": [r.rule for r in RULES if isinstance(r, Invariant)],
@@ -143,7 +169,7 @@ def rules() -> str:
         "Contracts of kernel functions, when they are called": list(CONTRACTS.values()),
         "Every program, with or without a kernel": list(ENGINE_RULES),
     }
-    text = ""
+    text = numbers()
     for title, group in groups.items():
         text += f"\n## {title}\n"
         for rule in group:
@@ -152,6 +178,27 @@ def rules() -> str:
             text += f"\n### {rule.name}{number}\n\n{rule.sentence}\n"
             text += f"\nSource: {source}\n" if source else ""
     return text + "\n"
+
+
+def numbers() -> str:
+    """A table: which rules check each number, or why none does."""
+    text = "\n## Numbers\n\n| Number | Checked by |\n| --- | --- |\n"
+    for number in NUMBERS:
+        rules = [rule for rule in all_rules().values() if rule.number == number]
+        words = ", ".join(map(link, rules)) if rules else explained(WITHOUT_A_RULE[number])
+        text += f"| {number} | {words} |\n"
+    return text
+
+
+def link(rule: Rule) -> str:
+    """The name of a rule, linked to its section in the page on rules."""
+    heading = f"{rule.name} {rule.number or ''}".strip().lower().replace(" ", "-")
+    return f"[{rule.name}](#{heading})"
+
+
+def explained(words: str) -> str:
+    """A sentence in which each rule in backticks is a link."""
+    return re.sub(r"`(\w+)`", lambda found: link(all_rules()[found[1]]), words)
 
 
 def source_of(docstring: str | None) -> str:

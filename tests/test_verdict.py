@@ -76,7 +76,7 @@ def test_check_raises_the_counterexample_as_it_is_printed() -> None:
     assert str(caught.value).startswith(
         "first_fault on remap_on_fault: FAIL  mmap_assert_write_locked\n"
     )
-    assert caught.value.result.schedule == "vcpu:8"
+    assert caught.value.result.schedule == "vcpu:13"
     assert isinstance(caught.value, AssertionError)
 
 

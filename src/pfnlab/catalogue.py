@@ -96,7 +96,12 @@ def _modules(package: ModuleType) -> list[ModuleType]:
 
 
 def _things(module: ModuleType, kind: type[T]) -> list[T]:
-    return [value for value in vars(module).values() if isinstance(value, kind)]
+    """What a module has of a kind: by itself, or in a tuple."""
+    found: list[T] = []
+    for value in vars(module).values():
+        members = value if isinstance(value, tuple) else (value,)
+        found += [member for member in members if isinstance(member, kind)]
+    return found
 
 
 def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:

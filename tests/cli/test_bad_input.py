@@ -270,5 +270,5 @@ design = replace(huge_fault.design, name="mine", vm_ops=VmOperations(fault=page_
 
     line = complaint(pfnlab("check", str(file), "first_fault"))
 
-    assert "hidden nondeterminism: step 4 of the same schedule was " in line
+    assert "hidden nondeterminism: step 8 of the same schedule was " in line
     assert line.endswith("; all shared state must be in fields")

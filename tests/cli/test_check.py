@@ -68,7 +68,7 @@ def test_a_broken_rule_is_a_counterexample_and_status_1(pfnlab: Command) -> None
 
     assert ran.status == 1
     assert ran.out.startswith("first_fault on remap_on_fault: FAIL  mmap_assert_write_locked\n")
-    assert ran.out.endswith("Replay: pfnlab replay remap_on_fault first_fault vcpu:8\n")
+    assert ran.out.endswith("Replay: pfnlab replay remap_on_fault first_fault vcpu:13\n")
 
 
 def test_a_search_cut_short_is_incomplete_and_status_3(pfnlab: Command) -> None:
@@ -153,7 +153,7 @@ def test_every_policy_finds_the_splat(pfnlab: Command, policy: str) -> None:
     )
 
     assert ran.status == 1
-    assert ran.out.endswith("Replay: pfnlab replay remap_on_fault first_fault vcpu:8\n")
+    assert ran.out.endswith("Replay: pfnlab replay remap_on_fault first_fault vcpu:13\n")
 
 
 def test_a_bound_on_preemptions_is_named_as_the_reason(pfnlab: Command) -> None:
@@ -217,7 +217,7 @@ def test_all_findings_shows_every_broken_rule_with_its_replay(pfnlab: Command) -
 
 JSON_FIELDS = {
     "design", "scenario", "verdict", "complete", "why_incomplete", "schedules", "given_up",
-    "failing", "steps", "policy", "seed", "seconds", "findings",
+    "failing", "steps", "policy", "seed", "seconds", "findings", "notes",
 }  # fmt: skip
 
 
@@ -242,12 +242,12 @@ def test_json_has_the_whole_counterexample(pfnlab: Command) -> None:
     assert ran.status == 1
     assert result["verdict"] == "FAIL"
     assert finding["rule"] == "mmap_assert_write_locked"
-    assert finding["evidence"] == ["vcpu holds it for read since step 2."]
-    assert (finding["schedule"], finding["steps"], finding["switches"]) == ("vcpu:8", 8, 0)
+    assert finding["evidence"] == ["vcpu holds it for read since step 6."]
+    assert (finding["schedule"], finding["steps"], finding["switches"]) == ("vcpu:13", 13, 0)
     trace = finding["trace"]
     assert set(trace) == {"steps", "held", "call_trace", "race"}
-    assert [step["step"] for step in trace["steps"]] == list(range(1, 9))
-    assert trace["held"]["vcpu"][0] == {"lock": "mm.mmap_lock", "mode": "read", "step": 2}
+    assert [step["step"] for step in trace["steps"]] == list(range(1, 14))
+    assert trace["held"]["vcpu"][0] == {"lock": "mm.mmap_lock", "mode": "read", "step": 6}
     assert "vm_flags_set" in [frame["function"] for frame in trace["call_trace"]]
     assert trace["race"] is None
 

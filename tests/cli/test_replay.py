@@ -9,7 +9,7 @@ from tests.cli.command import Command
 
 def test_replay_prints_what_check_printed(pfnlab: Command) -> None:
     checked = pfnlab("check", "remap_on_fault", "first_fault")
-    replayed = pfnlab("replay", "remap_on_fault", "first_fault", "vcpu:8")
+    replayed = pfnlab("replay", "remap_on_fault", "first_fault", "vcpu:13")
 
     assert replayed.status == 1
     assert checked.out.startswith(replayed.out.rstrip("\n"))
@@ -29,7 +29,7 @@ def test_replay_checks_only_the_rule_that_is_named(pfnlab: Command) -> None:
 
 
 def test_replay_prints_json(pfnlab: Command) -> None:
-    ran = pfnlab("replay", "remap_on_fault", "first_fault", "vcpu:8", "--json")
+    ran = pfnlab("replay", "remap_on_fault", "first_fault", "vcpu:13", "--json")
 
     data = json.loads(ran.out)
     assert ran.status == 1
@@ -47,7 +47,7 @@ def test_json_of_a_replay_without_a_failure_has_no_finding(pfnlab: Command) -> N
 @pytest.mark.parametrize(
     ("schedule", "complaint"),
     [
-        ("vcpu:99", "vcpu has made 10 of the 99 steps that the schedule gives it, and has ended"),
+        ("vcpu:99", "vcpu has made 11 of the 99 steps that the schedule gives it, and has ended"),
         ("nobody:1", "schedule names task 'nobody'; this scenario has vcpu"),
         (
             "vcpu",
@@ -65,10 +65,10 @@ def test_a_schedule_that_does_not_fit_is_one_line(
 
 
 def test_a_schedule_that_waits_for_a_lock_says_so(pfnlab: Command) -> None:
-    ran = pfnlab("replay", "huge_fault", "zap_vs_fault", "config:1,vcpu:9")
+    ran = pfnlab("replay", "huge_fault", "zap_vs_fault", "config:1,vcpu:13")
 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
-        "pfnlab: vcpu has made 4 of the 9 steps that the schedule gives it, "
+        "pfnlab: vcpu has made 5 of the 13 steps that the schedule gives it, "
         "and waits in down_read\n"
     )

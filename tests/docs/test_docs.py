@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import pfnlab
+from pfnlab.catalogue import all_rules
 from pfnlab.designs import huge_fault, remap_on_fault
 from pfnlab.report.data import report_data
 from pfnlab.scenarios.zaps import zap_vs_fault
@@ -64,6 +65,19 @@ def test_every_generated_section_has_an_end(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
     assert text.count("<!-- generated:") == len(generate.SECTION.findall(text))
+
+
+def test_every_number_is_either_that_of_a_rule_or_explained() -> None:
+    numbers = [rule.number for rule in all_rules().values() if rule.number]
+
+    assert set(numbers) <= set(generate.NUMBERS)
+    assert set(generate.WITHOUT_A_RULE) == set(generate.NUMBERS) - set(numbers)
+
+
+def test_every_number_has_a_row_in_the_page_on_rules() -> None:
+    page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+
+    assert [number for number in generate.NUMBERS if f"\n| {number} | " not in page] == []
 
 
 def test_every_public_name_has_a_section_in_the_page_on_the_interface() -> None:

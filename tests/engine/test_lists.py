@@ -1,8 +1,10 @@
 """Lists that tasks share."""
 
+from collections.abc import Callable
+
 import pytest
 
-from pfnlab.engine import ModelError, Program, Shared, mutex, shared_list
+from pfnlab.engine import ModelError, Program, Shared, field, mutex, shared_list
 from tests.engine.runs import broken, every_run, rules_broken, run, values
 
 
@@ -10,6 +12,11 @@ class Device(Shared):
     lock = mutex()
     vmas = shared_list(guarded_by="lock")
     watched = shared_list(watched=True)
+    published = shared_list(guarded_by="lock", rcu=True)
+
+
+class Item(Shared):
+    value = field(0)
 
 
 def test_a_list_keeps_the_order_in_which_items_were_put_in() -> None:
@@ -148,3 +155,84 @@ def test_an_item_that_was_put_in_twice_is_taken_out_once() -> None:
             device.vmas.remove("a")
 
     assert values(run(build, "task:4"))["device1.vmas"] == ("b", "a")
+
+
+# ---- lists that are also read without their lock
+
+
+def publishing(change_later: bool) -> Callable[[Program], None]:
+    """One task puts an item in, another one looks without the lock."""
+
+    def build(program: Program) -> None:
+        device = Device()
+        item = Item()
+
+        @program.task
+        def writer() -> None:
+            with device.lock:
+                item.value = 1
+                device.published.append(item)
+                if change_later:
+                    item.value = 2
+
+        @program.task
+        def reader() -> None:
+            for found in device.published.rcu_read():
+                found.value  # noqa: B018
+
+    return build
+
+
+def test_a_reader_sees_what_was_written_before_the_item_was_put_in() -> None:
+    assert rules_broken(publishing(change_later=False)) == []
+
+
+def test_a_write_to_an_item_that_can_be_found_is_a_data_race() -> None:
+    assert rules_broken(publishing(change_later=True)) == ["no_data_race"]
+
+
+def test_a_read_without_the_lock_and_a_write_come_in_both_orders() -> None:
+    seen: list[int] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def writer() -> None:
+            with device.lock:
+                device.published.append("a")
+
+        @program.task
+        def reader() -> None:
+            seen.append(len(device.published.rcu_read()))
+
+    assert rules_broken(build) == []
+    assert set(seen) == {0, 1}
+
+
+def test_a_read_under_the_lock_still_races_with_a_write_without_it() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def writer() -> None:
+            device.published.append("a")
+
+        @program.task
+        def reader() -> None:
+            with device.lock:
+                len(device.published)
+
+    assert rules_broken(build) == ["no_data_race"]
+
+
+def test_a_list_that_was_not_declared_so_cannot_be_read_without_its_lock() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def reader() -> None:
+            device.vmas.rcu_read()
+
+    with pytest.raises(ModelError, match="rcu=True"):
+        run(build, "reader:1")

@@ -122,3 +122,31 @@ def test_a_schedule_may_be_followed_again_and_again() -> None:
         follow(execution, "vcpu:3,config:1[0],vcpu:1,config:4")
         assert [cell.value for cell in execution.cells if cell.name.endswith("plain")] == [2]
         assert [task.finished for task in execution.program.tasks] == [True, True]
+
+
+class Quiet(Shared):
+    lock = mutex()
+    plain = field(0, traced=False)
+
+
+def test_a_task_that_has_begun_and_made_no_step_is_named() -> None:
+    def build(program: Program) -> None:
+        device = Quiet()
+
+        @program.task
+        def reader() -> None:
+            assert device.plain >= 0
+            with device.lock:
+                pass
+
+        @program.task
+        def writer() -> None:
+            with device.lock:
+                device.plain = 1
+
+    execution = run(build, "reader:0,writer:1")
+
+    assert execution.violation is not None
+    assert execution.violation.rule == "no_data_race"
+    assert schedule_of(execution).startswith("reader:0,writer:")
+    assert run(build, "writer:1").violation is None

@@ -6,6 +6,7 @@ import pytest
 
 from pfnlab.engine import ModelError, Program, Shared, field, invariant, mutex, word
 from pfnlab.engine.execution import Execution
+from pfnlab.engine.program import known_exception
 from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.search import Search
 from tests.engine.runs import Lab, broken, every_run, rules_broken, run
@@ -217,3 +218,45 @@ def test_the_rule_that_was_declared_first_is_the_one_that_is_reported() -> None:
         program.always(second)
 
     assert [f.violation.rule for f in Search(Lab, build, Dpor).run().findings] == ["never_both"]
+
+
+@known_exception
+def x_is_one(lab: Lab) -> Iterator[str]:
+    """x is 1, which is accepted.
+
+    Rule: T2.
+    """
+    if lab.device.x:
+        yield f"x is {lab.device.x}"
+
+
+def test_a_known_exception_is_a_note_and_the_task_goes_on() -> None:
+    def build(program: Lab) -> None:
+        blinkers(program)
+        program.invariants[:] = [x_is_one]
+
+    result = Search(Lab, build, Dpor).run()
+
+    (note,) = result.notes
+    assert (result.verdict, result.failing) == ("ok", 0)
+    assert (note.rule.number, note.evidence, note.schedule) == ("T2", ("x is 1",), "one:1")
+
+
+def test_a_known_exception_hides_no_failure_of_the_same_step() -> None:
+    def build(program: Lab) -> None:
+        blinkers(program)
+        program.invariants.insert(0, x_is_one)
+
+    result = Search(Lab, build, Dpor).run()
+
+    assert [finding.violation.rule for finding in result.findings] == ["never_both"]
+    assert [note.schedule for note in result.notes] == ["one:1"]
+
+
+def test_a_known_exception_that_is_not_asked_for_is_not_noted() -> None:
+    def build(program: Lab) -> None:
+        blinkers(program)
+        program.always(x_is_one)
+        program.enforced = frozenset({"never_both"})
+
+    assert Search(Lab, build, Dpor).run().notes == ()

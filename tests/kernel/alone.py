@@ -38,6 +38,8 @@ def alone(
     design: Design = huge_fault,
     pages: int = 4,
     leaf_rules: tuple[LeafRule, ...] = (),
+    kernel: str | None = None,
+    memtype: str | None = "UC-",
 ) -> Outcome:
     """What happens when `code` runs and nothing else does.
 
@@ -46,7 +48,7 @@ def alone(
     returned: list[Any] = []
 
     def build(lab: Lab) -> None:
-        vdev = lab.vfio_device(pages * PAGE_SIZE)
+        vdev = lab.vfio_device(pages * PAGE_SIZE, memtype=memtype)
         mapping = lab.mmap(vdev)
         (vma,) = mapping.mm.vmas
         place = Place(lab, vdev, mapping, mapping.mm, vma)
@@ -56,7 +58,7 @@ def alone(
         def task() -> None:
             returned.append(code(place))
 
-    result = explore(Scenario("alone", "One task.", build), design)
+    result = explore(Scenario("alone", "One task.", build), design, kernel=kernel)
     violation = result.violation
     return Outcome(
         rule=violation.rule if violation is not None else "",

@@ -22,7 +22,7 @@ from pfnlab.kernel import (
     vmf_insert_pfn,
 )
 from pfnlab.kernel.locks import mmap_read_unlock, return_to_user_space
-from pfnlab.kernel.vfio import vfio_basic_config_write
+from pfnlab.kernel.vfio_config import vfio_basic_config_write
 from tests.kernel.alone import Place, alone
 
 Code = Callable[[Place], object]
@@ -226,15 +226,15 @@ def test_user_space_is_reached_with_no_lock() -> None:
 
 def test_user_space_is_not_reached_with_a_lock() -> None:
     def code(place: Place) -> None:
-        place.vdev.memory_lock.down_read()
         place.mm.mmap_lock.down_write()
+        place.vdev.memory_lock.down_read()
         return_to_user_space()
 
     outcome = alone(code)
 
     assert outcome.rule == "no_lock_held_in_user_space"
     assert outcome.evidence == (
-        "task holds vdev.memory_lock for read (step 1), mm.mmap_lock for write (step 2).",
+        "task holds mm.mmap_lock for write (step 1), vdev.memory_lock for read (step 2).",
     )
 
 

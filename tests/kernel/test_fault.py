@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from pfnlab import ModelError, Scenario, check
-from pfnlab.designs import huge_fault
+from pfnlab import ModelError, Scenario, check, explore
+from pfnlab.designs import huge_fault, write_lock_in_fault
+from pfnlab.engine.signal import kill
 from pfnlab.kernel import (
     FAULT_FLAG_ALLOW_RETRY,
     FAULT_FLAG_TRIED,
+    FAULT_FLAG_VMA_LOCK,
     PAGE_SIZE,
     PMD_ORDER,
     PUD_ORDER,
@@ -20,19 +22,28 @@ from pfnlab.kernel import (
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
     VM_FAULT_SIGSEGV,
+    VM_NOHUGEPAGE,
     Lab,
+    Leaf,
+    Order,
     VmFault,
     VmOperations,
+    align_down,
     is_aligned_for_order,
     mmap_read_lock,
     mmap_read_unlock,
     mmap_write_lock,
+    mmap_write_unlock,
     vm_fault_t,
+    vm_flags_set,
+    vmf_insert_pfn,
+    zap_vma_ptes,
 )
 from pfnlab.kernel.fault import handle_mm_fault
 from pfnlab.kernel.fault_codes import FaultFlag, show_fault
 from pfnlab.kernel.geometry import PTE_ORDER
 from pfnlab.kernel.lab_memory import MMAP_BASE
+from pfnlab.kernel.pagetable import set_leaf
 from pfnlab.rules import RULES
 from tests.kernel.alone import Outcome, Place, alone, leaves_seen
 
@@ -98,15 +109,25 @@ def test_an_address_one_page_higher_than_the_pfn_gets_pages_only() -> None:
     assert leaves == [f"pte {page + 1} -> {page}" for page in range(16)]
 
 
-def test_a_pud_and_a_pmd_that_have_tables_get_no_large_leaf() -> None:
+def test_munmap_frees_the_tables_so_that_a_large_leaf_fits_again() -> None:
     def code(place: Place) -> list[str]:
-        # munmap() leaves the tables where they are.
         small = place.lab.mmap(place.vdev, size=PAGE_SIZE, address=MMAP_BASE + 64 * PAGE_SIZE)
         place.lab.touch(small)
         place.lab.munmap(small)
         large = place.lab.mmap(place.vdev, address=MMAP_BASE + 64 * PAGE_SIZE)
         place.lab.touch(large)
         return [leaf.order.entry for leaf in leaves_seen(place.mm, first=64, last=80)]
+
+    assert alone(code, pages=16).returned == ["pud"]
+
+
+def test_a_zap_leaves_the_tables_so_that_no_large_leaf_fits_again() -> None:
+    def code(place: Place) -> list[str]:
+        with place.mm.mmap_lock.read():
+            vmf_insert_pfn(place.vma, place.vma.vm_start, place.vma.first_pfn)
+            zap_vma_ptes(place.vma, place.vma.vm_start, place.vma.size)
+        place.lab.touch(place.mapping)
+        return [leaf.order.entry for leaf in leaves_seen(place.mm)]
 
     assert alone(code, pages=16).returned == ["pte"]
 
@@ -146,6 +167,151 @@ def test_a_leaf_is_aligned_if_it_lies_in_the_vma_and_its_pfn_fits(
         return is_aligned_for_order(place.vma, start + addr * PAGE_SIZE, pfn, level)
 
     assert alone(code, pages=16).returned is aligned
+
+
+# ---- how often the handler is called
+
+
+def calls_for(kernel: str, *, fits: Order, touched: bool = False, pages: int = 16) -> list[str]:
+    """The orders that the handler is asked for, and under which lock, by one touch.
+
+    It falls back from every order above `fits`.  With `touched`, another page of the PMD
+    has been touched before.
+    """
+    calls: list[str] = []
+
+    def handler(vmf: VmFault, order: Order) -> vm_fault_t:
+        lock = "vma" if vmf.flags & FAULT_FLAG_VMA_LOCK else "mmap"
+        calls.append(f"{order.entry} {lock}")
+        return huge_fault.huge_fault(vmf, order) if order <= fits else VM_FAULT_FALLBACK
+
+    def fault(vmf: VmFault) -> vm_fault_t:
+        return handler(vmf, PTE_ORDER)
+
+    design = replace(
+        huge_fault.design, name="counted", vm_ops=VmOperations(fault=fault, huge_fault=handler)
+    )
+
+    def build(lab: Lab) -> None:
+        mapping = lab.mmap(lab.vfio_device(pages * PAGE_SIZE))
+
+        @lab.task
+        def vcpu() -> None:
+            if touched:
+                lab.touch(mapping, offset=PAGE_SIZE)
+            calls.clear()
+            lab.touch(mapping)
+
+    check(Scenario("touch", "One vCPU touches a BAR.", build), design, kernel=kernel)
+    return calls
+
+
+def test_a_page_in_a_fresh_pud_takes_four_calls() -> None:
+    """The walk under the VMA lock leaves a table behind, so the second asks for no PUD."""
+    assert calls_for("v7.3", fits=PTE_ORDER) == ["pud vma", "pmd vma", "pmd mmap", "pte mmap"]
+
+
+def test_without_vma_locks_a_page_in_a_fresh_pud_takes_three_calls() -> None:
+    assert calls_for("v6.4", fits=PTE_ORDER) == ["pud mmap", "pmd mmap", "pte mmap"]
+
+
+def test_a_page_beside_another_one_takes_one_call() -> None:
+    assert calls_for("v7.3", fits=PTE_ORDER, touched=True) == ["pte mmap"]
+
+
+def test_a_large_leaf_needs_no_mmap_lock() -> None:
+    assert calls_for("v7.3", fits=PUD_ORDER) == ["pud vma"]
+    assert calls_for("v7.3", fits=PMD_ORDER) == ["pud vma", "pmd vma"]
+
+
+def test_a_driver_with_map_pages_is_called_under_the_vma_lock() -> None:
+    seen: list[bool] = []
+
+    def fault(vmf: VmFault) -> vm_fault_t:
+        seen.append(bool(vmf.flags & FAULT_FLAG_VMA_LOCK))
+        return huge_fault.page_fault(vmf)
+
+    def calls(map_pages: bool) -> list[bool]:
+        seen.clear()
+        ops = VmOperations(fault=fault, map_pages=map_pages)
+        design = replace(huge_fault.design, name="maps", vm_ops=ops)
+        assert alone(lambda place: place.lab.touch(place.mapping), design=design).rule == ""
+        return list(set(seen))
+
+    assert calls(map_pages=True) == [True]
+    assert calls(map_pages=False) == [False]
+
+
+@pytest.mark.parametrize("late", ["pud", "pmd"])
+def test_a_leaf_that_comes_while_the_handler_falls_back_ends_the_fault(late: str) -> None:
+    """R30: who loses a race for a slot maps nothing, and reports no error."""
+
+    def handler(vmf: VmFault, order: Order) -> vm_fault_t:
+        if order.entry == late:
+            # What another CPU does meanwhile.
+            addr = align_down(vmf.address, PAGE_SIZE << order)
+            assert set_leaf(vmf.vma, Leaf(order, addr, PFN, "UC-"))
+        return VM_FAULT_FALLBACK
+
+    def fault(vmf: VmFault) -> vm_fault_t:
+        raise AssertionError("a page is mapped under a larger leaf")
+
+    design = replace(
+        huge_fault.design, name="late", vm_ops=VmOperations(fault=fault, huge_fault=handler)
+    )
+
+    def code(place: Place) -> tuple[object, list[str]]:
+        signal = place.lab.touch(place.mapping)
+        return signal, [leaf.order.entry for leaf in leaves_seen(place.mm)]
+
+    assert alone(code, design=design, pages=16).returned == (vm_fault_t(0), [late])
+
+
+# ---- signals
+
+
+def test_a_killed_task_faults_no_more() -> None:
+    """The killable wait of write_lock_in_fault ends in VM_FAULT_RETRY, and that ends the fault."""
+    returned: list[object] = []
+
+    def build(lab: Lab) -> None:
+        mapping = lab.mmap(lab.vfio_device())
+
+        @lab.task
+        def vcpu() -> None:
+            returned.append(lab.touch(mapping))
+
+        @lab.task
+        def holder() -> None:
+            mmap_read_lock(mapping.mm)
+            kill("vcpu")
+            mmap_read_unlock(mapping.mm)
+
+    result = explore(Scenario("killed", "A vCPU is killed.", build), write_lock_in_fault.design)
+
+    assert result.verdict == "ok"
+    assert set(returned) == {vm_fault_t(0), VM_FAULT_RETRY}
+
+
+def test_a_lookup_beside_a_lock_for_write_takes_mmap_lock() -> None:
+    """While a writer has the VMA, the fault waits for mmap_lock."""
+
+    def build(lab: Lab) -> None:
+        mapping = lab.mmap(lab.vfio_device())
+        (vma,) = mapping.mm.vmas
+        lab.always(*RULES)
+
+        @lab.task
+        def vcpu() -> None:
+            assert not lab.touch(mapping)
+
+        @lab.task
+        def madvise() -> None:
+            mmap_write_lock(mapping.mm)
+            vm_flags_set(vma, VM_NOHUGEPAGE)
+            mmap_write_unlock(mapping.mm)
+
+    check(Scenario("advice", "madvise() beside a fault.", build), huge_fault.design)
 
 
 # ---- return codes
@@ -281,8 +447,8 @@ def test_fallback_of_huge_fault_leads_to_fault() -> None:
     assert alone(code, design=design, pages=16).returned == ["pte"]
 
 
-def test_out_of_memory_without_end_is_a_livelock() -> None:
-    assert touch_with(lambda _vmf: VM_FAULT_OOM).rule == "no_livelock"
+def test_memory_does_not_run_out() -> None:
+    assert touch_with(lambda _vmf: VM_FAULT_OOM).rule == "oom_means_no_memory"
 
 
 @pytest.mark.parametrize("value", [None, 0, True, "VM_FAULT_NOPAGE"])

@@ -37,8 +37,15 @@ from pfnlab.kernel import (
     vm_fault_t,
 )
 from pfnlab.kernel.fault_codes import FaultFlag
-from pfnlab.kernel.futex import futex_wake_op
-from pfnlab.kernel.gup import Unlocked, fixup_user_fault, follow_pfnmap
+from pfnlab.kernel.futex import FLAGS_SHARED, futex_wake_op
+from pfnlab.kernel.gup import (
+    FollowPfnmapArgs,
+    Unlocked,
+    fixup_user_fault,
+    follow_pfnmap_end,
+    follow_pfnmap_start,
+    vm_fault_to_errno,
+)
 from pfnlab.kernel.vma import VM_WRITE, held_for, vm_flags_init
 from tests.kernel.alone import Outcome, Place, alone, leaves_seen
 
@@ -133,10 +140,8 @@ def test_without_unlocked_a_handler_that_drops_the_lock_breaks_its_rule(handler:
     ("fault", "error"),
     [
         (VM_FAULT_NOPAGE, 0),
-        (VM_FAULT_OOM, -ENOMEM),
         (VM_FAULT_SIGBUS, -EFAULT),
         (VM_FAULT_SIGSEGV, -EFAULT),
-        (VM_FAULT_OOM | VM_FAULT_SIGBUS, -ENOMEM),
     ],
 )
 @pytest.mark.parametrize("unlocked", [Unlocked, lambda: None])
@@ -146,6 +151,11 @@ def test_a_code_becomes_an_error_number(
     design = with_handler(lambda _vmf: fault)
 
     assert alone(lambda place: fixup(place, unlocked()), design=design).returned == (error, "read")
+
+
+@pytest.mark.parametrize("fault", [VM_FAULT_OOM, VM_FAULT_OOM | VM_FAULT_SIGBUS])
+def test_out_of_memory_comes_first(fault: vm_fault_t) -> None:
+    assert vm_fault_to_errno(fault) == -ENOMEM
 
 
 def test_no_vma_is_efault() -> None:
@@ -217,35 +227,58 @@ def test_a_handler_that_retries_until_memory_is_back_is_none() -> None:
     assert (result.violation, result.complete) == (None, True)
 
 
+def lookup(place: Place, page: int) -> tuple[int, ...]:
+    """The error; and if there is none the pfn, what the leaf maps, and if it may be written."""
+    args = FollowPfnmapArgs(place.vma, place.mapping.address + page * PAGE_SIZE)
+    with place.mm.mmap_lock.read():
+        error = follow_pfnmap_start(args)
+        if error:
+            return (error,)
+        seen = args.pfn, ~args.addr_mask + 1, args.writable
+        follow_pfnmap_end(args)
+    return 0, *seen
+
+
 @pytest.mark.parametrize("page", [0, 3])
 def test_a_lookup_finds_the_pfn_of_a_page_inside_of_a_large_leaf(page: int) -> None:
-    def code(place: Place) -> tuple[int, int]:
+    def code(place: Place) -> tuple[int, ...]:
         place.lab.touch(place.mapping)
-        with place.mm.mmap_lock.read():
-            return follow_pfnmap(place.vma, place.mapping.address + page * PAGE_SIZE)
+        return lookup(place, page)
 
-    assert alone(code).returned == (0, PFN + page)
+    assert alone(code).returned == (0, PFN + page, 4 * PAGE_SIZE, True)
+
+
+def test_a_leaf_of_a_read_only_vma_may_not_be_written() -> None:
+    def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
+        error = huge_fault.mmap(vdev, vma)
+        vm_flags_init(vma, vma.vm_flags & ~VM_WRITE)
+        return error
+
+    def code(place: Place) -> tuple[int, ...]:
+        place.lab.touch(place.mapping, offset=3 * PAGE_SIZE)
+        return lookup(place, 3)
+
+    design = replace(huge_fault.design, name="read_only", mmap=mmap)
+    assert alone(code, design=design).returned == (0, PFN + 3, 4 * PAGE_SIZE, False)
 
 
 @pytest.mark.parametrize("page", [0, 4])
 def test_a_lookup_finds_nothing_where_nothing_is_mapped(page: int) -> None:
-    def code(place: Place) -> tuple[int, int]:
-        with place.mm.mmap_lock.read():
-            return follow_pfnmap(place.vma, place.mapping.address + page * PAGE_SIZE)
-
-    assert alone(code).returned == (-EINVAL, 0)
+    assert alone(lambda place: lookup(place, page)).returned == (-EINVAL,)
 
 
 def test_a_lookup_is_allowed_under_the_rmap_lock() -> None:
     def code(place: Place) -> None:
         with place.vdev.mapping.i_mmap_rwsem.read():
-            follow_pfnmap(place.vma, place.mapping.address)
+            follow_pfnmap_start(FollowPfnmapArgs(place.vma, place.mapping.address))
 
     assert alone(code).rule == ""
 
 
 def test_a_lookup_without_a_lock_breaks_its_rule() -> None:
-    outcome = alone(lambda place: follow_pfnmap(place.vma, place.mapping.address))
+    outcome = alone(
+        lambda place: follow_pfnmap_start(FollowPfnmapArgs(place.vma, place.mapping.address))
+    )
 
     assert outcome.rule == "pfnmap_lookup_under_lock"
     assert outcome.evidence == ("task holds neither mm.mmap_lock nor vdev.mapping.i_mmap_rwsem.",)
@@ -259,3 +292,14 @@ def test_a_futex_on_a_bar_is_faulted_in(memory: bool, error: int) -> None:
         return returned, bool(leaves_seen(place.mm))
 
     assert alone(code).returned == (error, memory)
+
+
+@pytest.mark.parametrize(
+    ("offset", "flags", "error"), [(0, FLAGS_SHARED, -EFAULT), (2, 0, -EINVAL)]
+)
+def test_a_futex_that_has_no_key_is_not_faulted_in(offset: int, flags: int, error: int) -> None:
+    def code(place: Place) -> tuple[int, bool]:
+        returned = futex_wake_op(place.mm, place.mapping.address + offset, flags)
+        return returned, bool(leaves_seen(place.mm))
+
+    assert alone(code).returned == (error, False)

@@ -5,21 +5,18 @@ from dataclasses import replace
 import pytest
 
 from pfnlab import ModelError, Scenario, explore
-from pfnlab.designs import huge_fault, remap_on_fault
+from pfnlab.designs import huge_fault
 from pfnlab.kernel import (
-    EINVAL,
     ENODEV,
     PAGE_SIZE,
-    VM_FAULT_SIGSEGV,
     Errno,
     Lab,
     VfioPciDevice,
     Vma,
 )
-from pfnlab.kernel.mmap import munmap
 from pfnlab.kernel.pagetable import walk
 from pfnlab.kernel.vma import held_for
-from tests.kernel.alone import Place, alone, leaves_seen
+from tests.kernel.alone import Place, alone
 
 
 def test_mmap_hook_runs_before_the_vma_is_in_i_mmap() -> None:
@@ -53,54 +50,6 @@ def test_mmap_hook_runs_with_mmap_lock_held_for_write() -> None:
     alone(lambda _place: None, design=replace(huge_fault.design, name="looks", mmap=mmap))
 
     assert set(held) == {"write"}
-
-
-def test_munmap_takes_leaves_and_links_away() -> None:
-    def code(place: Place) -> tuple[int, int, int, int]:
-        place.lab.touch(place.mapping)
-        before = len(leaves_seen(place.mm))
-        place.lab.munmap(place.mapping)
-        return (
-            before,
-            len(leaves_seen(place.mm)),
-            len(place.vdev.mapping.i_mmap),
-            len(place.mm.vmas),
-        )
-
-    assert alone(code).returned == (1, 0, 0, 0)
-
-
-def test_a_touch_after_munmap_is_sigsegv() -> None:
-    def code(place: Place) -> object:
-        place.lab.munmap(place.mapping)
-        return place.lab.touch(place.mapping)
-
-    assert alone(code).returned == VM_FAULT_SIGSEGV
-
-
-def test_munmap_of_an_address_that_is_not_mapped_is_einval() -> None:
-    assert alone(lambda place: munmap(place.mm, 0x1000)).returned == -EINVAL
-
-
-def test_munmap_calls_close_with_mmap_lock_held_for_read() -> None:
-    def code(place: Place) -> int:
-        with place.vdev.vma_lock:
-            place.vdev.vma_list.append(place.vma)
-        place.lab.munmap(place.mapping)
-        return len(place.vdev.vma_list)
-
-    assert alone(code, design=remap_on_fault.design).returned == 0
-
-
-def test_a_vma_is_not_used_after_munmap() -> None:
-    def code(place: Place) -> object:
-        place.lab.munmap(place.mapping)
-        return place.vma.vm_start
-
-    outcome = alone(code)
-
-    assert outcome.rule == "no_use_after_free"
-    assert outcome.evidence == ("task uses vma 7f0000000000, which has been freed.",)
 
 
 def set_up(arguments: dict[str, int], *bars: int) -> None:
@@ -167,3 +116,29 @@ def test_the_second_bar_has_its_own_pages() -> None:
     explore(Scenario("two_bars", "A vCPU touches two BARs.", build), huge_fault.design)
 
     assert pfns[-1] == [0x3800000, 0x3800010]
+
+
+def test_neighbouring_windows_stay_two_vmas() -> None:
+    def code(place: Place) -> int:
+        half = place.vma.size // 2
+        place.lab.munmap(place.mapping)
+        for offset in (0, half):
+            place.lab.mmap(
+                place.vdev, offset=offset, size=half, address=place.mapping.address + offset
+            )
+        return len(place.mm.vmas)
+
+    assert alone(code).returned == 2
+
+
+def test_a_mapping_at_an_address_that_is_taken_replaces_what_was_there() -> None:
+    def code(place: Place) -> tuple[int, int, int]:
+        place.lab.touch(place.mapping)
+        page = place.mapping.address + PAGE_SIZE
+        place.lab.mmap(place.vdev, size=PAGE_SIZE, address=page)
+        place.lab.touch(place.mapping._replace(address=page))
+        leaf = walk(place.mm, page).leaf
+        assert leaf is not None
+        return len(place.mm.vmas), len(place.vdev.mapping.i_mmap), leaf.pfn
+
+    assert alone(code).returned == (3, 3, 0x3800000)

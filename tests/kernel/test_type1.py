@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from pfnlab import Scenario, check, explore, invariant
-from pfnlab.designs import huge_fault
+from pfnlab import Design, Scenario, check, explore, invariant
+from pfnlab.designs import huge_fault, insert_page_on_fault
 from pfnlab.kernel import (
     EAGAIN,
     EFAULT,
@@ -16,17 +17,28 @@ from pfnlab.kernel import (
     VM_FAULT_COMPLETED,
     VM_FAULT_NOPAGE,
     VM_FAULT_RETRY,
+    Errno,
     Lab,
     Mapping,
     VfioPciDevice,
+    Vma,
     VmFault,
     VmOperations,
     mmap_read_unlock,
     vm_fault_t,
 )
+from pfnlab.kernel import type1 as type1_py
 from pfnlab.kernel.errno import EEXIST, show_errno
 from pfnlab.kernel.lab_memory import MMAP_BASE
-from pfnlab.kernel.type1 import DmaMap, VfioIommu, vfio_dma_do_map, vfio_dma_do_unmap
+from pfnlab.kernel.type1 import (
+    IOMMU_READ,
+    DmaMap,
+    VfioIommu,
+    pages_of_lookup,
+    vfio_dma_do_map,
+    vfio_dma_do_unmap,
+)
+from pfnlab.kernel.vma import VM_WRITE, vm_flags_init
 from pfnlab.scenarios.dma import map_dma
 from tests.kernel.alone import Place, alone, leaves_seen
 
@@ -266,3 +278,142 @@ def test_entries_can_be_looked_at_by_rules() -> None:
 
 def test_a_bar_of_one_pmd_is_mapped_by_one_schedule() -> None:
     assert check(map_dma, huge_fault.design).schedules == 1
+
+
+# ---- how often a BAR is looked up, and how often its handler runs
+
+
+def counts(
+    design: Design, kernel: str, *, pages: int, first: int = 0, touched: int = 0
+) -> tuple[int, int]:
+    """(lookups, calls of a handler) of one MAP_DMA of a BAR that begins at page `first`.
+
+    The first `touched` pages have been touched before.
+    """
+
+    def counted(what: list[int], function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            what[0] += 1
+            return function(*arguments)
+
+        return call
+
+    calls, lookups = [0], [0]
+    ops = design.vm_ops
+    counting = VmOperations(
+        fault=counted(calls, ops.fault) if ops.fault is not None else None,
+        huge_fault=counted(calls, ops.huge_fault) if ops.huge_fault is not None else None,
+    )
+
+    def build(lab: Lab) -> None:
+        vdev = lab.vfio_device(page(pages))
+        mapping = lab.mmap(vdev, address=MMAP_BASE + page(first))
+        container = lab.iommu_container()
+
+        @lab.task
+        def type1() -> None:
+            for number in range(touched):
+                lab.touch(mapping, offset=page(number))
+            calls[0] = lookups[0] = 0
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type1_py, "follow_pfnmap_start", counted(lookups, start))
+                assert lab.map_dma(container, mapping) == 0
+
+    start = type1_py.follow_pfnmap_start
+    check(Scenario("counts", "MAP_DMA.", build), replace(design, vm_ops=counting), kernel=kernel)
+    return lookups[0], calls[0]
+
+
+# Handler calls as measured on 6.12 with tables of 512 entries: 33 for 64 MiB that begins at
+# a GiB, which is 1 + 32; 34 where it crosses one, 2 + 32; 16418 where nothing is aligned,
+# 1 + 33 + 16384.  Here a table has 4 entries: a PMD leaf maps 4 pages, a PUD leaf 16.
+@pytest.mark.parametrize(
+    ("pages", "first", "touched", "calls"),
+    [
+        (8, 0, 0, 1 + 2),
+        (8, 12, 0, 2 + 2),
+        (8, 1, 0, 1 + 3 + 8),
+        (16, 0, 0, 1),
+        (32, 0, 0, 2),
+        (8, 0, 1, 1),
+        (8, 0, 8, 0),
+    ],
+)
+@pytest.mark.parametrize("kernel", ["v6.12", "v7.3"])
+def test_huge_fault_is_called_as_often_as_on_a_real_kernel(
+    kernel: str, pages: int, first: int, touched: int, calls: int
+) -> None:
+    seen = counts(huge_fault.design, kernel, pages=pages, first=first, touched=touched)
+
+    assert seen[1] == calls
+
+
+@pytest.mark.parametrize(("touched", "calls"), [(0, 8), (1, 7), (8, 0)])
+def test_a_handler_of_single_pages_is_called_for_every_page(touched: int, calls: int) -> None:
+    design = insert_page_on_fault.design
+
+    assert counts(design, "v7.3", pages=8, touched=touched) == (8 + calls, calls)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pages", "lookups"),
+    [("v6.12", 8, 8), ("v7.3", 8, 2), ("v6.12", 16, 16), ("v7.3", 16, 1), ("v7.3", 32, 2)],
+)
+def test_a_lookup_is_good_for_a_page_and_later_for_a_leaf(
+    kernel: str, pages: int, lookups: int
+) -> None:
+    assert counts(huge_fault.design, kernel, pages=pages, touched=pages)[0] == lookups
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pfn", "size", "npages", "got"),
+    [
+        ("v6.12", PFN, 4, 8, 1),
+        ("v7.3", PFN, 4, 8, 4),
+        ("v7.3", PFN + 3, 4, 8, 1),
+        ("v7.3", PFN, 4, 2, 2),
+        ("v7.3", PFN, 1, 8, 1),
+        ("v7.3", 0x1000, 4, 8, -EFAULT),
+    ],
+)
+def test_a_lookup_ends_with_the_leaf_and_with_the_request(
+    kernel: str, pfn: int, size: int, npages: int, got: int
+) -> None:
+    seen = []
+
+    def build(lab: Lab) -> None:
+        @lab.task
+        def task() -> None:
+            seen.append(pages_of_lookup(pfn, ~(page(size) - 1), npages))
+
+    check(Scenario("lookup", "One lookup.", build), huge_fault.design, kernel=kernel)
+    assert seen[-1] == got
+
+
+def test_a_device_that_writes_needs_a_writable_leaf() -> None:
+    def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
+        error = huge_fault.mmap(vdev, vma)
+        vm_flags_init(vma, vma.vm_flags & ~VM_WRITE)
+        return error
+
+    def code(place: Place) -> list[int]:
+        place.lab.touch(place.mapping)
+        iommu = place.lab.iommu_container()
+        dma_map = DmaMap(place.mapping.address, IOVA, PAGE_SIZE)
+        return [
+            vfio_dma_do_map(iommu, place.mm, dma_map),
+            vfio_dma_do_map(iommu, place.mm, dma_map._replace(prot=IOMMU_READ)),
+        ]
+
+    design = replace(huge_fault.design, name="read_only", mmap=mmap)
+    assert alone(code, design=design).returned == [-EFAULT, 0]
+
+
+def test_a_lab_takes_a_mapping_out_again() -> None:
+    def code(place: Place) -> tuple[int, object]:
+        iommu = place.lab.iommu_container()
+        place.lab.map_dma(iommu, place.mapping)
+        error = place.lab.unmap_dma(iommu, place.mapping)
+        return error, iommu.entries.cell(place.mapping.address >> 12, "").value
+
+    assert alone(code).returned == (0, None)

@@ -46,7 +46,7 @@ def test_a_futex_does_not_allow_that_mmap_lock_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "schedules"),
-    [(first_fault, 1), (map_dma, 1), (map_dma_vs_disable, 9), (map_dma_vs_munmap, 17)],
+    [(first_fault, 1), (map_dma, 1), (map_dma_vs_disable, 10), (map_dma_vs_munmap, 17)],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_all_others_look_the_vma_up_again(scenario: Scenario, schedules: int) -> None:

@@ -32,9 +32,16 @@ concurrent_first_faults = replace(
 )
 
 
+SCHEDULE = "Vma.vm_flags!vcpu0:9,vcpu1:22,vcpu0:11"
+
+
 def test_two_first_faults_fill_one_vma_twice() -> None:
     finding = told(
-        two_faults, concurrent_first_faults, RULE, "vcpu0:3,vcpu1:10,vcpu0:5", alone=True
+        two_faults,
+        concurrent_first_faults,
+        RULE,
+        "Vma.vm_flags!vcpu0:9,vcpu1:22,vcpu0:11",
+        alone=True,
     )
 
     assert finding.violation.evidence == ("pte 7f0000000000 -> pfn 3800000 is there already.",)

@@ -9,7 +9,7 @@ from pfnlab.scenarios.dma import map_dma
 from tests.stories.story import told
 
 RULE = "mmap_assert_write_locked"
-SCHEDULE = "type1:10"
+SCHEDULE = "type1:11"
 
 
 def test_a_dma_map_of_a_fresh_bar_writes_vm_flags_with_mmap_lock_held_for_read() -> None:

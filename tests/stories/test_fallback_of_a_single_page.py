@@ -30,6 +30,6 @@ fallback_of_a_single_page = replace(
 
 
 def test_fallback_may_not_leave_the_fault_of_one_page() -> None:
-    finding = told(first_fault, fallback_of_a_single_page, RULE, "vcpu:5")
+    finding = told(first_fault, fallback_of_a_single_page, RULE, "vcpu:11")
 
     assert finding.violation.evidence == ("page_fault returns VM_FAULT_FALLBACK.",)

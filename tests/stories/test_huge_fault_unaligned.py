@@ -16,7 +16,7 @@ RULE = "leaf_maps_its_own_pfn"
 
 
 def test_a_window_at_page_1_shows_page_0() -> None:
-    finding = told(unaligned_bar, design, RULE, "vcpu:7")
+    finding = told(unaligned_bar, design, RULE, "vcpu:8")
 
     assert finding.violation.evidence == (
         "pmd 7f0000000000 -> pfn 3800000: page 7f0000000000 must map pfn 3800001, not 3800000",

@@ -47,7 +47,7 @@ def fault_in_a_small_window(lab: Lab) -> None:
 
 
 def test_a_pmd_leaf_in_half_a_pmd_shows_too_much() -> None:
-    finding = told(fault_in_a_small_window, leaf_beyond_the_vma, RULE, "vcpu:7")
+    finding = told(fault_in_a_small_window, leaf_beyond_the_vma, RULE, "vcpu:8")
 
     assert finding.violation.evidence == (
         "pmd 7f0000000000 -> pfn 3800000 maps up to 7f0000004000, vma 7f0000000000 is smaller",

@@ -37,6 +37,6 @@ list_without_its_lock = replace(
 
 
 def test_the_list_is_read_while_another_fault_appends() -> None:
-    finding = told(two_faults, list_without_its_lock, RULE, "vcpu0:4,vcpu1:13")
+    finding = told(two_faults, list_without_its_lock, RULE, "vcpu0:8,vcpu1:17")
 
     assert "vdev.vma_list" in finding.violation.evidence[0]

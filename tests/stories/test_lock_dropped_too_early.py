@@ -32,10 +32,14 @@ lock_dropped_too_early = replace(
 
 
 def test_a_leaf_is_installed_with_no_mmap_lock() -> None:
-    told(first_fault, lock_dropped_too_early, RULE, "vcpu:7")
+    told(first_fault, lock_dropped_too_early, RULE, "vcpu:11")
 
 
 def test_munmap_frees_the_vma_under_the_handler() -> None:
     told(
-        munmap_vs_fault, lock_dropped_too_early, "no_use_after_free", "vcpu:6,munmap:7", alone=True
+        munmap_vs_fault,
+        lock_dropped_too_early,
+        "no_use_after_free",
+        "vcpu:10,munmap:12",
+        alone=True,
     )

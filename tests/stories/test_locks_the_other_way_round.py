@@ -34,10 +34,10 @@ locks_the_other_way_round = replace(
 
 
 def test_lockdep_sees_the_circle_of_vma_lock_and_memory_lock() -> None:
-    finding = told(zap_vs_fault, locks_the_other_way_round, RULE, "vcpu:4,config:3", alone=True)
+    finding = told(zap_vs_fault, locks_the_other_way_round, RULE, "vcpu:8,config:3", alone=True)
 
     assert len(finding.violation.evidence) == 2
 
 
 def test_the_two_tasks_wait_for_each_other_in_the_end() -> None:
-    told(zap_vs_fault, locks_the_other_way_round, "no_deadlock", "vcpu:4,config:2", alone=True)
+    told(zap_vs_fault, locks_the_other_way_round, "no_deadlock", "vcpu:8,config:2", alone=True)

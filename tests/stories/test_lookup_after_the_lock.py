@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pfnlab.designs import huge_fault
 from pfnlab.kernel import *
-from pfnlab.kernel.gup import follow_pfnmap
+from pfnlab.kernel.gup import FollowPfnmapArgs, follow_pfnmap_start
 from pfnlab.scenarios.faults import first_fault
 from tests.stories.story import told
 
@@ -19,7 +19,7 @@ def page_fault(vmf: VmFault) -> vm_fault_t:
     if vmf.flags & FAULT_FLAG_TRIED:
         return huge_fault.page_fault(vmf)
     mmap_read_unlock(vma.vm_mm)
-    error, _pfn = follow_pfnmap(vma, vmf.address)
+    error = follow_pfnmap_start(FollowPfnmapArgs(vma, vmf.address))
     return VM_FAULT_RETRY if error else VM_FAULT_NOPAGE | VM_FAULT_COMPLETED
 
 
@@ -29,7 +29,7 @@ lookup_after_the_lock = replace(
 
 
 def test_a_pfn_is_looked_up_only_with_a_lock() -> None:
-    finding = told(first_fault, lookup_after_the_lock, RULE, "vcpu:5")
+    finding = told(first_fault, lookup_after_the_lock, RULE, "vcpu:9")
 
     assert finding.violation.evidence == (
         "vcpu holds neither mm.mmap_lock nor vdev.mapping.i_mmap_rwsem.",

@@ -26,6 +26,6 @@ nopage_without_mapping_anything = replace(
 
 
 def test_nopage_that_maps_nothing_is_a_livelock() -> None:
-    finding = told(first_fault, nopage_without_mapping_anything, RULE, "vcpu:8")
+    finding = told(first_fault, nopage_without_mapping_anything, RULE, "vcpu:12")
 
     assert "vcpu will try again for ever" in finding.violation.evidence[0]

@@ -24,6 +24,6 @@ pfnmap_forgotten = replace(design, name="pfnmap_forgotten", mmap=mmap)
 
 
 def test_a_pfn_may_not_be_inserted_without_vm_pfnmap() -> None:
-    finding = told(first_fault, pfnmap_forgotten, RULE, "vcpu:7")
+    finding = told(first_fault, pfnmap_forgotten, RULE, "vcpu:8")
 
     assert finding.violation.evidence == ("vma 7f0000000000 has neither.",)

@@ -47,6 +47,6 @@ def zap_vs_mmap(lab: Lab) -> None:
 
 
 def test_a_zap_between_populate_and_link_finds_no_vma() -> None:
-    finding = told(zap_vs_mmap, populate_in_mmap, RULE, "vmm:5,config:5")
+    finding = told(zap_vs_mmap, populate_in_mmap, RULE, "vmm:8,config:5")
 
     assert len(finding.violation.evidence) == 4

@@ -16,7 +16,7 @@ from pfnlab.scenarios.faults import first_fault
 from tests.stories.story import told
 
 RULE = "mmap_assert_write_locked"
-SCHEDULE = "vcpu:8"
+SCHEDULE = "vcpu:13"
 
 
 def test_the_first_fault_sets_vm_pat_with_mmap_lock_held_for_read() -> None:
@@ -25,7 +25,7 @@ def test_the_first_fault_sets_vm_pat_with_mmap_lock_held_for_read() -> None:
     assert finding.violation.sentence == (
         "vm_flags_set(vma, VM_PAT) needs mm.mmap_lock held for write."
     )
-    assert finding.violation.evidence == ("vcpu holds it for read since step 2.",)
+    assert finding.violation.evidence == ("vcpu holds it for read since step 6.",)
 
 
 def test_the_call_trace_is_that_of_the_splat() -> None:
@@ -38,7 +38,13 @@ def test_the_call_trace_is_that_of_the_splat() -> None:
     assert [name for name in functions if name in splat] == splat
 
 
-@pytest.mark.parametrize("scenario", all_scenarios().values(), ids=lambda s: s.name)
+# Where memory is off in the beginning, somebody has to turn it on first.
+ENABLED = [
+    scenario for name, scenario in all_scenarios().items() if "enable" not in name.split("+")
+]
+
+
+@pytest.mark.parametrize("scenario", ENABLED, ids=lambda s: s.name)
 def test_no_scenario_needs_more_than_one_fault_of_one_task_for_it(scenario: Scenario) -> None:
     result = explore(scenario, design)
 

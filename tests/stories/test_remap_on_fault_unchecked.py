@@ -23,13 +23,19 @@ REACHABLE = "no_leaf_while_memory_disabled"
 
 
 def test_two_first_faults_fill_one_vma_twice() -> None:
-    finding = told(two_faults, design, RULE, "vcpu0:3,vcpu1:9,vcpu0:7", alone=True)
+    finding = told(two_faults, design, RULE, "Vma.vm_flags!vcpu0:10,vcpu1:16,vcpu0:7", alone=True)
 
     assert finding.violation.evidence == ("pte 7f0000000000 -> pfn 3800000 is there already.",)
 
 
 def test_a_zap_takes_the_vma_off_the_list_before_it_is_filled() -> None:
-    finding = told(zap_vs_fault, design, REACHABLE, "vcpu:8,config:12,vcpu:2,config:3", alone=True)
+    finding = told(
+        zap_vs_fault,
+        design,
+        REACHABLE,
+        "Vma.vm_flags!vcpu:11,config:16,vcpu:6,config:3",
+        alone=True,
+    )
 
     assert len(finding.violation.evidence) == 4
     assert finding.trace.race is not None

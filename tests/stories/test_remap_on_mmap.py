@@ -16,7 +16,7 @@ RULE = "no_leaf_while_memory_disabled"
 
 
 def test_a_disable_before_the_link_leaves_the_whole_bar_mapped() -> None:
-    finding = told(mmap_vs_disable, design, RULE, "vmm:5,config:5")
+    finding = told(mmap_vs_disable, design, RULE, "vmm:8,config:5")
 
     assert finding.violation.evidence == (
         "pte 7e0000000000 -> pfn 3800000",

@@ -32,6 +32,6 @@ retry_with_the_lock_held = replace(
 
 
 def test_retry_means_that_mmap_lock_was_dropped() -> None:
-    finding = told(zap_vs_fault, retry_with_the_lock_held, RULE, "config:1,vcpu:5")
+    finding = told(zap_vs_fault, retry_with_the_lock_held, RULE, "config:1,vcpu:9")
 
     assert finding.violation.evidence == ("VM_FAULT_RETRY with mmap_lock still held.",)

@@ -50,7 +50,7 @@ def fault_in_an_odd_window(lab: Lab) -> None:
 
 
 def test_a_pmd_leaf_drops_the_low_bits_of_the_pfn() -> None:
-    finding = told(fault_in_an_odd_window, unaligned_pfn, RULE, "vcpu:7")
+    finding = told(fault_in_an_odd_window, unaligned_pfn, RULE, "vcpu:8")
 
     assert finding.violation.evidence == (
         "pmd 7f0000000000 -> pfn 3800000: page 7f0000000000 must map pfn 3800001, not 3800000",

@@ -20,7 +20,7 @@ from pfnlab.catalogue import (
 )
 from pfnlab.cli.runs import Options, Pair, run_all
 from pfnlab.explorer.result import Result
-from pfnlab.report.counterexample import result_text
+from pfnlab.report.counterexample import result_text, verdict_text
 from pfnlab.report.data import report_data
 from pfnlab.report.matrix import matrix_text, summary_text
 
@@ -140,5 +140,6 @@ def _whole(pair: Pair, result: Result | None, options: Options, all_findings: bo
 
 
 def _line(pair: Pair, result: Result | None, options: Options) -> str:
-    text = _whole(pair, result, options, False)
-    return text.splitlines()[0] if result is not None and result.findings else text
+    if result is None:
+        return _whole(pair, result, options, False)
+    return verdict_text(result, f"{find_scenario(pair[1]).name} on {find_design(pair[0]).name}")

@@ -23,6 +23,7 @@ from pfnlab.designs.remap_on_fault import (
     mmap_close,
     mmap_open,
     zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock,
 )
 from pfnlab.kernel import *
 
@@ -59,4 +60,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(open=mmap_open, close=mmap_close, fault=mmap_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

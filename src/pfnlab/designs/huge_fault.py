@@ -62,6 +62,14 @@ def zap_and_down_write_memory_lock(vdev: VfioPciDevice) -> None:
     zap_bars(vdev)
 
 
+def zap_and_trylock_memory_lock(vdev: VfioPciDevice) -> bool:
+    """The same for a hot reset, which gives up where it would have to wait."""
+    if not down_write_trylock(vdev.memory_lock):
+        return False
+    zap_bars(vdev)
+    return True
+
+
 design = Design(
     name="huge_fault",
     kernels="v6.13 and later",
@@ -69,4 +77,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

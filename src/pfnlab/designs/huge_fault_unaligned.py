@@ -16,7 +16,11 @@ The locks are those of huge_fault, and as safe.
     mmap_lock  >  memory_lock  >  i_mmap_rwsem
 """
 
-from pfnlab.designs.huge_fault import mmap, zap_and_down_write_memory_lock
+from pfnlab.designs.huge_fault import (
+    mmap,
+    zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock,
+)
 from pfnlab.kernel import *
 
 
@@ -52,4 +56,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

@@ -19,7 +19,11 @@ For the other way to zap see insert_page_on_fault_vma_list.
     mmap_lock  >  memory_lock  >  i_mmap_rwsem
 """
 
-from pfnlab.designs.huge_fault import mmap, zap_and_down_write_memory_lock
+from pfnlab.designs.huge_fault import (
+    mmap,
+    zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock,
+)
 from pfnlab.kernel import *
 
 
@@ -45,4 +49,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

@@ -16,7 +16,11 @@ loop at once, and nothing needs to know whether a VMA has been filled before.
 memory_lock is held for read over the whole loop: a zap waits for it, and finds all pages.
 """
 
-from pfnlab.designs.huge_fault import mmap, zap_and_down_write_memory_lock
+from pfnlab.designs.huge_fault import (
+    mmap,
+    zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock,
+)
 from pfnlab.kernel import *
 
 
@@ -49,4 +53,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(fault=mmap_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

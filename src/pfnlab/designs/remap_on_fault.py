@@ -64,11 +64,24 @@ def mmap_fault(vmf: VmFault) -> vm_fault_t:
         return VM_FAULT_NOPAGE
 
 
+def first_living_mm(vdev: Device) -> Mm | None:
+    """Pin the mm of the first VMA on the list.  Needs vma_lock.
+
+    A dying mm is past its use: exit_mmap() zaps what is left, so its VMAs come off the list.
+    """
+    for vma in vdev.vma_list:
+        mm: Mm = vma.vm_mm
+        if mmget_not_zero(mm):
+            return mm
+        vdev.vma_list.remove(vma)
+    return None
+
+
 def zap_and_down_write_memory_lock(vdev: Device) -> None:
     """Return with memory_lock held for write and no leaf left in any mm."""
     while True:
         mutex_lock(vdev.vma_lock)
-        mm = next((vma.vm_mm for vma in vdev.vma_list), None)
+        mm = first_living_mm(vdev)
         if mm is None:
             break  # with vma_lock held: no fault can refill the list
         mutex_unlock(vdev.vma_lock)
@@ -79,8 +92,42 @@ def zap_and_down_write_memory_lock(vdev: Device) -> None:
                     vdev.vma_list.remove(vma)
                     zap_vma_ptes(vma, vma.vm_start, vma.size)
 
+        # If the process has gone meanwhile, this unmaps all it had and calls ->close,
+        # which takes vma_lock: so no lock is held here.
+        mmput(mm)
+
     down_write(vdev.memory_lock)
     mutex_unlock(vdev.vma_lock)
+
+
+def zap_and_trylock_memory_lock(vdev: Device) -> bool:
+    """The same for a hot reset, which gives up where it would have to wait."""
+    while True:
+        if not mutex_trylock(vdev.vma_lock):
+            return False
+        mm = first_living_mm(vdev)
+        if mm is None:
+            break
+        mutex_unlock(vdev.vma_lock)
+
+        if not mmap_read_trylock(mm):
+            mmput(mm)
+            return False
+        listed = mutex_trylock(vdev.vma_lock)
+        if listed:
+            for vma in vdev.vma_list:
+                if vma.vm_mm is mm:
+                    vdev.vma_list.remove(vma)
+                    zap_vma_ptes(vma, vma.vm_start, vma.size)
+            mutex_unlock(vdev.vma_lock)
+        mmap_read_unlock(mm)
+        mmput(mm)
+        if not listed:
+            return False
+
+    taken = down_write_trylock(vdev.memory_lock)
+    mutex_unlock(vdev.vma_lock)
+    return taken
 
 
 design = Design(
@@ -92,4 +139,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(open=mmap_open, close=mmap_close, fault=mmap_fault),
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

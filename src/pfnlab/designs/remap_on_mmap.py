@@ -20,7 +20,10 @@ that insert page by page do not have this.
     mmap_lock  >  memory_lock  >  i_mmap_rwsem
 """
 
-from pfnlab.designs.huge_fault import zap_and_down_write_memory_lock
+from pfnlab.designs.huge_fault import (
+    zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock,
+)
 from pfnlab.kernel import *
 
 
@@ -44,4 +47,5 @@ design = Design(
     mmap=mmap,
     vm_ops=VmOperations(),  # no fault: an access to an empty slot is SIGBUS
     zap_and_down_write_memory_lock=zap_and_down_write_memory_lock,
+    zap_and_trylock_memory_lock=zap_and_trylock_memory_lock,
 )

@@ -22,6 +22,7 @@ class Cell:
         "history",
         "name",
         "number",
+        "published",
         "text",
         "traced",
         "value",
@@ -38,6 +39,7 @@ class Cell:
         atomic: bool = False,
         watched: bool = False,
         traced: bool = True,
+        published: bool = False,
         guard: str = "",
         field: str = "",
         text: Callable[[Any], str] = str,
@@ -49,6 +51,7 @@ class Cell:
         self.watched = watched  # every write is a visible step, so that rules may read it
         self.traced = traced  # accesses are worth a line in a trace
         self.field = field  # as "Vma.vm_flags": which field of which class it is
+        self.published = published  # also read without its lock, by who then sees what it holds
         self.guard = guard  # the lock that orders accesses, for messages
         self.words = ("reads", "read", "writes", "wrote")  # now and before, in messages
         self.collection = 0  # the bit of the collection that it is a member of

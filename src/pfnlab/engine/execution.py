@@ -9,14 +9,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from pfnlab.engine import deadlock
+from pfnlab.engine import deadlock, watch
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.label import Label
 from pfnlab.engine.program import Program, Rule, Violation
 from pfnlab.engine.record import Recorder, TraceStep
 from pfnlab.engine.task import Hold, Operation, Task, WorkerPool
-from pfnlab.engine.watch import Watch
 
 STEP_LIMIT = 5_000
 
@@ -69,7 +68,7 @@ class Execution:
         _current = self
         self.program = program
         self.recorder = Recorder(program, whole_stacks) if recording else None
-        self.watch = Watch(program)
+        self.watch = watch.Watch(program)
         self.pool = WorkerPool()
         self.step_limit = step_limit
         self.run = 0
@@ -94,6 +93,7 @@ class Execution:
         self.events: list[Event] = []
         self.steps = 0
         self.broken: list[Broken] = []
+        self.notes: list[Broken] = []  # of rules that are known to break
         self.unchecked_race = ""  # a field that tasks race for while that rule is left out
 
     @property
@@ -149,15 +149,16 @@ class Execution:
             detail = operation.detail(result) if operation.detail is not None else ""
             site = self.recorder.site(task)
             self.recorder.add(TraceStep(self.steps, task.name, operation.verb, detail, site, label))
-        broken = None
+        broken: list[watch.Broken] = []
         if label.writes and self.program.invariants:
             # Also after a rule broke: the label must not depend on what came before it.
             label, broken = self.watch.after(label)
         event = Event(task.index, choice, label, int(operation.counted), operation.options)
         self.events.append(event)
         task.events += 1
-        if broken is not None and not self._known(broken[0].rule):
-            self.report(broken[0].rule, broken[0].rule.sentence, broken[1], task)
+        for rule, evidence in broken:
+            if not self._known(rule.rule):
+                self.report(rule.rule, rule.rule.sentence, evidence, task)
         self.check_limit(task)
         if not task.parked:
             self._advance(task, result)
@@ -179,7 +180,8 @@ class Execution:
 
     def _known(self, rule: Rule) -> bool:
         """Whether a rule about the state is broken already: it stays so for a while."""
-        return any(broken.violation.rule == rule.name for broken in self.broken)
+        told = self.notes if rule.accepted else self.broken
+        return any(broken.violation.rule == rule.name for broken in told)
 
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
@@ -232,19 +234,24 @@ class Execution:
         relevant: frozenset[int] = frozenset(),
         race: tuple[int, int] | None = None,
     ) -> None:
-        """A rule broke in a task's step: note it, and leave the task where it is."""
+        """A rule broke in a task's step: keep it, and leave the task where it is.
+
+        If the rule may break the task goes on.
+        """
+        broken = Broken(
+            Violation(rule.name, sentence, evidence, task.name, self.steps),
+            len(self.events) - 1,
+            relevant,
+            race,
+            {t.name: tuple(t.held) for t in self.program.tasks},
+        )
+        if rule.accepted:
+            self.notes.append(broken)
+            return
         task.parked = True
         if not self.broken and self.recorder is not None:
             self.recorder.stopped = self.recorder.announced.get(task.index)
-        self.broken.append(
-            Broken(
-                Violation(rule.name, sentence, evidence, task.name, self.steps),
-                len(self.events) - 1,
-                relevant,
-                race,
-                {t.name: tuple(t.held) for t in self.program.tasks},
-            )
-        )
+        self.broken.append(broken)
 
 
 _current: Execution | None = None
@@ -266,7 +273,7 @@ def running() -> tuple[Execution, Task]:
     return _current, _current.running
 
 
-def observing() -> Watch | None:
+def observing() -> watch.Watch | None:
     """The watch of the present execution while it evaluates a rule."""
     if _current is not None and _current.watch.reading is not None:
         return _current.watch

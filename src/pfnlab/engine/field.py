@@ -111,6 +111,9 @@ def replace_field(
             check_race(execution, task, cell, write=True, event=len(execution.events))
         old = replace()
         note_own(task, cell)
+        if cell.published and task is not execution.setup:
+            cell.clock = list(task.clock)
+            task.clock[task.index] += 1
         return Label(MEMORY, -1, 0, cell.bit), old
 
     return visible(Operation(verb, cell, perform, detail=detail))

@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.cell import Cell
+from pfnlab.engine.clock import join
 from pfnlab.engine.errors import ModelError
+from pfnlab.engine.execution import running
 from pfnlab.engine.field import read_field, replace_field
+from pfnlab.engine.label import MEMORY, Label
 from pfnlab.engine.shared import Member, Shared, show
+from pfnlab.engine.step import note, visible
+from pfnlab.engine.task import Operation, Task
 
 T = TypeVar("T")
 
@@ -36,6 +41,26 @@ class SharedList(Generic[T]):
 
     def __bool__(self) -> bool:
         return bool(self._items())
+
+    def rcu_read(self) -> tuple[T, ...]:
+        """The whole list, read without its lock: a visible step, and never a data race.
+
+        What a writer did before it put an item in is ordered before this; whatever it
+        does to the item later is not.
+        """
+        if not self.cell.published:
+            raise ModelError(f"{self.cell.name} is not declared with rcu=True")
+
+        def perform(task: Task, _choice: int) -> tuple[Label, tuple[T, ...]]:
+            note(task, self.cell)
+            if task is not running()[0].setup:
+                join(task.clock, self.cell.clock)
+            return Label(MEMORY, -1, self.cell.bit), self.cell.value
+
+        items: tuple[T, ...] = visible(
+            Operation("rcu_read", self.cell, perform, detail=lambda _: self.cell.name)
+        )
+        return items
 
     def append(self, item: T) -> None:
         self._replace("append", item, lambda old: (*old, item))
@@ -69,11 +94,18 @@ class SharedList(Generic[T]):
 
 
 class shared_list(Member):
-    """A list as a field of a shared object; the arguments are those of `field`."""
+    """A list as a field of a shared object; the arguments are those of `field`.
 
-    def __init__(self, *, guarded_by: str = "", watched: bool = False, traced: bool = True) -> None:
+    `rcu` is for a list that is also read without its lock, by rcu_read(): writes are then
+    visible steps.
+    """
+
+    def __init__(
+        self, *, guarded_by: str = "", watched: bool = False, traced: bool = True, rcu: bool = False
+    ) -> None:
         self.guarded_by = guarded_by
-        self.watched = watched
+        self.watched = watched or rcu
+        self.published = rcu
         self.traced = traced or watched
 
     def begin(self, owner: Shared) -> None:
@@ -83,6 +115,7 @@ class shared_list(Member):
                 number,
                 watched=self.watched,
                 traced=self.traced,
+                published=self.published,
                 guard=self.guarded_by,
                 field=self.place,
                 text=show,

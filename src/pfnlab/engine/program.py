@@ -1,7 +1,7 @@
 """What is explored: tasks, and the rules that must hold between their steps."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
@@ -12,12 +12,17 @@ from pfnlab.engine.task import Task
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that must hold: the number it has in docs/rules.md, and one sentence."""
+    """Something that must hold: the number it has in docs/rules.md, and one sentence.
+
+    `accepted` marks a rule that is known to break and that nobody will mend: it is told as
+    a note, and is no failure.
+    """
 
     name: str
     sentence: str
     number: str = ""
     source: str = ""
+    accepted: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Program:
         """Declare a task; it has the name of its function.  A decorator."""
         return self.add_task(function.__name__, function)
 
-    def add_task(self, name: str, function: Callable[[], None]) -> Callable[[], None]:
+    def add_task(self, name: str, function: Callable[[], Any]) -> Callable[[], Any]:
         if any(task.name == name for task in self.tasks):
             raise ModelError(f"two tasks are called {name}; give each its own name")
         self.tasks.append(Task(name, len(self.tasks), function))
@@ -132,6 +137,11 @@ def scenario(function: Callable[[Any], None]) -> Scenario:
 def invariant(function: Callable[[Any], Iterator[object]]) -> Invariant:
     """Make a rule of a generator of evidence.  A decorator; see rule_of()."""
     return Invariant(rule_of(function, "invariant"), function)
+
+
+def known_exception(function: Callable[[Any], Iterator[object]]) -> Invariant:
+    """Make an invariant whose breaches are told as notes, not as failures.  A decorator."""
+    return Invariant(replace(rule_of(function, "known exception"), accepted=True), function)
 
 
 def rule_of(function: Callable[..., object], what: str) -> Rule:

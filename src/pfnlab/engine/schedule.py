@@ -59,8 +59,10 @@ def format_schedule(parts: list[Part]) -> str:
         else:
             merged.append(Part(task, steps, choices))
     texts = []
+    moved = {part.task for part in merged if part.steps}
     for task, steps, choices in merged:
-        if steps:
+        # "vcpu:0" is a task that has begun and made no step: it may have read plain fields.
+        if steps or task not in moved:
             texts.append(
                 f"{task}:{steps}" + (f"[{'.'.join(map(str, choices))}]" if choices else "")
             )
@@ -92,6 +94,8 @@ def follow(execution: Execution, text: str) -> None:
 def _follow_part(execution: Execution, task: Task, part: Part) -> None:
     choices = list(part.choices)
     goal = task.steps + part.steps
+    if not part.steps and task.pending is not None and not task.pending.counted:
+        execution.fire(task, 0)
     while task.steps < goal and execution.violation is None:
         done = f"{task.name} has made {task.steps} of the {goal} steps that the schedule gives it"
         if task.finished:

@@ -75,7 +75,7 @@ class Task:
     """One actor of a program."""
 
     __slots__ = ("clock", "created", "events", "finished", "function", "held", "index", "name",
-                 "parked", "pending", "signal", "steps", "watching", "worker")  # fmt: skip
+                 "parked", "pending", "signal", "steps", "watching", "worker", "works")  # fmt: skip
 
     def __init__(self, name: str, index: int, function: Callable[[], None]) -> None:
         self.name = name
@@ -94,6 +94,7 @@ class Task:
         self.watching: Any = None  # what a loop that tries again has seen; see step.py
         self.created = 0  # objects made so far: part of the next one's identity
         self.held: list[Hold] = []
+        self.works: list[Callable[[], None]] = []  # put off until no lock is held
         self.clock: Clock = [0] * tasks
         if tasks:
             self.clock[self.index] = 1

@@ -28,24 +28,29 @@ class Watch:
             footprint, evidence = self.evaluate(rule)
             self.first.append(footprint)
             if evidence and broken is None and self.program.enforces(rule.rule):
-                broken = (rule, evidence)
+                broken = None if rule.rule.accepted else (rule, evidence)
         return broken
 
     def restart(self) -> None:
         self.footprints = list(self.first)
 
-    def after(self, label: Label) -> tuple[Label, Broken | None]:
-        """The label with what the rules read after this step, and the rule it broke."""
+    def after(self, label: Label) -> tuple[Label, list[Broken]]:
+        """The label with what the rules read after this step, and the rules it broke.
+
+        Of rules that may not break only the first is said; those that may come along.
+        """
         reads = label.reads
-        broken: Broken | None = None
+        broken: list[Broken] = []
+        failed = False
         for index, rule in enumerate(self.program.invariants):
             before = self.footprints[index]
             if (label.writes | label.adds) & before and self.program.enforces(rule.rule):
                 footprint, evidence = self.evaluate(rule)
                 self.footprints[index] = footprint
                 reads |= before | footprint
-                if evidence and broken is None:
-                    broken = (rule, evidence)
+                if evidence and (rule.rule.accepted or not failed):
+                    broken.append((rule, evidence))
+                    failed = failed or not rule.rule.accepted
         return label._replace(reads=reads), broken
 
     def evaluate(self, rule: Invariant) -> tuple[int, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pfnlab.engine.program import Violation
+from pfnlab.engine.program import Rule, Violation
 from pfnlab.engine.record import Frame, TraceStep
 
 
@@ -45,6 +45,14 @@ class Finding:
     failing: int = 1  # schedules run that broke this rule
 
 
+class Note(NamedTuple):
+    """A rule that broke and may: what was seen, and the shortest schedule to it."""
+
+    rule: Rule
+    evidence: tuple[str, ...]
+    schedule: str
+
+
 @dataclass(frozen=True)
 class Result:
     """The outcome of exploring one program.
@@ -55,6 +63,7 @@ class Result:
     complete       every interleaving was covered, so no findings means that the rules hold
     why_incomplete what stopped the search, in words
     steps          of the longest execution
+    notes          known exceptions that were met; they change no verdict
     """
 
     findings: tuple[Finding, ...]
@@ -67,6 +76,7 @@ class Result:
     why_incomplete: str = ""
     seed: int | None = None
     seconds: float = 0.0
+    notes: tuple[Note, ...] = ()
 
     @property
     def violation(self) -> Violation | None:

@@ -12,7 +12,7 @@ from pfnlab.engine.record import TraceStep
 from pfnlab.engine.schedule import follow, join_racing, schedule_of, split_racing
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.race import racing_pair
-from pfnlab.explorer.result import Finding, Held, Result, Trace
+from pfnlab.explorer.result import Finding, Held, Note, Result, Trace
 from pfnlab.explorer.shortest import Telling, shortened, whole
 
 Build = Callable[[Any], None]
@@ -53,6 +53,7 @@ class Search:
     why_incomplete: str = ""
     racing: frozenset[str] = frozenset()
     candidates: dict[str, _Candidate] = field(default_factory=dict)
+    notes: dict[str, tuple[Telling, tuple[str, ...]]] = field(default_factory=dict)
 
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
@@ -88,6 +89,13 @@ class Search:
             why_incomplete=self._why_incomplete(),
             seed=self.policy.seed,
             seconds=time.perf_counter() - began,
+            notes=tuple(
+                Note(
+                    rule.rule, self.notes[rule.rule.name][1], self.notes[rule.rule.name][0].schedule
+                )
+                for rule in execution.program.invariants
+                if rule.rule.name in self.notes
+            ),
         )
 
     def _why_incomplete(self) -> str:
@@ -137,6 +145,7 @@ class Search:
                 break
             execution.fire(execution.program.tasks[choice.task], choice.option)
             noted = self._note(execution, noted)
+            self._keep_notes(execution)
         self.policy.end(execution, finished)
         self.schedules += 1
         self.given_up += not finished
@@ -158,6 +167,16 @@ class Search:
             known.failing += 1
             known.short = min(known.short, new.short, key=Telling.key)
             known.full = min(known.full, new.full, key=Telling.key)
+
+    def _keep_notes(self, execution: Execution) -> None:
+        """The shortest telling of each known exception, taken when it is met."""
+        for note in execution.notes:
+            if note.event < len(execution.events) - 1:
+                continue  # of an earlier step
+            told = shortened(execution, note)
+            known = self.notes.get(note.violation.rule)
+            if told is not None and (known is None or told.key() < known[0].key()):
+                self.notes[note.violation.rule] = (told, note.violation.evidence)
 
     def _leftovers(self, execution: Execution) -> list[Finding | None]:
         """Rules that executions have only broken together."""

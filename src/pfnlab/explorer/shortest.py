@@ -7,7 +7,7 @@ smallest of these is the shortest counterexample there is.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from pfnlab.engine.execution import Broken, Event, Execution
 from pfnlab.engine.schedule import Part, format_schedule
@@ -51,7 +51,7 @@ def shortened(execution: Execution, broken: Broken) -> Telling | None:
         for index in range(len(events))
         if any(index == kept or order.happens_before(index, kept) for kept in keep)
     ]
-    earlier = execution.broken[: execution.broken.index(broken)]
+    earlier = takewhile(lambda other: other is not broken, execution.broken)
     if any(other.event in past for other in earlier):
         return None
     return _telling(execution, [events[index] for index in few_switches(order, past)])

@@ -8,6 +8,7 @@ from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.mutex import mutex, spinlock
 from pfnlab.engine.rwsem import rw_semaphore
+from pfnlab.engine.step import begin_trying, done_trying, try_again
 from pfnlab.engine.word import word
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOMEM, EPERM, Errno
@@ -18,6 +19,7 @@ from pfnlab.kernel.fault_codes import (
     FAULT_FLAG_RETRY_NOWAIT,
     FAULT_FLAG_TRIED,
     FAULT_FLAG_USER,
+    FAULT_FLAG_VMA_LOCK,
     FAULT_FLAG_WRITE,
     VM_FAULT_COMPLETED,
     VM_FAULT_ERROR,
@@ -29,6 +31,7 @@ from pfnlab.kernel.fault_codes import (
     VM_FAULT_SIGSEGV,
     vm_fault_t,
 )
+from pfnlab.kernel.file import File, fput, get_file, task_work_add
 from pfnlab.kernel.geometry import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -70,12 +73,23 @@ from pfnlab.kernel.locks import (
     up_read,
     up_write,
 )
-from pfnlab.kernel.pagetable import Leaf
+from pfnlab.kernel.madvise import (
+    MADV_DOFORK,
+    MADV_DONTFORK,
+    MADV_DONTNEED,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
+)
+from pfnlab.kernel.mm_life import mmdrop, mmget, mmget_not_zero, mmgrab, mmput
+from pfnlab.kernel.mprotect import PROT_NONE, PROT_READ, PROT_WRITE
+from pfnlab.kernel.pagetable import Leaf, walk
+from pfnlab.kernel.pgprot import pgprot_noncached, pgprot_writecombine, pgprot_writethrough
 from pfnlab.kernel.remap import (
     io_remap_pfn_range,
     remap_pfn_range,
     vmf_insert_pfn,
     vmf_insert_pfn_pmd,
+    vmf_insert_pfn_prot,
     vmf_insert_pfn_pud,
 )
 from pfnlab.kernel.rule import LeafRule, leaf_rule
@@ -85,14 +99,15 @@ from pfnlab.kernel.vfio import (
     VFIO_PCI_ROM_REGION_INDEX,
     VfioPciDevice,
     is_aligned_for_order,
-    pgprot_noncached,
 )
 from pfnlab.kernel.vma import (
     VM_DONTCOPY,
     VM_DONTDUMP,
     VM_DONTEXPAND,
+    VM_HUGEPAGE,
     VM_IO,
     VM_MIXEDMAP,
+    VM_NOHUGEPAGE,
     VM_PAT,
     VM_PFNMAP,
     AddressSpace,
@@ -102,7 +117,8 @@ from pfnlab.kernel.vma import (
     vm_flags_clear,
     vm_flags_set,
 )
-from pfnlab.kernel.vmfault import VmFault
+from pfnlab.kernel.vma_lock import vma_end_read
+from pfnlab.kernel.vmfault import VmFault, release_fault_lock
 from pfnlab.kernel.zap import unmap_mapping_range, zap_vma_ptes
 
 __all__ = [
@@ -123,12 +139,19 @@ __all__ = [
     "FAULT_FLAG_RETRY_NOWAIT",
     "FAULT_FLAG_TRIED",
     "FAULT_FLAG_USER",
+    "FAULT_FLAG_VMA_LOCK",
     "FAULT_FLAG_WRITE",
+    "File",
     "GiB",
     "KiB",
     "Lab",
     "Leaf",
     "LeafRule",
+    "MADV_DOFORK",
+    "MADV_DONTFORK",
+    "MADV_DONTNEED",
+    "MADV_HUGEPAGE",
+    "MADV_NOHUGEPAGE",
     "Mapping",
     "MiB",
     "Mm",
@@ -136,6 +159,9 @@ __all__ = [
     "PAGE_SHIFT",
     "PAGE_SIZE",
     "PMD_ORDER",
+    "PROT_NONE",
+    "PROT_READ",
+    "PROT_WRITE",
     "PUD_ORDER",
     "TiB",
     "VFIO_PCI_BAR0_REGION_INDEX",
@@ -153,6 +179,8 @@ __all__ = [
     "VM_FAULT_SIGBUS",
     "VM_FAULT_SIGSEGV",
     "VM_IO",
+    "VM_NOHUGEPAGE",
+    "VM_HUGEPAGE",
     "VM_MIXEDMAP",
     "VM_PAT",
     "VM_PFNMAP",
@@ -161,6 +189,8 @@ __all__ = [
     "VmOperations",
     "Vma",
     "align_down",
+    "begin_trying",
+    "done_trying",
     "down_read",
     "down_read_killable",
     "down_read_trylock",
@@ -169,6 +199,8 @@ __all__ = [
     "down_write_trylock",
     "downgrade_write",
     "field",
+    "fput",
+    "get_file",
     "i_mmap_lock_read",
     "i_mmap_lock_write",
     "i_mmap_unlock_read",
@@ -185,24 +217,37 @@ __all__ = [
     "mmap_write_lock",
     "mmap_write_lock_killable",
     "mmap_write_unlock",
+    "mmdrop",
+    "mmget",
+    "mmget_not_zero",
+    "mmgrab",
+    "mmput",
     "mutex",
     "mutex_lock",
     "mutex_trylock",
     "mutex_unlock",
     "pgprot_noncached",
+    "pgprot_writecombine",
+    "pgprot_writethrough",
+    "release_fault_lock",
     "remap_pfn_range",
     "rw_semaphore",
     "shared_list",
     "spinlock",
+    "task_work_add",
+    "try_again",
     "unmap_mapping_range",
     "up_read",
     "up_write",
     "vm_fault_t",
+    "vma_end_read",
     "vm_flags_clear",
     "vm_flags_set",
     "vmf_insert_pfn",
     "vmf_insert_pfn_pmd",
+    "vmf_insert_pfn_prot",
     "vmf_insert_pfn_pud",
+    "walk",
     "word",
     "zap_vma_ptes",
 ]

@@ -10,6 +10,8 @@ from pfnlab.kernel.profile import LATEST
 from pfnlab.kernel.vfio import VfioPciDevice
 from pfnlab.kernel.vma import Vma, VmOperations
 
+OPTIONAL_HOOKS = ("zap_and_trylock_memory_lock", "map_and_up_write_memory_lock")
+
 
 @dataclass(frozen=True)
 class Design:
@@ -18,6 +20,10 @@ class Design:
     mmap(vdev, vma) -> errno: called by mmap() with mmap_lock held for write, before the
     VMA can be found.  zap_and_down_write_memory_lock(vdev): called before memory is
     switched off; returns with memory_lock held for write and no leaf left in any mm.
+    zap_and_trylock_memory_lock(vdev) -> bool: the same for a hot reset, but gives up instead
+    of waiting: True with memory_lock held, False with nothing held.  Optional.
+    map_and_up_write_memory_lock(vdev): called with memory_lock held for write when memory
+    decodes (again), instead of up_write(); for a design that maps then.  Optional.
     device: VfioPciDevice, or a subclass that adds fields.
     """
 
@@ -25,6 +31,8 @@ class Design:
     mmap: Callable[[Any, Vma], Errno] | None = None
     vm_ops: VmOperations = field(default_factory=VmOperations)
     zap_and_down_write_memory_lock: Callable[[Any], None] | None = None
+    zap_and_trylock_memory_lock: Callable[[Any], bool] | None = None
+    map_and_up_write_memory_lock: Callable[[Any], None] | None = None
     device: type[VfioPciDevice] = VfioPciDevice
     kernels: str = ""  # releases that it lived in, as text
     kernel: str = LATEST  # the profile that it is checked on, unless another is asked for
@@ -42,6 +50,9 @@ class Design:
                     f"design {self.name} has no {hook}; give Design(...) {hook}=, a function of "
                     f"({arguments})"
                 )
+        for hook in OPTIONAL_HOOKS:
+            if getattr(self, hook) is not None and not callable(getattr(self, hook)):
+                raise ModelError(f"design {self.name}: {hook} must be a function of (vdev)")
         if not isinstance(self.vm_ops, VmOperations):
             raise ModelError(f"design {self.name}: vm_ops must be a VmOperations(...)")
         if self.vm_ops.huge_fault is not None and self.vm_ops.fault is None:
@@ -54,7 +65,8 @@ class Design:
     @property
     def own_hook(self) -> Any:
         """A function that was written for this design; zaps are often shared."""
-        return self.vm_ops.huge_fault or self.vm_ops.fault or self.mmap
+        hooks = (self.map_and_up_write_memory_lock, self.vm_ops.huge_fault, self.vm_ops.fault)
+        return next((hook for hook in hooks if hook is not None), self.mmap)
 
     @property
     def docstring(self) -> str:
@@ -64,5 +76,6 @@ class Design:
     def files(self) -> set[str]:
         """The source files of its hooks, to tell them from the model's in a trace."""
         hooks = [self.mmap, self.zap_and_down_write_memory_lock, *vars(self.vm_ops).values()]
+        hooks += [getattr(self, hook) for hook in OPTIONAL_HOOKS]
         codes = [getattr(hook, "__code__", None) for hook in hooks]
         return {code.co_filename for code in codes if code is not None}

@@ -3,6 +3,7 @@
 Errno = int
 
 EINTR = 4
+EIO = 5
 EAGAIN = 11
 ENOMEM = 12
 EFAULT = 14

@@ -1,16 +1,13 @@
-"""From a missing translation to the handler and back.
+"""One fault, from the VMA to its handler.
 
-Drawn after mm/memory.c (handle_mm_fault() and below) and arch/x86/mm/fault.c.
+Drawn after mm/memory.c: handle_mm_fault() and below.
 """
 
 from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.execution import running
-from pfnlab.engine.step import try_again, violate
+from pfnlab.engine.step import violate
 from pfnlab.kernel.fault_codes import (
-    FAULT_FLAG_ALLOW_RETRY,
-    FAULT_FLAG_KILLABLE,
-    FAULT_FLAG_TRIED,
-    FAULT_FLAG_USER,
+    FAULT_FLAG_VMA_LOCK,
     VM_FAULT_COMPLETED,
     VM_FAULT_ERROR,
     VM_FAULT_FALLBACK,
@@ -22,113 +19,61 @@ from pfnlab.kernel.fault_codes import (
     show_fault,
     vm_fault_t,
 )
-from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PUD_ORDER, Order, align_down
-from pfnlab.kernel.locks import mmap_read_lock, mmap_read_unlock
-from pfnlab.kernel.pagetable import Leaf, pmd_alloc, walk
-from pfnlab.kernel.rule import contract
-from pfnlab.kernel.vma import (
-    VM_EXEC,
-    VM_READ,
-    VM_WRITE,
-    Mm,
-    Vma,
-    find_vma,
-    linear_page_index,
+from pfnlab.kernel.fault_rules import (
+    FALLBACK_FROM_HUGE_ONLY,
+    check_lock_after_fault,
+    checked,
+    fault_lock,
+    name_of,
+    sanitize_fault_flags,
 )
+from pfnlab.kernel.file import assert_not_released
+from pfnlab.kernel.geometry import PMD_ORDER, PUD_ORDER, Order
+from pfnlab.kernel.pagetable import pmd_alloc, walk
+from pfnlab.kernel.thp import thp_vma_allowable_order
+from pfnlab.kernel.vma import Mm, Vma, linear_page_index
+from pfnlab.kernel.vma_lock import vma_end_read
 from pfnlab.kernel.vmfault import VmFault
-
-RETRY_ONLY_IF_ALLOWED = contract(
-    "R8",
-    "mmap_lock_dropped_only_if_allowed",
-    "A handler drops mmap_lock, or says so, only with FAULT_FLAG_ALLOW_RETRY and the code for it.",
-    "include/linux/mm_types.h: VM_FAULT_RETRY, VM_FAULT_COMPLETED",
-)
-FALLBACK_FROM_HUGE_ONLY = contract(
-    "R11a",
-    "fallback_only_from_huge_fault",
-    "VM_FAULT_FALLBACK may be returned by huge_fault only.",
-    "mm/gup.c: fixup_user_fault(), BUG() on an error without a number",
-)
-
-
-def exc_page_fault(mm: Mm, address: int) -> vm_fault_t:
-    return do_user_addr_fault(mm, address)
-
-
-def do_user_addr_fault(mm: Mm, address: int) -> vm_fault_t:
-    """One fault of user space; returns the signal it ends in, or 0 to try the access again.
-
-    Model: kernels without per-VMA locks; no fatal signal is pending.
-    """
-    flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | FAULT_FLAG_USER
-    while True:
-        mmap_read_lock(mm)
-        vma = find_vma(mm, address)
-        if vma is None:
-            mmap_read_unlock(mm)
-            return VM_FAULT_SIGSEGV
-        if access_error(vma):
-            mmap_read_unlock(mm)
-            return VM_FAULT_SIGSEGV
-        fault = handle_mm_fault(vma, align_down(address, PAGE_SIZE), flags)
-        if fault & VM_FAULT_COMPLETED:
-            return vm_fault_t(0)
-        if fault & VM_FAULT_RETRY:
-            # The second try has another flag, so only from the third on is it the same again.
-            if flags & FAULT_FLAG_TRIED:
-                try_again()
-            flags |= FAULT_FLAG_TRIED
-            continue
-        mmap_read_unlock(mm)
-        return fault & (VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
-
-
-def access_error(vma: Vma) -> bool:
-    """Whether the VMA allows no access at all.  Reads vm_flags under mmap_lock for read."""
-    return not vma.vm_flags & (VM_READ | VM_WRITE | VM_EXEC)
 
 
 def handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:
-    """Called with mmap_lock held for read; see VM_FAULT_RETRY for when it is dropped."""
-    mm: Mm = vma.vm_mm
+    """Called with the lock of the fault held for read: mmap_lock, or the VMA's.
+
+    VM_FAULT_RETRY and VM_FAULT_COMPLETED say that it has been dropped, and then the VMA may
+    be gone (R6).  The address is that of a page.
+    """
+    if not sanitize_fault_flags(vma, flags):
+        return VM_FAULT_SIGSEGV
+    lock = fault_lock(vma, flags)
+    before = running()[1].holds(lock)
     fault = __handle_mm_fault(vma, address, flags)
-    check_mmap_lock_after_fault(mm, flags, fault)
+    check_lock_after_fault(lock, before, flags, fault)
     return fault
 
 
-def check_mmap_lock_after_fault(mm: Mm, flags: FaultFlag, fault: vm_fault_t) -> None:
-    """mmap_lock is still held, unless the return code says otherwise and may do so."""
-    _execution, task = running()
-    dropped = bool(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
-    hold = task.holds(mm.mmap_lock)
-    if dropped and not flags & FAULT_FLAG_ALLOW_RETRY:
-        violate(RETRY_ONLY_IF_ALLOWED, f"{show_fault(fault)} without FAULT_FLAG_ALLOW_RETRY.")
-    elif dropped and hold is not None:
-        violate(RETRY_ONLY_IF_ALLOWED, f"{show_fault(fault)} with mmap_lock still held.")
-    elif not dropped and (hold is None or hold.mode != "read"):
-        violate(
-            RETRY_ONLY_IF_ALLOWED,
-            f"{show_fault(fault)} means that {mm}.mmap_lock is held for read; it is not.",
-        )
-
-
 def __handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:
-    """Try the levels from the largest down; a slot that is not none is not tried."""
+    """Try the levels from the largest down; a slot that is not none is not tried.
+
+    A leaf that somebody else put into a slot meanwhile ends the fault, at any level (R30):
+    the CPU tries again and finds it, or faults again.
+    """
     mm: Mm = vma.vm_mm
     vmf = VmFault(vma, address, linear_page_index(vma, address), flags)
     found = walk(mm, address)
-    if vma.vm_ops.huge_fault is None or found.leaf is not None:
-        return handle_pte_fault(vmf, found.leaf)
-    if found.pud is None:
-        fault = create_huge_pud(vmf)
-        if not fault & VM_FAULT_FALLBACK:
-            return fault
-        found = pmd_alloc(mm, address)
-    if found.leaf is None and found.pmd is None:
-        fault = create_huge_pmd(vmf)
-        if not fault & VM_FAULT_FALLBACK:
-            return fault
-    return handle_pte_fault(vmf, found.leaf)
+    if found.leaf is None and thp_vma_allowable_order(vma):
+        if found.pud is None:
+            fault = create_huge_pud(vmf)
+            if not fault & VM_FAULT_FALLBACK:
+                return fault
+            found = pmd_alloc(mm, address)
+        if found.leaf is None and found.pmd is None:
+            fault = create_huge_pmd(vmf)
+            if not fault & VM_FAULT_FALLBACK:
+                return fault
+            found = walk(mm, address)  # the lock was not dropped, but a leaf may have come
+    if found.leaf is not None:
+        return vm_fault_t(0)
+    return handle_pte_fault(vmf)
 
 
 def create_huge_pud(vmf: VmFault) -> vm_fault_t:
@@ -140,14 +85,14 @@ def create_huge_pmd(vmf: VmFault) -> vm_fault_t:
 
 
 def call_huge_fault(vmf: VmFault, order: Order) -> vm_fault_t:
+    """Called under either lock; vmf.flags tells which."""
     huge_fault = vmf.vma.vm_ops.huge_fault
     assert huge_fault is not None
+    assert_not_released(vmf.vma.vm_file)
     return checked(huge_fault(vmf, order), huge_fault)
 
 
-def handle_pte_fault(vmf: VmFault, leaf: Leaf | None) -> vm_fault_t:
-    if leaf is not None:
-        return vm_fault_t(0)  # somebody else was faster
+def handle_pte_fault(vmf: VmFault) -> vm_fault_t:
     return do_fault(vmf)
 
 
@@ -158,12 +103,24 @@ def do_fault(vmf: VmFault) -> vm_fault_t:
 
 
 def do_shared_fault(vmf: VmFault) -> vm_fault_t:
-    return __do_fault(vmf)
+    return vmf_can_call_fault(vmf) or __do_fault(vmf)
+
+
+def vmf_can_call_fault(vmf: VmFault) -> vm_fault_t:
+    """A driver's fault needs mmap_lock, unless the driver has map_pages: then RETRY.
+
+    Model: only `map_pages` itself is missing; that a VMA has it is all that is asked.
+    """
+    if vmf.vma.vm_ops.map_pages or not vmf.flags & FAULT_FLAG_VMA_LOCK:
+        return vm_fault_t(0)
+    vma_end_read(vmf.vma)
+    return VM_FAULT_RETRY
 
 
 def __do_fault(vmf: VmFault) -> vm_fault_t:
     fault_handler = vmf.vma.vm_ops.fault
     assert fault_handler is not None
+    assert_not_released(vmf.vma.vm_file)
     fault = checked(fault_handler(vmf), fault_handler)
     if fault & VM_FAULT_FALLBACK:
         violate(FALLBACK_FROM_HUGE_ONLY, f"{name_of(fault_handler)} returns {show_fault(fault)}.")
@@ -174,18 +131,3 @@ def __do_fault(vmf: VmFault) -> vm_fault_t:
             defined_at(fault_handler),
         )
     return fault
-
-
-def checked(fault: object, handler: object) -> vm_fault_t:
-    """A handler's return code, or ModelError if it is none."""
-    if not isinstance(fault, vm_fault_t):
-        raise ModelError(
-            f"{name_of(handler)} returned {fault!r}; return VM_FAULT_NOPAGE, VM_FAULT_SIGBUS or "
-            "another VM_FAULT_ code",
-            defined_at(handler),
-        )
-    return fault
-
-
-def name_of(function: object) -> str:
-    return getattr(function, "__name__", str(function))

@@ -35,6 +35,7 @@ class FaultFlag(IntFlag):
     FAULT_FLAG_TRIED = 0x20
     FAULT_FLAG_USER = 0x40
     FAULT_FLAG_REMOTE = 0x80
+    FAULT_FLAG_VMA_LOCK = 0x1000
 
 
 FAULT_FLAG_WRITE = FaultFlag.FAULT_FLAG_WRITE
@@ -44,8 +45,14 @@ FAULT_FLAG_KILLABLE = FaultFlag.FAULT_FLAG_KILLABLE
 FAULT_FLAG_TRIED = FaultFlag.FAULT_FLAG_TRIED
 FAULT_FLAG_USER = FaultFlag.FAULT_FLAG_USER
 FAULT_FLAG_REMOTE = FaultFlag.FAULT_FLAG_REMOTE
+FAULT_FLAG_VMA_LOCK = FaultFlag.FAULT_FLAG_VMA_LOCK
 
 
 def show_fault(code: vm_fault_t) -> str:
     """ "VM_FAULT_NOPAGE | VM_FAULT_COMPLETED"."""
     return " | ".join(flag.name or "" for flag in vm_fault_t if code & flag) or "0"
+
+
+def show_fault_flags(flags: FaultFlag) -> str:
+    """ "FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_USER"."""
+    return " | ".join(flag.name or "" for flag in FaultFlag if flags & flag) or "0"

@@ -4,6 +4,7 @@ Drawn after kernel/fork.c: dup_mmap() and mm/memory.c: copy_page_range().
 """
 
 from pfnlab.engine.word import atomically
+from pfnlab.kernel.file import get_file
 from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, pmd_addr_end
 from pfnlab.kernel.locks import (
     i_mmap_lock_write,
@@ -16,7 +17,9 @@ from pfnlab.kernel.locks import (
 from pfnlab.kernel.pagetable import Leaf, Slot, slot_of
 from pfnlab.kernel.pat import track_pfn_copy, untrack_pfn_clear
 from pfnlab.kernel.profile import running_kernel
+from pfnlab.kernel.split import vm_area_dup, vma_open
 from pfnlab.kernel.vma import VM_DONTCOPY, VM_PFNMAP, Mm, Vma
+from pfnlab.kernel.vma_lock import vma_start_write
 
 
 def dup_mmap(mm: Mm, oldmm: Mm) -> None:
@@ -29,9 +32,14 @@ def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     mmap_write_lock(oldmm)
     mmap_write_lock_nested(mm)
     for mpnt in oldmm.vmas:
+        vma_start_write(mpnt)
         if mpnt.vm_flags & VM_DONTCOPY:
             continue
-        tmp = vm_area_dup(mpnt, mm)
+        tmp = vm_area_dup(mpnt, mm, mpnt.vm_start, mpnt.vm_end, mpnt.vm_pgoff)
+        # What PAT tracks belongs to the parent; track_pfn_copy() asks for more.
+        if tmp.vm_flags & VM_PFNMAP:
+            untrack_pfn_clear(tmp)
+        get_file(tmp.vm_file)
         if running_kernel().open_before_copy:
             mm.vmas.append(tmp)
             vma_open(tmp)
@@ -45,23 +53,6 @@ def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     mmap_write_unlock(mm)
     mmap_write_unlock(oldmm)
     return_to_user_space()
-
-
-def vm_area_dup(orig: Vma, mm: Mm) -> Vma:
-    """A copy of a VMA, for another mm.  VM_PAT is not inherited: it stands for a reference."""
-    vma = Vma(mm, orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags)
-    vma.vm_page_prot = orig.vm_page_prot
-    vma.vm_ops = orig.vm_ops
-    vma.vm_private_data = orig.vm_private_data
-    vma.vm_file = orig.vm_file
-    vma.first_pfn = orig.first_pfn
-    untrack_pfn_clear(vma)
-    return vma
-
-
-def vma_open(vma: Vma) -> None:
-    if vma.vm_ops.open is not None:
-        vma.vm_ops.open(vma)
 
 
 def link_file_after(vma: Vma, prev: Vma) -> None:
@@ -81,29 +72,35 @@ def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
 
     Leaves of pfn mappings are always copied, at every level: a fault could not bring
     them back for every driver.
+
+    Model: what PAT refuses to track is not copied, and fork() goes on; the kernel's fails.
     """
-    if src_vma.vm_flags & VM_PFNMAP:
-        track_pfn_copy(dst_vma, src_vma)
+    if src_vma.vm_flags & VM_PFNMAP and track_pfn_copy(dst_vma, src_vma):
+        return
     address, end = src_vma.vm_start, src_vma.vm_end
     while address < end:
         stop = pmd_addr_end(address, end)
-        copy_pmd_range(dst_vma.vm_mm, src_vma.vm_mm, address, stop)
+        copy_pmd_range(dst_vma, src_vma, address, stop)
         address = stop
 
 
-def copy_pmd_range(dst_mm: Mm, src_mm: Mm, addr: int, end: int) -> None:
-    """One hold of both page-table locks."""
+def copy_pmd_range(dst_vma: Vma, src_vma: Vma, addr: int, end: int) -> None:
+    """One hold of both page-table locks.
+
+    A PUD leaf is copied as it is, also by a VMA that has only a part of it.
+    """
+    dst_mm, src_mm = dst_vma.vm_mm, src_vma.vm_mm
     places = [(PUD_ORDER, addr), (PMD_ORDER, addr)]
     places += [(PTE_ORDER, page) for page in range(addr, end, PAGE_SIZE)]
     source = [slot_of(src_mm, order, address) for order, address in places]
     target = [slot_of(dst_mm, order, address) for order, address in places]
 
-    def copy(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+    def copy(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], list[Leaf]]:
         from_slots, to_slots = old[: len(source)], old[len(source) :]
         copied = [a if a is not None else b for a, b in zip(from_slots, to_slots, strict=True)]
-        return (*from_slots, *copied), sum(isinstance(slot, Leaf) for slot in from_slots)
+        return (*from_slots, *copied), [slot for slot in from_slots if isinstance(slot, Leaf)]
 
     atomically(
         (*source, *target), "copy", copy,
-        detail=lambda leaves: f"{addr:x}..{end - 1:x}, {leaves} leaves, to {dst_mm}",
+        detail=lambda leaves: f"{addr:x}..{end - 1:x}, {len(leaves)} leaves, to {dst_mm}",
     )  # fmt: skip

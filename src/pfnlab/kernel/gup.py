@@ -4,15 +4,17 @@ Drawn after mm/gup.c (fixup_user_fault()) and mm/memory.c (follow_pfnmap_start()
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pfnlab.engine.execution import running
 from pfnlab.engine.signal import fatal_signal_pending
 from pfnlab.engine.step import try_again, violate
-from pfnlab.kernel.errno import EFAULT, EINTR, EINVAL, ENOMEM, Errno
+from pfnlab.kernel.errno import EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, Errno
 from pfnlab.kernel.fault import handle_mm_fault
 from pfnlab.kernel.fault_codes import (
     FAULT_FLAG_ALLOW_RETRY,
     FAULT_FLAG_KILLABLE,
+    FAULT_FLAG_RETRY_NOWAIT,
     FAULT_FLAG_TRIED,
     FAULT_FLAG_WRITE,
     VM_FAULT_COMPLETED,
@@ -25,7 +27,7 @@ from pfnlab.kernel.fault_codes import (
     vm_fault_t,
 )
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, align_down
-from pfnlab.kernel.locks import mmap_read_lock
+from pfnlab.kernel.locks import mmap_read_lock, mmap_read_unlock
 from pfnlab.kernel.pagetable import walk
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Mm, Vma, find_vma
@@ -35,6 +37,12 @@ PFNMAP_LOOKUP_UNDER_LOCK = contract(
     "pfnmap_lookup_under_lock",
     "The pfn behind an address may be looked up only with mmap_lock or the rmap lock held.",
     "mm/memory.c: follow_pfnmap_start(), pfnmap_lockdep_assert(), v6.12",
+)
+PFNMAP_ENDS = contract(
+    "R25",
+    "pfnmap_used_before_its_end",
+    "What follow_pfnmap_start() found is used after follow_pfnmap_end().",
+    "mm/memory.c: follow_pfnmap_start(), follow_pfnmap_end(), v6.12",
 )
 
 
@@ -118,19 +126,78 @@ def vm_fault_to_errno(fault: vm_fault_t) -> Errno:
     return 0
 
 
-def follow_pfnmap(vma: Vma, address: int) -> tuple[Errno, int]:
-    """The pfn that is mapped at an address, or -EINVAL if none is.  One step.
+class Found(NamedTuple):
+    """The outputs of follow_pfnmap_start().
 
-    Model: follow_pfnmap_start() and follow_pfnmap_end() with what is between them.  The
-    kernel holds the page-table lock from one to the other; here that is a single walk.
+    addr_mask covers what one leaf maps, like PMD_MASK; v6.15 added it for type1.
     """
+
+    pfn: int
+    addr_mask: int
+    writable: bool
+
+
+@dataclass
+class FollowPfnmapArgs:
+    """struct follow_pfnmap_args, on the stack of its caller.
+
+    What follow_pfnmap_start() has found may be read until follow_pfnmap_end(), and no
+    longer: then the leaf may go.
+    """
+
+    vma: Vma
+    address: int
+    found: Found | None = None
+
+    @property
+    def pfn(self) -> int:
+        return self._valid().pfn
+
+    @property
+    def addr_mask(self) -> int:
+        return self._valid().addr_mask
+
+    @property
+    def writable(self) -> bool:
+        return self._valid().writable
+
+    def _valid(self) -> Found:
+        if self.found is None:
+            task = running()[1]
+            violate(
+                PFNMAP_ENDS,
+                f"{task.name} uses what was found at {self.address:x}, and holds nothing to it.",
+            )
+        return self.found or Found(0, -PAGE_SIZE, False)
+
+
+def follow_pfnmap_start(args: FollowPfnmapArgs) -> Errno:
+    """Find the leaf behind an address, or -EINVAL if there is none.  One step.
+
+    The caller holds mmap_lock or the rmap lock, and calls follow_pfnmap_end() if this
+    returns 0.
+
+    Model: the page-table lock is held from here to the end; here that is the one walk, as
+    callers only copy what was found.  A leaf is writable if its VMA is.
+    """
+    vma, address = args.vma, args.address
     pfnmap_lockdep_assert(vma)
     if not vma.contains(address) or not vma.vm_flags & (VM_IO | VM_PFNMAP):
-        return -EINVAL, 0
+        return -EINVAL
     leaf = walk(vma.vm_mm, address, "follow_pfnmap").leaf
     if leaf is None:
-        return -EINVAL, 0
-    return 0, leaf.pfn + (address - leaf.addr >> PAGE_SHIFT)
+        return -EINVAL
+    args.found = Found(
+        pfn=leaf.pfn + (address - leaf.addr >> PAGE_SHIFT),
+        addr_mask=~((PAGE_SIZE << leaf.order) - 1),
+        writable=bool(vma.vm_flags & VM_WRITE),
+    )
+    return 0
+
+
+def follow_pfnmap_end(args: FollowPfnmapArgs) -> None:
+    """The page-table lock is released.  What was found is void from here on."""
+    args.found = None
 
 
 def pfnmap_lockdep_assert(vma: Vma) -> None:
@@ -142,3 +209,23 @@ def pfnmap_lockdep_assert(vma: Vma) -> None:
     if not any(task.holds(lock) for lock in locks):
         names = " nor ".join(lock.name for lock in locks)
         violate(PFNMAP_LOOKUP_UNDER_LOCK, f"{task.name} holds neither {names}.")
+
+
+def fault_in_nowait(mm: Mm, address: int) -> Errno:
+    """Fault a page in as get_user_pages() does with FOLL_NOWAIT, for KVM's async page faults.
+
+    mmap_lock is held throughout, whatever the handler returns.  -EBUSY: not without waiting.
+
+    Model: faultin_page() alone.  get_user_pages() refuses VM_IO and VM_PFNMAP in
+    check_vma_flags(), so no caller of v6.12 brings FAULT_FLAG_RETRY_NOWAIT to a BAR; that a
+    handler honours it is part of what it promises all the same.
+    """
+    mmap_read_lock(mm)
+    error = -EFAULT
+    vma = find_vma(mm, address)
+    if vma is not None:
+        flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT
+        fault = handle_mm_fault(vma, align_down(address, PAGE_SIZE), flags)
+        error = -EBUSY if fault & VM_FAULT_RETRY else vm_fault_to_errno(fault)
+    mmap_read_unlock(mm)
+    return error

@@ -40,9 +40,13 @@ class Lab(DeviceLab):
     # ---- what rules look at
 
     def leaves_of(self, vdev: VfioPciDevice) -> Iterator[Leaf]:
-        """Every leaf, in any process, that maps a page of the device."""
+        """Every leaf, in any process, that maps a page of the device.
+
+        An mm without users is left out: no thread runs in it, so nobody can use a leaf
+        that exit_mmap() has yet to zap.
+        """
         for mm in self.machine.mms if self.machine is not None else ():
-            for leaf in leaves_of(mm):
+            for leaf in leaves_of(mm) if mm.mm_users else ():
                 if vdev.shows(leaf.pfn, 1 << leaf.order):
                     yield leaf
 
@@ -72,7 +76,12 @@ class Lab(DeviceLab):
 USER_SPACE = ("pfnlab.kernel.lab_memory", "pfnlab.kernel.lab_devices", "pfnlab.kernel.cpu")
 CHECKS = ("pfnlab.kernel.lockdep",)
 # Whose lines tell a reader nothing: the line that calls them is shown.
-PLUMBING = ("pfnlab.kernel.locks", "pfnlab.kernel.pagetable", *CHECKS)
+PLUMBING = (
+    "pfnlab.kernel.locks",
+    "pfnlab.kernel.pagetable",
+    "pfnlab.kernel.vma_lock",
+    *CHECKS,
+)
 
 
 def _inside_kernel(frames: list[FrameType]) -> list[FrameType]:

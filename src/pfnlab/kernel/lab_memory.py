@@ -10,10 +10,19 @@ from pfnlab.engine.word import atomically, word
 from pfnlab.kernel.cpu import access
 from pfnlab.kernel.errno import Errno, show_errno
 from pfnlab.kernel.fault_codes import vm_fault_t
+from pfnlab.kernel.file import fput
 from pfnlab.kernel.fork import dup_mmap
 from pfnlab.kernel.futex import futex_wake_op
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, GiB, TiB
-from pfnlab.kernel.mmap import mmap_region, munmap
+from pfnlab.kernel.gup import fault_in_nowait
+from pfnlab.kernel.locks import return_to_user_space
+from pfnlab.kernel.madvise import madvise
+from pfnlab.kernel.mm_life import mmget, mmput
+from pfnlab.kernel.mmap import mmap_region
+from pfnlab.kernel.mprotect import mprotect
+from pfnlab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap
+from pfnlab.kernel.munmap import munmap
+from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.kernel.vfio import VFIO_PCI_INDEX_TO_OFFSET, VfioPciDevice
 from pfnlab.kernel.vma import Mm
 
@@ -55,6 +64,8 @@ class MemoryLab(Program):
     def __init__(self) -> None:
         super().__init__()
         self.machine: Machine | None = None
+        self.thp: ThpPolicy = "always"  # /sys/kernel/mm/transparent_hugepage/enabled
+        self.thp_disabled = False  # by prctl(PR_SET_THP_DISABLE), for every process
         self._mapped = 0  # mappings made while setting up
         self._processes = 1
 
@@ -129,9 +140,75 @@ class MemoryLab(Program):
         """A futex operation on the first word of a mapping."""
         return futex_wake_op(mapping.mm, mapping.address)
 
-    def munmap(self, mapping: Mapping) -> None:
-        munmap(mapping.mm, mapping.address)
+    def exit(self, mm: Mm | None = None) -> None:
+        """A thread of a process ends; the last one takes the address space with it.
+
+        A process has one thread, and more by thread(): a task that works in a process
+        which another task ends needs it.  The fds stay open: close().
+        """
+        mmput(mm or self.first_process())
+        return_to_user_space()
+
+    def thread(self, mm: Mm | None = None) -> None:
+        """Another thread of a process, for a task that works beside one that exits."""
+        mmget(mm or self.first_process())
+
+    def close(self, vdev: VfioPciDevice) -> None:
+        """Close the fd of a device.  Mappings keep the file open."""
+        fput(vdev.file)
+        return_to_user_space()
+
+    # ---- the calls on a mapping; `offset` and `size` name a part of it, in bytes
+
+    def munmap(self, mapping: Mapping, offset: int = 0, size: int | None = None) -> Errno:
+        start, length = self._part(mapping, offset, size)
+        return munmap(mapping.mm, start, length)
+
+    def mprotect(
+        self, mapping: Mapping, prot: int, offset: int = 0, size: int | None = None
+    ) -> Errno:
+        """PROT_NONE, or PROT_READ and PROT_WRITE or'ed."""
+        start, length = self._part(mapping, offset, size)
+        return mprotect(mapping.mm, start, length, prot)
+
+    def madvise(
+        self, mapping: Mapping, advice: int, offset: int = 0, size: int | None = None
+    ) -> Errno:
+        """One of MADV_..."""
+        start, length = self._part(mapping, offset, size)
+        return madvise(mapping.mm, start, length, advice)
+
+    def mremap(
+        self,
+        mapping: Mapping,
+        *,
+        new_size: int | None = None,
+        new_address: int | None = None,
+        dontunmap: bool = False,
+    ) -> Mapping:
+        """Resize a mapping, or move it to an address; an error is in the result."""
+        flags = 0
+        if new_address is not None:
+            flags = MREMAP_MAYMOVE | (MREMAP_DONTUNMAP if dontunmap else MREMAP_FIXED)
+        size = mapping.size if new_size is None else new_size
+        address = mremap(
+            mapping.mm, mapping.address, mapping.size, size, flags, new_address or 0
+        )  # fmt: skip
+        if address < 0:
+            return mapping._replace(error=address)
+        return mapping._replace(address=address, size=size)
+
+    def _part(self, mapping: Mapping, offset: int, size: int | None) -> tuple[int, int]:
+        if offset < 0 or offset % PAGE_SIZE:
+            raise ModelError(f"offset {offset:#x} of a mapping is no multiple of 4 KiB")
+        return mapping.address + offset, mapping.size - offset if size is None else size
 
     def touch(self, mapping: Mapping, offset: int = 0) -> vm_fault_t:
         """Read or write a byte of a mapping; returns 0 or the signal that it ended in."""
         return access(mapping.mm, mapping.address + offset)
+
+    def fault_nowait(self, mapping: Mapping, offset: int = 0) -> Errno:
+        """The kernel faults a page in and will not wait; see gup.fault_in_nowait()."""
+        error = fault_in_nowait(mapping.mm, mapping.address + offset)
+        return_to_user_space()
+        return error

@@ -6,8 +6,10 @@ from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.rwsem import RwSemaphore
 from pfnlab.engine.step import violate
 from pfnlab.kernel.errno import EINTR, Errno
+from pfnlab.kernel.file import task_work_run
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import AddressSpace, Mm
+from pfnlab.kernel.vma_lock import may_wait_for_mmap_lock, vma_end_write_all
 
 NO_LOCK_IN_USER_SPACE = contract(
     "",
@@ -72,6 +74,7 @@ def downgrade_write(sem: RwSemaphore) -> None:
 
 
 def mmap_read_lock(mm: Mm) -> None:
+    may_wait_for_mmap_lock(mm)
     down_read(mm.mmap_lock)
 
 
@@ -84,6 +87,7 @@ def mmap_read_unlock(mm: Mm) -> None:
 
 
 def mmap_write_lock(mm: Mm) -> None:
+    may_wait_for_mmap_lock(mm)
     down_write(mm.mmap_lock)
 
 
@@ -93,14 +97,17 @@ def mmap_write_lock_nested(mm: Mm) -> None:
 
 
 def mmap_write_lock_killable(mm: Mm) -> Errno:
+    may_wait_for_mmap_lock(mm)
     return down_write_killable(mm.mmap_lock)
 
 
 def mmap_write_downgrade(mm: Mm) -> None:
+    vma_end_write_all(mm)
     downgrade_write(mm.mmap_lock)
 
 
 def mmap_write_unlock(mm: Mm) -> None:
+    vma_end_write_all(mm)
     up_write(mm.mmap_lock)
 
 
@@ -145,3 +152,4 @@ def return_to_user_space() -> None:
             for hold in task.held
         )
         violate(NO_LOCK_IN_USER_SPACE, f"{task.name} holds {held}.")
+    task_work_run()

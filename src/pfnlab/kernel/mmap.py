@@ -1,23 +1,20 @@
-"""mmap() and munmap(), in the order in which the kernel links and calls.
+"""mmap(), in the order in which the kernel calls and links.
 
 Drawn after mm/mmap.c and mm/vma.c.
 """
 
 from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.shared import free
-from pfnlab.kernel.errno import EINVAL, Errno
-from pfnlab.kernel.locks import (
-    i_mmap_lock_write,
-    i_mmap_unlock_write,
-    mmap_read_unlock,
-    mmap_write_downgrade,
-    mmap_write_lock,
-    mmap_write_unlock,
-    return_to_user_space,
-)
+from pfnlab.kernel.errno import Errno
+from pfnlab.kernel.file import fput, get_file
+from pfnlab.kernel.locks import mmap_write_lock, mmap_write_unlock, return_to_user_space
+from pfnlab.kernel.munmap import do_vmi_munmap
+from pfnlab.kernel.pat import vma_pfnmap_track_ctx_release
+from pfnlab.kernel.split import vma_link_file
 from pfnlab.kernel.vfio import VfioPciDevice, vfio_pci_core_mmap
 from pfnlab.kernel.vma import VM_READ, VM_SHARED, VM_WRITE, Mm, Vma
-from pfnlab.kernel.zap import unmap_single_vma
+from pfnlab.kernel.vma_lock import vma_start_write
+from pfnlab.kernel.zap import unmap_vmas
 
 
 def mmap_region(
@@ -25,16 +22,28 @@ def mmap_region(
 ) -> tuple[Vma | None, Errno]:
     """Map part of a device file.  Returns the VMA, or an error.
 
+    What was mapped there before is unmapped first: MAP_FIXED.  The new VMA is never
+    merged with a neighbour, as it is VM_SPECIAL after ->mmap (R23).
+
     The order matters to whoever fills page tables in ->mmap: it runs before the VMA is
     linked into i_mmap, where unmap_mapping_range() would find it.
     """
     mmap_write_lock(mm)
+    error = do_vmi_munmap(mm, address, length, unlock=False)
+    if error:
+        mmap_write_unlock(mm)
+        return_to_user_space()
+        return None, error
     vma = Vma(mm, address, address + length, pgoff, VM_READ | VM_WRITE | VM_SHARED)
-    vma.vm_file = vdev
+    vma.vm_file = get_file(vdev.file)
     error = call_mmap(vdev, vma)
     if error:
+        unmap_vmas((vma,), vma.vm_start, vma.vm_end)
+        vma_pfnmap_track_ctx_release(vma)
+        fput(vma.vm_file)
         free(vma)
     else:
+        vma_start_write(vma)
         mm.vmas.append(vma)
         vma_link_file(vma)
     mmap_write_unlock(mm)
@@ -50,48 +59,3 @@ def call_mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
             defined_at(vdev.design.mmap),
         )
     return error
-
-
-def vma_link_file(vma: Vma) -> None:
-    mapping = vma.vm_file.mapping
-    i_mmap_lock_write(mapping)
-    mapping.i_mmap.append(vma)
-    i_mmap_unlock_write(mapping)
-
-
-def unlink_file_vma(vma: Vma) -> None:
-    mapping = vma.vm_file.mapping
-    i_mmap_lock_write(mapping)
-    mapping.i_mmap.remove(vma)
-    i_mmap_unlock_write(mapping)
-
-
-def munmap(mm: Mm, address: int) -> Errno:
-    """Unmap the VMA that starts at an address.
-
-    Once the VMA is out of the tree the lock is downgraded, so the zap, close() and the
-    end of the VMA run beside faults on other VMAs.
-
-    Model: whole VMAs only, and page tables stay.
-    """
-    mmap_write_lock(mm)
-    vma = next((vma for vma in mm.vmas if vma.vm_start == address), None)
-    if vma is None:
-        mmap_write_unlock(mm)
-        return_to_user_space()
-        return -EINVAL
-    mm.vmas.remove(vma)
-    mmap_write_downgrade(mm)
-    unmap_single_vma(vma, vma.vm_start, vma.vm_end)
-    unlink_file_vma(vma)
-    remove_vma(vma)
-    mmap_read_unlock(mm)
-    return_to_user_space()
-    return 0
-
-
-def remove_vma(vma: Vma) -> None:
-    close = vma.vm_ops.close
-    if close is not None:
-        close(vma)
-    free(vma)

@@ -21,6 +21,7 @@ from pfnlab.kernel.geometry import (
     PTE_ORDER,
     PUD_ORDER,
     Order,
+    align_down,
     pmd_addr_end,
 )
 from pfnlab.kernel.rule import LeafRule, contract
@@ -117,7 +118,7 @@ def check_leaf(vma: Vma, leaf: Leaf) -> None:
     """What must hold for every leaf at the moment it is installed."""
     execution, task = running()
     mm = vma.vm_mm
-    if not held_for(mm.mmap_lock):
+    if not held_for(mm.mmap_lock) and not held_for(vma.vm_lock.vm_lock):
         violate(
             PTES_NEED_MMAP_LOCK,
             f"{task.name} installs {leaf} without {mm.name}.mmap_lock.",
@@ -202,10 +203,62 @@ def zap_range(vma: Vma, start: int, end: int) -> None:
         address = stop
 
 
+def free_pgd_range(mm: Mm, addr: int, end: int, floor: int, ceiling: int) -> None:
+    """Free the tables of a range that is empty and unlinked, and that nobody else needs.
+
+    A table goes if all that it can map lies in [floor, ceiling), which is as far as no
+    other VMA reaches.  One step, though the kernel takes a lock for each table: nobody
+    else can get there.
+    """
+    places = [
+        (order, at)
+        for order in (PUD_ORDER, PMD_ORDER)
+        for at in range(align_down(addr, PAGE_SIZE << order), end, PAGE_SIZE << order)
+        if floor <= at and at + (PAGE_SIZE << order) <= ceiling
+    ]
+    if not places:
+        return
+
+    def release(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+        new = tuple(None if slot == TABLE else slot for slot in old)
+        return new, sum(slot == TABLE for slot in old)
+
+    atomically(
+        tuple(slot_of(mm, order, at) for order, at in places), "free_tables", release,
+        detail=lambda freed: f"{addr:x}..{end - 1:x}, {freed} of {len(places)}",
+    )  # fmt: skip
+
+
+def change_protection(vma: Vma, start: int, end: int) -> None:
+    """Make the leaves of a range agree with what the VMA allows now.
+
+    A leaf here does not say whether it may be written, so that changes nothing; a large
+    leaf that the range cuts is cleared (R24).
+    """
+    for edge in (start, end):
+        if edge % (PAGE_SIZE << PUD_ORDER):
+            zap_huge_leaf_across(vma.vm_mm, edge)
+
+
+def zap_huge_leaf_across(mm: Mm, edge: int) -> None:
+    """Clear a leaf that maps addresses on both sides of an edge.  One step."""
+    places = [(order, edge) for order in (PUD_ORDER, PMD_ORDER) if edge % (PAGE_SIZE << order)]
+
+    def clear(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+        new = tuple(None if isinstance(slot, Leaf) else slot for slot in old)
+        return new, sum(isinstance(slot, Leaf) for slot in old)
+
+    atomically(
+        tuple(slot_of(mm, order, at) for order, at in places), "split", clear,
+        detail=lambda cleared: f"{edge:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}",
+    )  # fmt: skip
+
+
 def leaves_of(mm: Mm) -> list[Leaf]:
     """Every leaf of an mm: for rules, which look without making steps."""
     return [slot for slot in mm.slots.values() if isinstance(slot, Leaf)]
 
 
-__all__ = ["TABLE", "Leaf", "Walk", "leaves_of", "pmd_alloc", "set_leaf",
-           "set_ptes", "slot_of", "walk", "zap_range"]  # fmt: skip
+__all__ = ["TABLE", "Leaf", "Walk", "change_protection", "free_pgd_range", "leaves_of",
+           "pmd_alloc", "set_leaf", "set_ptes", "slot_of", "walk", "zap_huge_leaf_across",
+           "zap_range"]  # fmt: skip

@@ -30,6 +30,10 @@ class Kernel:
                        frees, v6.16; before by VM_PAT, which any zap clears
     type1_by_leaf      type1 looks a BAR up leaf by leaf: 0fd06844de5d ("vfio/type1: Use
                        mapping page mask for pfnmaps"), v6.15; before, page by page
+    hot_reset_info_in_walk  the devices that a hot reset reaches are copied to user space
+                       under pci_bus_sem: lockdep reported it on v6.9-rc5, and v6.10 has
+                       the fix of May 2024.  v6.1 copies after the walk; when that changed
+                       in between is not known here
     """
 
     name: str
@@ -40,14 +44,17 @@ class Kernel:
     pud_cachemode: bool = True
     pat_context: bool = True
     type1_by_leaf: bool = True
+    hot_reset_info_in_walk: bool = False
 
 
 V7_3 = Kernel("v7.3")
 V6_16 = replace(V7_3, name="v6.16", thp_gate=True)
 V6_12 = replace(V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False)
 V6_10 = replace(V6_12, name="v6.10")
-V6_9 = replace(V6_10, name="v6.9")
-V6_4 = replace(V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False)
+V6_9 = replace(V6_10, name="v6.9", hot_reset_info_in_walk=True)
+V6_4 = replace(
+    V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False, hot_reset_info_in_walk=False
+)
 V6_1 = replace(V6_4, name="v6.1", vm_flags_asserted=False)
 V5_8 = replace(V6_1, name="v5.8")
 

@@ -1,13 +1,12 @@
 """type1: user space makes memory of its own, or a BAR, reachable for a device.
 
-Drawn after drivers/vfio/vfio_iommu_type1.c as it stood in 6.1 to 6.12.  Locks:
+Drawn after drivers/vfio/vfio_iommu_type1.c.  Locks:
 
     iommu->lock  >  mmap_lock  >  what a fault takes
 
-Model: entries of the IOMMU that were made from a BAR stay until user space unmaps them,
-through disable, reset and munmap of the BAR (R26).  No rule looks at them.  It is known
-and accepted upstream: a DMA to a BAR that does not decode is the affair of the two
-devices.
+Entries of the IOMMU that were made from a BAR stay until user space unmaps them, through
+disable, reset and munmap of the BAR, as type1 listens to no mmu notifier.  It is known and
+accepted upstream, so it is told as a note (R26), and breaks no rule.
 """
 
 from typing import NamedTuple
@@ -20,8 +19,14 @@ from pfnlab.engine.step import begin_trying, done_trying
 from pfnlab.engine.word import atomically, words
 from pfnlab.kernel.errno import EAGAIN, EEXIST, EFAULT, EINVAL, Errno
 from pfnlab.kernel.fault_codes import FAULT_FLAG_REMOTE, FAULT_FLAG_WRITE
-from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE
-from pfnlab.kernel.gup import Unlocked, fixup_user_fault, follow_pfnmap
+from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, GiB
+from pfnlab.kernel.gup import (
+    FollowPfnmapArgs,
+    Unlocked,
+    fixup_user_fault,
+    follow_pfnmap_end,
+    follow_pfnmap_start,
+)
 from pfnlab.kernel.locks import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -29,9 +34,11 @@ from pfnlab.kernel.locks import (
     mutex_unlock,
     return_to_user_space,
 )
+from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.vma import VM_PFNMAP, Mm, Vma, find_vma
 
 IOMMU_READ, IOMMU_WRITE = 0x1, 0x2
+MAX_PFN = 64 * GiB >> PAGE_SHIFT  # RAM ends here; BARs lie above
 
 
 class VfioIommu(Shared):
@@ -120,69 +127,97 @@ def vfio_pin_map_dma(iommu: VfioIommu, mm: Mm, dma: VfioDma, map_size: int) -> E
 def vfio_pin_pages_remote(mm: Mm, dma: VfioDma, vaddr: int, npage: int) -> tuple[int, int]:
     """(pages that follow each other, first pfn), or (an error, 0).
 
-    One call of vaddr_get_pfns() for each page, even below one large leaf.  mmap_lock is
-    free in between, so the pages of a run may be of different times.
+    Each call of vaddr_get_pfns() holds mmap_lock on its own, so the pages of a run may be
+    of different times.
 
     Model: nothing is pinned and nobody's limit is charged, as a BAR has no struct pages.
     """
     base = pinned = 0
     while pinned < npage:
-        error, pfn = vaddr_get_pfns(mm, vaddr + pinned * PAGE_SIZE, dma.prot)
-        if error:
-            return error, 0
+        got, pfn = vaddr_get_pfns(mm, vaddr + pinned * PAGE_SIZE, npage - pinned, dma.prot)
+        if got < 0:
+            return got, 0
         if not pinned:
             base = pfn
         if pfn != base + pinned:
             break  # it begins the next run, and is looked up again then
-        pinned += 1
+        pinned += got
     return pinned, base
 
 
-def vaddr_get_pfns(mm: Mm, vaddr: int, prot: int) -> tuple[Errno, int]:
-    """The pfn behind an address of user space, faulted in if need be.
+def vaddr_get_pfns(mm: Mm, vaddr: int, npages: int, prot: int) -> tuple[int, int]:
+    """(pages from vaddr on, the first pfn), faulted in if need be; or (an error, 0).
+
+    Up to v6.14 a lookup in a pfn mapping is good for one page, even below a large leaf.
+    From v6.15 on it covers the rest of the leaf, but no more than was asked for.
 
     Model: pin_user_pages_remote() comes first; it refuses VM_PFNMAP, which takes no step
-    here.  Leaves are writable, and what they map is no struct page (R27).  How the loop
-    ends is told at fixup_user_fault().
+    here.  How the loop ends is told at fixup_user_fault().
     """
     begin_trying()
     unlocked = Unlocked()
     mmap_read_lock(mm)
-    error, pfn = -EFAULT, 0
+    ret, pfn, addr_mask = -EFAULT, 0, 0
     while True:
         vma = find_vma(mm, vaddr)
         # Without such a VMA the last error stays: -EAGAIN, if it went away in the gap.
         if vma is None or not vma.vm_flags & VM_PFNMAP:
             break
-        error, pfn = follow_fault_pfn(vma, mm, vaddr, bool(prot & IOMMU_WRITE), unlocked)
-        if error != -EAGAIN:
-            break
+        ret, pfn, addr_mask = follow_fault_pfn(vma, mm, vaddr, bool(prot & IOMMU_WRITE), unlocked)
+        if ret == -EAGAIN:
+            continue
+        if not ret:
+            ret = pages_of_lookup(pfn, addr_mask, npages)
+        break
     mmap_read_unlock(mm)
     done_trying()
-    return error, pfn
+    return ret, pfn
+
+
+def pages_of_lookup(pfn: int, addr_mask: int, npages: int) -> int:
+    """How many pages a lookup stands for.  -EFAULT if they have struct pages of their own."""
+    if not is_invalid_reserved_pfn(pfn):
+        return -EFAULT
+    if not running_kernel().type1_by_leaf:
+        return 1
+    epfn = (pfn | ~addr_mask >> PAGE_SHIFT) + 1
+    return min(npages, epfn - pfn)
+
+
+def is_invalid_reserved_pfn(pfn: int) -> bool:
+    """Whether there is no struct page to pin.
+
+    Model: pages of RAM have one that is not reserved, and all others have none.
+    """
+    return pfn >= MAX_PFN
 
 
 def follow_fault_pfn(
     vma: Vma, mm: Mm, vaddr: int, write_fault: bool, unlocked: Unlocked
-) -> tuple[Errno, int]:
-    """Look the leaf up; if there is none, fault once and look again.
+) -> tuple[Errno, int, int]:
+    """(0, pfn, addr_mask) of the leaf; if there is none, fault once and look again.
 
     -EAGAIN means that mmap_lock was dropped, and the VMA may be gone.  That comes before
     any error of the fault, so a fault that fails after a retry is taken again.
 
     Model: `unlocked` is the caller's and made false here, as it counts the rounds.
     """
-    error, pfn = follow_pfnmap(vma, vaddr)
-    if not error:
-        return 0, pfn
-    unlocked.is_true = False
-    flags = FAULT_FLAG_REMOTE | (FAULT_FLAG_WRITE if write_fault else 0)
-    error = fixup_user_fault(mm, vaddr, flags, unlocked)
-    if unlocked.is_true:
-        return -EAGAIN, 0
+    args = FollowPfnmapArgs(vma, vaddr)
+    error = follow_pfnmap_start(args)
     if error:
-        return error, 0
-    return follow_pfnmap(vma, vaddr)
+        unlocked.is_true = False
+        flags = FAULT_FLAG_REMOTE | (FAULT_FLAG_WRITE if write_fault else 0)
+        error = fixup_user_fault(mm, vaddr, flags, unlocked)
+        if unlocked.is_true:
+            return -EAGAIN, 0, 0
+        error = error or follow_pfnmap_start(args)
+        if error:
+            return error, 0, 0
+    pfn, addr_mask = args.pfn, args.addr_mask
+    error = -EFAULT if write_fault and not args.writable else 0
+    # From here on nothing tells type1 that the leaf has gone (R26).
+    follow_pfnmap_end(args)
+    return error, pfn, addr_mask
 
 
 def vfio_dma_do_unmap(iommu: VfioIommu, iova: int, size: int) -> tuple[Errno, int]:

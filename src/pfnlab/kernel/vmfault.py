@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from pfnlab.kernel.fault_codes import FaultFlag
+from pfnlab.kernel.fault_codes import FAULT_FLAG_VMA_LOCK, FaultFlag
+from pfnlab.kernel.locks import lockdep_assert_held, mmap_read_unlock
 from pfnlab.kernel.vma import Vma
+from pfnlab.kernel.vma_lock import vma_end_read
 
 
 @dataclass
@@ -14,3 +16,19 @@ class VmFault:
     address: int
     pgoff: int
     flags: FaultFlag
+
+
+def release_fault_lock(vmf: VmFault) -> None:
+    """Drop the lock that the fault came with, before VM_FAULT_RETRY is returned."""
+    if vmf.flags & FAULT_FLAG_VMA_LOCK:
+        vma_end_read(vmf.vma)
+    else:
+        mmap_read_unlock(vmf.vma.vm_mm)
+
+
+def assert_fault_locked(vmf: VmFault) -> None:
+    """The lock that the fault came with must be held."""
+    if vmf.flags & FAULT_FLAG_VMA_LOCK:
+        lockdep_assert_held(vmf.vma.vm_lock.vm_lock)
+    else:
+        lockdep_assert_held(vmf.vma.vm_mm.mmap_lock)

@@ -3,22 +3,49 @@
 Drawn after mm/memory.c.
 """
 
+from collections.abc import Sequence
+
 from pfnlab.kernel.geometry import PAGE_SHIFT
 from pfnlab.kernel.locks import i_mmap_lock_read, i_mmap_unlock_read
+from pfnlab.kernel.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pfnlab.kernel.pagetable import zap_range
 from pfnlab.kernel.pat import untrack_pfn
-from pfnlab.kernel.vma import VM_PFNMAP, AddressSpace, Vma
+from pfnlab.kernel.profile import running_kernel
+from pfnlab.kernel.vma import VM_PFNMAP, AddressSpace, Mm, Vma
 
 
 def zap_vma_ptes(vma: Vma, address: int, size: int) -> None:
     """Remove the leaves of part of a VMA.  Needs mmap_lock (for read is enough)."""
-    unmap_single_vma(vma, address, address + size)
+    zap_page_range_single(vma, address, size)
+
+
+def zap_page_range_single(vma: Vma, address: int, size: int) -> None:
+    end = address + size
+    mmu_notifier_invalidate_range_start(vma.vm_mm, address, end)
+    unmap_single_vma(vma, address, end)
+    mmu_notifier_invalidate_range_end(vma.vm_mm, address, end)
+
+
+def unmap_vmas(vmas: Sequence[Vma], start: int, end: int) -> None:
+    """Empty neighbours in one mm, of which the range may cut off parts."""
+    mm: Mm = vmas[0].vm_mm
+    mmu_notifier_invalidate_range_start(mm, start, end)
+    for vma in vmas:
+        unmap_single_vma(vma, start, end)
+    mmu_notifier_invalidate_range_end(mm, start, end)
 
 
 def unmap_single_vma(vma: Vma, start: int, end: int) -> None:
-    if vma.vm_flags & VM_PFNMAP:
-        untrack_pfn(vma)
-    zap_range(vma, max(start, vma.vm_start), min(end, vma.vm_end))
+    start, end = max(start, vma.vm_start), min(end, vma.vm_end)
+    if start >= end:
+        return
+    # Whoever came through i_mmap reads the flags without mmap_lock.
+    if not running_kernel().pat_context and vma.vm_flags & VM_PFNMAP:
+        untrack_pfn(vma, zapped=(start, end))
+    zap_range(vma, start, end)
 
 
 def unmap_mapping_range(
@@ -37,5 +64,5 @@ def unmap_mapping_range(
         to_page = min(last, vma.vm_pgoff + (vma.size >> PAGE_SHIFT) - 1)
         if from_page <= to_page:
             start = vma.vm_start + (from_page - vma.vm_pgoff << PAGE_SHIFT)
-            unmap_single_vma(vma, start, start + (to_page - from_page + 1 << PAGE_SHIFT))
+            zap_page_range_single(vma, start, to_page - from_page + 1 << PAGE_SHIFT)
     i_mmap_unlock_read(mapping)

@@ -8,7 +8,7 @@ import shlex
 import textwrap
 
 from pfnlab.engine.record import TraceStep
-from pfnlab.explorer.result import Finding, Result, Trace
+from pfnlab.explorer.result import Finding, Note, Result, Trace
 
 WIDTH = 100
 MOST_COLUMNS = 3
@@ -31,7 +31,7 @@ def result_text(
     """
     title = f"{scenario} on {design}" if design else scenario
     if not result.findings:
-        return textwrap.fill(f"{title}: {_no_finding(result)}", WIDTH, subsequent_indent="  ")
+        return "\n".join([verdict_text(result, title), *map(note_text, result.notes)])
     shown = result.findings if all_findings else result.findings[:1]
     texts = []
     for finding in shown:
@@ -41,7 +41,23 @@ def result_text(
         for finding in shown:
             texts.append(f"  Replay: {replay_command(*specs, finding.schedule, flags)}")
         texts[-len(shown) - 1 :] = ["\n".join(texts[-len(shown) - 1 :])]
+    if result.notes:
+        texts.append("\n".join(map(note_text, result.notes)))
     return "\n\n".join(texts)
+
+
+def verdict_text(result: Result, title: str) -> str:
+    """The verdict alone, without what was found."""
+    if result.findings:
+        return f"{title}: FAIL  {result.findings[0].violation.rule}"
+    return textwrap.fill(f"{title}: {_no_finding(result)}", WIDTH, subsequent_indent="  ")
+
+
+def note_text(note: Note) -> str:
+    """A known exception: "note R26: ...", what was seen, and where."""
+    name = note.rule.number or note.rule.name
+    text = " ".join((note.rule.sentence, *(f"{line}." for line in note.evidence)))
+    return _wrapped(f"note {name}: {text} Schedule: {note.schedule}")
 
 
 def replay_command(design: str, scenario: str, schedule: str, flags: tuple[str, ...] = ()) -> str:

@@ -5,7 +5,7 @@ The schema is stable: a field may be added, and `schema` grows when one changes.
 
 from typing import Any
 
-from pfnlab.explorer.result import Finding, Result, Trace
+from pfnlab.explorer.result import Finding, Note, Result, Trace
 
 SCHEMA = 1
 
@@ -36,6 +36,17 @@ def result_data(design: str, scenario: str, result: Result | None) -> dict[str, 
         "seed": result.seed,
         "seconds": round(result.seconds, 3),
         "findings": [finding_data(finding) for finding in result.findings],
+        "notes": [note_data(note) for note in result.notes],
+    }
+
+
+def note_data(note: Note) -> dict[str, Any]:
+    return {
+        "rule": note.rule.name,
+        "number": note.rule.number,
+        "sentence": note.rule.sentence,
+        "evidence": list(note.evidence),
+        "schedule": note.schedule,
     }
 
 

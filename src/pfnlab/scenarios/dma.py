@@ -38,6 +38,25 @@ def map_dma_vs_disable(lab: Lab) -> None:
 
 
 @scenario
+def map_dma_vs_disable_enable(lab: Lab) -> None:
+    """type1 maps a fresh BAR mapping for DMA while memory decoding is turned off and on."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+    container = lab.iommu_container()
+
+    @lab.task
+    def type1() -> None:
+        lab.map_dma(container, mapping)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(vdev, memory=False)
+        lab.write_command(vdev, memory=True)
+
+    lab.always(*RULES)
+
+
+@scenario
 def map_dma_vs_munmap(lab: Lab) -> None:
     """type1 maps a BAR mapping for DMA while another thread unmaps it."""
     vdev = lab.vfio_device()

@@ -1,0 +1,38 @@
+"""The end of an address space.  Drawn after mm/mmap.c: exit_mmap()."""
+
+from pfnlab.kernel.locks import (
+    mmap_read_lock,
+    mmap_read_unlock,
+    mmap_write_lock,
+    mmap_write_unlock,
+)
+from pfnlab.kernel.munmap import (
+    FIRST_USER_ADDRESS,
+    USER_PGTABLES_CEILING,
+    free_pgtables,
+    remove_vma,
+    vmas_in,
+)
+from pfnlab.kernel.vma import Mm
+from pfnlab.kernel.zap import unmap_vmas
+
+
+def exit_mmap(mm: Mm) -> None:
+    """Empty an mm that has no user left.  Called by the last mmput(), without locks.
+
+    The zap needs mmap_lock for read only.  Between it and the lock for write nobody may
+    add a leaf: the tables are freed next.  Nobody can, who asked mmget_not_zero() first.
+    """
+    mmap_read_lock(mm)
+    vmas = vmas_in(mm, FIRST_USER_ADDRESS, USER_PGTABLES_CEILING)
+    if vmas:
+        unmap_vmas(vmas, FIRST_USER_ADDRESS, USER_PGTABLES_CEILING)
+    mmap_read_unlock(mm)
+    if not vmas:
+        return
+    mmap_write_lock(mm)
+    free_pgtables(mm, vmas, FIRST_USER_ADDRESS, USER_PGTABLES_CEILING, mm_wr_locked=True)
+    for vma in vmas:
+        mm.vmas.remove(vma)
+        remove_vma(vma)
+    mmap_write_unlock(mm)

@@ -1,0 +1,56 @@
+"""What may be reached by a way around the page table: by a guest, or by another device."""
+
+from collections.abc import Iterator
+
+from pfnlab.engine.program import invariant, known_exception
+from pfnlab.kernel import Lab
+from pfnlab.kernel.kvm import entries_of
+from pfnlab.kernel.pagetable import leaves_of
+
+
+@invariant
+def no_guest_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
+    """A guest reaches the BAR while the device does not decode memory.
+
+    Rule: D1.
+    What D1 says of leaves, for the second page table of KVM.
+    """
+    for vdev in lab.devices if lab.vms else ():
+        if not vdev.memory_enabled:
+            for vm in lab.vms:
+                for entry in entries_of(vm):
+                    if vdev.shows(entry.pfn, 1 << entry.order):
+                        yield f"{vm}: {entry}"
+
+
+@invariant
+def guest_entry_has_its_leaf(lab: Lab) -> Iterator[str]:
+    """An entry of a guest outlives the leaf of the host that it was made from.
+
+    Rule: R25.
+    virt/kvm/kvm_main.c: kvm_mmu_notifier_invalidate_range_start().
+    """
+    for vm in lab.vms:
+        entries = entries_of(vm)
+        leaves = leaves_of(vm.mm) if entries else []
+        mapped = {leaf.pfn + page for leaf in leaves for page in range(1 << leaf.order)}
+        for entry in entries:
+            if not mapped.issuperset(range(entry.pfn, entry.pfn + (1 << entry.order))):
+                yield f"{vm}: {entry}"
+
+
+@known_exception
+def iommu_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
+    """An IOMMU entry maps the BAR while the device does not decode memory.
+
+    Rule: R26.
+    drivers/vfio/vfio_iommu_type1.c has no mmu notifier.  Accepted upstream: a DMA to a
+    BAR that is off is the affair of the two devices.
+    """
+    for vdev in lab.devices if lab.containers else ():
+        if not vdev.memory_enabled:
+            for container in lab.containers:
+                pfns = [pfn for pfn in container.entries.values() if pfn is not None]
+                shown = [pfn for pfn in pfns if vdev.shows(pfn, 1)]
+                if shown:
+                    yield f"{container} -> pfn {min(shown):x}..{max(shown):x}"

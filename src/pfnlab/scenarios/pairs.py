@@ -1,0 +1,106 @@
+"""Every pair of things that user space can do to one device, and some threes around a zap.
+
+A scenario is named after its actors: touch+disable.  The actors share one device.  All work
+in the first process, but `other`, which has a mapping in a second one, and `exit`, which is
+the end of a third.  Mappings are filled before, unless an actor is there to fill them.
+"""
+
+from collections.abc import Callable
+from itertools import combinations_with_replacement
+
+from pfnlab.engine.program import Scenario
+from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab, Mapping, VfioPciDevice
+from pfnlab.kernel.geometry import PTE_ORDER
+from pfnlab.kernel.lab_memory import MMAP_BASE
+from pfnlab.rules import RULES
+
+FILLERS = ("touch", "map_dma", "other")
+FAR = MMAP_BASE >> 1
+
+# What an actor does, as the end of a sentence; by name.
+DOES = {
+    "touch": "touches the mapping",
+    "disable": "turns memory decoding off",
+    "enable": "turns memory decoding on",
+    "reset": "resets the device",
+    "munmap": "unmaps the mapping",
+    "mremap": "moves the mapping",
+    "fork": "forks",
+    "exit": "ends a process that has a mapping",
+    "map_dma": "maps the mapping for DMA",
+    "other": "touches a mapping of another process",
+}
+# Not twice: a register has one value, and what is gone or moved is not there again.
+ONCE = ("enable", "mremap", "exit", "other")
+THREES = (
+    ("touch", "disable", "enable"),
+    ("touch", "disable", "munmap"),
+    ("touch", "disable", "mremap"),
+    ("touch", "disable", "fork"),
+    ("disable", "fork", "exit"),
+)
+
+
+def actor(
+    name: str, lab: Lab, vdev: VfioPciDevice, mapping: Mapping, filled: bool
+) -> Callable[[], object]:
+    """What one task does.  Called while setting up, so it may add what the task needs."""
+
+    def mapping_elsewhere() -> Mapping:
+        elsewhere = lab.mmap(vdev, mm=lab.process())
+        if filled:
+            lab.touch(elsewhere)
+        return elsewhere
+
+    match name:
+        case "touch":
+            return lambda: lab.touch(mapping)
+        case "disable" | "enable":
+            return lambda: lab.write_command(vdev, memory=name == "enable")
+        case "reset":
+            return lambda: lab.reset(vdev)
+        case "munmap":
+            return lambda: lab.munmap(mapping)
+        case "mremap":
+            return lambda: lab.mremap(mapping, new_address=FAR)
+        case "fork":
+            return lab.fork
+        case "exit":
+            ending = mapping_elsewhere().mm
+            return lambda: lab.exit(ending)
+        case "map_dma":
+            container = lab.containers[0] if lab.containers else lab.iommu_container()
+            return lambda: lab.map_dma(container, mapping)
+        case _:
+            other = mapping_elsewhere()
+            return lambda: lab.touch(other)
+
+
+def together(names: tuple[str, ...]) -> Scenario:
+    """The scenario in which these actors do what they do at the same time."""
+
+    def build(lab: Lab) -> None:
+        # Three actors get a BAR of one page, two get one that a PMD leaf fills.
+        vdev = lab.vfio_device(PAGE_SIZE << (PMD_ORDER if len(names) == 2 else PTE_ORDER))
+        mapping = lab.mmap(vdev)
+        filled = not any(name in FILLERS for name in names)
+        if filled:
+            lab.touch(mapping)
+        for place, name in enumerate(names):
+            task = f"{name}{place}" if names.count(name) > 1 else name
+            lab.add_task(task, actor(name, lab, vdev, mapping, filled))
+        if "enable" in names:
+            lab.write_command(vdev, memory=False)
+        lab.always(*RULES)
+
+    doing = [DOES[name] for name in names]
+    sentence = f"One task {', one '.join(doing[:-1])} and one {doing[-1]}."
+    return Scenario("+".join(names), sentence, build)
+
+
+PAIRS = tuple(
+    together(pair)
+    for pair in combinations_with_replacement(DOES, 2)
+    if pair[0] != pair[1] or pair[0] not in ONCE
+)
+TRIPLES = tuple(together(names) for names in THREES)

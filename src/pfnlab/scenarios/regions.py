@@ -1,0 +1,44 @@
+"""What the driver itself does to the BAR: reads for user space, and interrupts."""
+
+from pfnlab.engine.program import scenario
+from pfnlab.kernel import Lab
+from pfnlab.rules import RULES
+
+
+@scenario
+def read_bar_vs_disable(lab: Lab) -> None:
+    """A vCPU touches the BAR and reads it through the driver, while memory is turned off."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+        lab.read_bar(vdev)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(vdev, memory=False)
+
+    lab.always(*RULES)
+
+
+@scenario
+def interrupts_vs_disable(lab: Lab) -> None:
+    """Interrupts are set up while memory is turned off and a vCPU touches the BAR."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(vdev, memory=False)
+
+    @lab.task
+    def vmm() -> None:
+        lab.enable_interrupts(vdev)
+
+    lab.always(*RULES)

@@ -1,0 +1,62 @@
+"""Resets while the BAR is touched."""
+
+from pfnlab.engine.program import scenario
+from pfnlab.kernel import Lab
+from pfnlab.rules import RULES
+
+
+@scenario
+def reset_vs_fault(lab: Lab) -> None:
+    """A vCPU touches the BAR while the device is reset."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    @lab.task
+    def vmm() -> None:
+        lab.reset(vdev)
+
+    lab.always(*RULES)
+
+
+@scenario
+def flr_vs_fault(lab: Lab) -> None:
+    """A vCPU touches the BAR during an FLR; sysfs takes the device lock, which makes it fail."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    @lab.task
+    def config() -> None:
+        lab.flr(vdev)
+
+    @lab.task
+    def sysfs() -> None:
+        lab.read_sriov_numvfs(vdev)
+
+    lab.always(*RULES)
+
+
+@scenario
+def hot_reset_vs_fault(lab: Lab) -> None:
+    """Two devices are reset together while a vCPU touches the second."""
+    first = lab.vfio_device()
+    second = lab.vfio_device()
+    lab.device_set(first, second)
+    mapping = lab.mmap(second)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    @lab.task
+    def vmm() -> None:
+        lab.hot_reset(first)
+
+    lab.always(*RULES)

@@ -1,0 +1,106 @@
+"""remap_pfn_range() and vmf_insert_pfn_prot(): what they refuse, and the type they map with."""
+
+import pytest
+
+from pfnlab.kernel import (
+    EINVAL,
+    PAGE_SIZE,
+    VM_FAULT_NOPAGE,
+    VM_FAULT_SIGBUS,
+    VM_PFNMAP,
+    VmOperations,
+    remap_pfn_range,
+    vmf_insert_pfn_prot,
+)
+from pfnlab.kernel.vma import VM_SHARED, VM_WRITE, Vma, vm_flags_clear
+from tests.kernel.alone import Place, alone, leaves_seen
+
+PFN = 0x3800000
+BASE = 0x7E0000000000
+
+
+def fresh_vma(place: Place, flags: int = VM_SHARED | VM_WRITE) -> Vma:
+    """A VMA of four pages that maps nothing yet."""
+    vma = Vma(place.mm, BASE, BASE + 4 * PAGE_SIZE, 0, flags)
+    vma.vm_ops = VmOperations()
+    return vma
+
+
+@pytest.mark.parametrize("kernel", ["v6.12", "v6.16"])
+def test_a_remap_maps_with_the_reserved_type(kernel: str) -> None:
+    def code(place: Place) -> tuple[object, list[str]]:
+        vma = fresh_vma(place)
+        with place.mm.mmap_lock.write():
+            error = remap_pfn_range(vma, vma.vm_start, PFN, vma.size, "WB")
+        return error, [leaf.prot for leaf in leaves_seen(place.mm, first=0, last=4, base=BASE)]
+
+    # The bytes asked for WB, the BAR is held UC-: the kernel takes what there is.
+    assert alone(code, kernel=kernel).returned == (0, ["UC-"] * 4)
+
+
+@pytest.mark.parametrize("kernel", ["v6.12", "v6.16"])
+def test_uncached_is_not_given_where_write_back_is_reserved(kernel: str) -> None:
+    def code(place: Place) -> tuple[object, object]:
+        vma = fresh_vma(place)
+        with place.mm.mmap_lock.write():
+            error = remap_pfn_range(vma, vma.vm_start, PFN, vma.size, "UC-")
+        return error, leaves_seen(place.mm, first=0, last=4, base=BASE)
+
+    assert alone(code, kernel=kernel, memtype="WB").returned == (-EINVAL, [])
+
+
+@pytest.mark.parametrize("kernel", ["v6.12", "v6.16"])
+def test_part_of_a_private_mapping_is_refused(kernel: str) -> None:
+    def code(place: Place) -> tuple[object, int, list[object]]:
+        vma = fresh_vma(place, VM_WRITE)
+        with place.mm.mmap_lock.write():
+            error = remap_pfn_range(vma, vma.vm_start, PFN, 2 * PAGE_SIZE, "UC-")
+        return (
+            error,
+            vma.vm_flags & VM_PFNMAP,
+            list(leaves_seen(place.mm, first=0, last=4, base=BASE)),
+        )
+
+    assert alone(code, kernel=kernel).returned == (-EINVAL, 0, [])
+
+
+def test_all_of_a_private_mapping_keeps_its_pfn_as_its_offset() -> None:
+    def code(place: Place) -> tuple[object, int]:
+        vma = fresh_vma(place, VM_WRITE)
+        with place.mm.mmap_lock.write():
+            error = remap_pfn_range(vma, vma.vm_start, PFN, vma.size, "UC-")
+        return error, vma.vm_pgoff
+
+    assert alone(code).returned == (0, PFN)
+
+
+def test_an_address_inside_of_a_page_is_refused() -> None:
+    def code(place: Place) -> object:
+        vma = fresh_vma(place)
+        with place.mm.mmap_lock.write():
+            return remap_pfn_range(vma, vma.vm_start + 1, PFN, PAGE_SIZE, "UC-")
+
+    assert alone(code).returned == -EINVAL
+
+
+def test_a_page_with_a_protection_of_its_own_has_the_reserved_type_all_the_same() -> None:
+    def code(place: Place) -> tuple[object, object, list[str]]:
+        vma = place.vma
+        with place.mm.mmap_lock.read():
+            inside = vmf_insert_pfn_prot(vma, vma.vm_start, PFN, "WC")
+            outside = vmf_insert_pfn_prot(vma, vma.vm_end, PFN, "WC")
+        return inside, outside, [leaf.prot for leaf in leaves_seen(place.mm)]
+
+    assert alone(code).returned == (VM_FAULT_NOPAGE, VM_FAULT_SIGBUS, ["UC-"])
+
+
+def test_a_private_mapping_takes_no_inserts() -> None:
+    def code(place: Place) -> None:
+        with place.mm.mmap_lock.write():
+            vm_flags_clear(place.vma, VM_SHARED)
+            vmf_insert_pfn_prot(place.vma, place.vma.vm_start, PFN, "UC-")
+
+    outcome = alone(code)
+
+    assert outcome.rule == "insert_into_a_pfn_mapping"
+    assert outcome.evidence == ("vma 7f0000000000 is private and writable.",)
