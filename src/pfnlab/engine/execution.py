@@ -273,6 +273,12 @@ def running() -> tuple[Execution, Task]:
     return _current, _current.running
 
 
+def setting_up() -> bool:
+    """Whether the scenario is being set up: no task runs yet."""
+    execution, task = running()
+    return task is execution.setup
+
+
 def observing() -> watch.Watch | None:
     """The watch of the present execution while it evaluates a rule."""
     if _current is not None and _current.watch.reading is not None:
@@ -281,4 +287,4 @@ def observing() -> watch.Watch | None:
 
 
 __all__ = ["STEP_LIMIT", "Event", "Execution", "Operation", "SetupFailed", "current_execution",
-           "observing", "running"]  # fmt: skip
+           "observing", "running", "setting_up"]  # fmt: skip

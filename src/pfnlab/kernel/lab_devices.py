@@ -1,7 +1,7 @@
 """What a scenario may do with devices: make them, and the calls on their files."""
 
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
+from pfnlab.engine.execution import setting_up
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PUD_ORDER, TiB
@@ -35,11 +35,6 @@ from pfnlab.kernel.vma import Mm
 
 BAR_ADDRESS = 0x3800000000
 POWER_STATES = {"D0": PCI_D0, "D3hot": PCI_D3hot}
-
-
-def setting_up() -> bool:
-    """Whether the scenario is being set up: no task runs yet."""
-    return running()[1].index < 0
 
 
 class DeviceLab(MemoryLab):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
+from pfnlab.engine.execution import running, setting_up
 from pfnlab.engine.program import Program
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.word import atomically, word
@@ -116,7 +116,7 @@ class MemoryLab(Program):
         start = self._free_address(offset) if address is None else address
         pgoff = (VFIO_PCI_INDEX_TO_OFFSET(bar) + offset) >> PAGE_SHIFT
         vma, error = mmap_region(mm, vdev, start, length, pgoff)
-        if vma is None and running()[1].index < 0:
+        if vma is None and setting_up():
             raise ModelError(f"mmap of BAR {bar}, offset {offset:#x}: {show_errno(error)}")
         return Mapping(mm, start, length, error)
 

@@ -11,7 +11,7 @@ elsewhere is one step that reads all entries.
 
 from typing import Any, NamedTuple
 
-from pfnlab.engine.execution import current_execution, running
+from pfnlab.engine.execution import current_execution, setting_up
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.word import atomically, word
@@ -141,8 +141,7 @@ def ioremap(start: int, size: int, memtype: str = "UC-") -> None:
 
     Model: only while a scenario is set up; nothing is ever unmapped.
     """
-    _execution, task = running()
-    assert task.index < 0, "ioremap() is for setting up"
+    assert setting_up(), "ioremap() is for setting up"
     store = running_memtypes()
     store.held = tuple(sorted((*store.held, Memtype(start, start + size, memtype))))
 

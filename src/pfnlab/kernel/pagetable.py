@@ -179,6 +179,12 @@ def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
     return taken
 
 
+def clear_leaves(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
+    """The slots without their leaves, and how many there were."""
+    new = tuple(None if isinstance(slot, Leaf) else slot for slot in old)
+    return new, sum(isinstance(slot, Leaf) for slot in old)
+
+
 def zap_range(vma: Vma, start: int, end: int) -> None:
     """Clear every leaf in a range, a PMD's worth of addresses at a time.
 
@@ -192,14 +198,10 @@ def zap_range(vma: Vma, start: int, end: int) -> None:
         pud, pmd, _pte = _path(mm, address)
         ptes = [slot_of(mm, PTE_ORDER, page) for page in range(address, stop, PAGE_SIZE)]
 
-        def clear(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
-            new = tuple(None if isinstance(slot, Leaf) else slot for slot in old)
-            return new, sum(isinstance(slot, Leaf) for slot in old)
-
         def detail(cleared: int, address: int = address, stop: int = stop) -> str:
             return f"{address:x}..{stop - 1:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}"
 
-        atomically((pud, pmd, *ptes), "zap", clear, detail=detail)
+        atomically((pud, pmd, *ptes), "zap", clear_leaves, detail=detail)
         address = stop
 
 
@@ -244,12 +246,8 @@ def zap_huge_leaf_across(mm: Mm, edge: int) -> None:
     """Clear a leaf that maps addresses on both sides of an edge.  One step."""
     places = [(order, edge) for order in (PUD_ORDER, PMD_ORDER) if edge % (PAGE_SIZE << order)]
 
-    def clear(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
-        new = tuple(None if isinstance(slot, Leaf) else slot for slot in old)
-        return new, sum(isinstance(slot, Leaf) for slot in old)
-
     atomically(
-        tuple(slot_of(mm, order, at) for order, at in places), "split", clear,
+        tuple(slot_of(mm, order, at) for order, at in places), "split", clear_leaves,
         detail=lambda cleared: f"{edge:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}",
     )  # fmt: skip
 
