@@ -7,17 +7,18 @@ from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Scenario
 from pfnlab.explorer import search
 from pfnlab.explorer.determinism import check_determinism
-from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Policy
+from pfnlab.explorer.replay import replay as follow_again
 from pfnlab.explorer.result import Finding, Result
+from pfnlab.explorer.search import Reduced
 from pfnlab.explorer.walk import Pct, RandomWalk
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.profile import find_kernel
 from pfnlab.report.counterexample import result_text
 
-POLICIES = ("dpor", "exhaustive", "random", "pct")
+POLICIES = ("dpor", "source", "exhaustive", "random", "pct")
 RANDOM_SCHEDULES = 1_000  # of a random policy, if no limit is given
 
 Progress = Callable[[search.Search, Execution], None]
@@ -61,7 +62,7 @@ def explore(
     Raises ModelError if the scenario or design misuses the model.
     """
     chosen = make_policy(policy, seed, preemptions)
-    if not chosen.complete and max_schedules is None and max_seconds is None:
+    if not (isinstance(chosen, Reduced) or chosen.complete) and max_schedules is None and max_seconds is None:
         max_schedules = RANDOM_SCHEDULES
     limits = search.Limits(max_schedules, max_seconds, step_limit)
     make = program_maker(design, rules, kernel)
@@ -96,18 +97,20 @@ def replay(
 ) -> Finding | None:
     """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
     try:
-        return search.replay(program_maker(design, rules, kernel), scenario, schedule, step_limit)
+        return follow_again(program_maker(design, rules, kernel), scenario, schedule, step_limit)
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
 
 
-def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy:
+def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy | Reduced:
     """A new policy by name.  A bound on preemptions needs the search without reduction."""
     if preemptions is not None:
         return Exhaustive(preemptions)
     match name:
         case "dpor":
-            return Dpor()
+            return Reduced()
+        case "source":
+            return Reduced(optimal=False)
         case "exhaustive":
             return Exhaustive()
         case "random":

@@ -12,7 +12,8 @@ from pfnlab.engine.program import Invariant, Program, Rule, Scenario, Violation,
 from pfnlab.engine.rwsem import rw_semaphore
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.signal import fatal_signal_pending, kill
-from pfnlab.engine.step import begin_trying, choose, done_trying, try_again, violate
+from pfnlab.engine.step import begin_trying, choose, done_trying, join, start, try_again, violate
+from pfnlab.engine.wait import completion, condition, wait_event
 from pfnlab.engine.word import compare_exchange, update, word
 
 __all__ = [
@@ -29,18 +30,23 @@ __all__ = [
     "begin_trying",
     "choose",
     "compare_exchange",
+    "completion",
+    "condition",
     "done_trying",
     "fatal_signal_pending",
     "field",
     "invariant",
+    "join",
     "kill",
     "mutex",
     "rw_semaphore",
     "scenario",
     "shared_list",
     "spinlock",
+    "start",
     "try_again",
     "update",
     "violate",
+    "wait_event",
     "word",
 ]

@@ -1,39 +1,27 @@
-"""A cell: one piece of shared state, with a number, a name and an undo log.
+"""A cell: one piece of shared state, with a number and a name.
 
-Everything that tasks share is a cell.  A cell's value is hashable and is replaced,
-never changed in place, so that a write is undone by putting the old value back.
+Everything that tasks share is a cell.  A cell's value is hashable and is replaced, never
+changed in place; the values themselves are in a Store (store.py).
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from pfnlab.engine.clock import Clock, History
+from pfnlab.engine.store import Store
 
 
 class Cell:
-    """A value, and what the engine must know to order and undo accesses to it."""
+    """What the engine and a reader of traces must know of one value."""
 
     __slots__ = (
-        "atomic",
-        "clock",
-        "collection",
-        "field",
-        "guard",
-        "history",
-        "name",
-        "number",
-        "published",
-        "text",
-        "traced",
-        "value",
-        "watched",
-        "words",
-    )
+        "atomic", "field", "guard", "name", "number", "published", "store", "text", "traced",
+        "watched", "words",
+    )  # fmt: skip
 
     def __init__(
         self,
+        store: Store,
         name: str,
-        number: int,
         value: Any = None,
         *,
         atomic: bool = False,
@@ -42,11 +30,12 @@ class Cell:
         published: bool = False,
         guard: str = "",
         field: str = "",
+        collection: int = -1,
         text: Callable[[Any], str] = str,
     ) -> None:
+        self.store = store
+        self.number = store.new_cell(value, collection, plain=not atomic)
         self.name = name
-        self.number = number
-        self.value = value
         self.atomic = atomic  # every access is a visible step; never a data race
         self.watched = watched  # every write is a visible step, so that rules may read it
         self.traced = traced  # accesses are worth a line in a trace
@@ -54,14 +43,14 @@ class Cell:
         self.published = published  # also read without its lock, by who then sees what it holds
         self.guard = guard  # the lock that orders accesses, for messages
         self.words = ("reads", "read", "writes", "wrote")  # now and before, in messages
-        self.collection = 0  # the bit of the collection that it is a member of
         self.text = text  # how a value is shown in a trace
-        self.clock: Clock | None = None  # what a reader of an atomic word learns
-        self.history = History()
 
     @property
-    def bit(self) -> int:
-        return 1 << self.number
+    def value(self) -> Any:
+        return self.store.values[self.number]
+
+    def __str__(self) -> str:
+        return self.name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -1,8 +1,8 @@
 """One program under one schedule: start the tasks, make their steps, take them back.
 
-The scenario's function runs once, as the task "setup", and leaves the first state.
-Every execution begins by undoing the one before, cell by cell; so whatever a program
-keeps outside of cells shows up as hidden nondeterminism.
+The scenario's function runs once, as the task "setup", and leaves the first state.  Every
+execution begins by undoing the one before, cell by cell; so whatever a program keeps outside
+of cells shows up as hidden nondeterminism.
 """
 
 from collections.abc import Callable, Hashable
@@ -10,25 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine import deadlock, watch
+from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned, ModelError
-from pfnlab.engine.label import Label
-from pfnlab.engine.program import Program, Rule, Violation
+from pfnlab.engine.event import Event
+from pfnlab.engine.fire import fire, plain, ready
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.program import Heard, Program, Rule, Violation
+from pfnlab.engine.race import evidence_of
 from pfnlab.engine.record import Recorder, TraceStep
-from pfnlab.engine.task import Hold, Operation, Task, WorkerPool
+from pfnlab.engine.sights import Done, Sights
+from pfnlab.engine.store import Store
+from pfnlab.engine.task import Hold, Task, WorkerPool
 
 STEP_LIMIT = 5_000
-
-
-@dataclass(slots=True)
-class Event:
-    """A visible step, with the number of plain steps that its task made after it."""
-
-    task: int
-    choice: int
-    label: Label
-    steps: int
-    options: int = 1
+START = Operation(op_.START, "start", counted=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +39,9 @@ class Broken:
 
     violation: Violation
     event: int
-    relevant: frozenset[int]
-    race: tuple[int, int] | None
-    held: dict[str, tuple[Hold, ...]]
+    relevant: frozenset[int] = frozenset()
+    race: tuple[int, int] | None = None
+    held: dict[str, tuple[Hold, ...]] | None = None
 
 
 class SetupFailed(BaseException):
@@ -68,33 +64,38 @@ class Execution:
         _current = self
         self.program = program
         self.recorder = Recorder(program, whole_stacks) if recording else None
-        self.watch = watch.Watch(program)
+        self.store = Store()
+        self.watch = watch.Watch(program, self.store)
         self.pool = WorkerPool()
         self.step_limit = step_limit
-        self.run = 0
         self.cells: list[Cell] = []
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
-        self.log: list[tuple[Cell, Any]] = []
         self.setup = Task("setup", -1, lambda: None)
         self.running: Task | None = self.setup
+        self.pending: list[Operation | None] = []
         self._clear()
         try:
             build(program)
+            tasks = program.tasks
+            self.store.begin(len(tasks), frozenset(t.index for t in tasks if t.lazy))
             broken = self.watch.begin()
             if broken is not None:
                 self.report(broken[0].rule, broken[0].rule.sentence, broken[1], self.setup)
         except SetupFailed:
             pass
         self.failed_setup = list(self.broken)
+        self.heard_in_setup = list(self.heard)
         self.running = None
-        self.mark = len(self.log)
 
     def _clear(self) -> None:
         self.events: list[Event] = []
         self.steps = 0
         self.broken: list[Broken] = []
         self.notes: list[Broken] = []  # of rules that are known to break
+        self.heard: list[Heard] = []  # what monitors have been told
         self.unchecked_race = ""  # a field that tasks race for while that rule is left out
+        self.pending = [None] * len(self.program.tasks)
+        self.trails: list[list[Done]] = [[] for _ in self.program.tasks]
 
     @property
     def violation(self) -> Violation | None:
@@ -103,27 +104,25 @@ class Execution:
 
     def restart(self) -> None:
         """Undo everything since the setup and bring every task to its first step."""
+        self.rewind()
+        for task in self.program.tasks:
+            task.restart()
+        for task in self.program.tasks:
+            if self.violation is None and not task.lazy:
+                self._begin(task)
+
+    def rewind(self) -> None:
+        """Undo everything since the setup."""
         global _current
         _current = self
         self.end()
-        self.run += 1
-        while len(self.log) > self.mark:
-            cell, value = self.log.pop()
-            cell.value = value
+        self.store.undo(0)
         self._clear()
         if self.recorder is not None:
             self.recorder.clear()
         self.broken += self.failed_setup
+        self.heard += self.heard_in_setup
         self.watch.restart()
-        for monitor in self.program.monitors:
-            monitor.restart()
-        for cell in self.cells:
-            cell.clock = None
-        for task in self.program.tasks:
-            task.restart(len(self.program.tasks))
-        for task in self.program.tasks:
-            if self.violation is None:
-                self._advance(task, None)
 
     def end(self) -> None:
         """Let go of the tasks that have not ended."""
@@ -133,97 +132,229 @@ class Execution:
                 self.pool.abandon(task)
         self.running = None
 
+    def ready(self, task: Task) -> bool:
+        op = self.pending[task.index]
+        return (
+            op is not None
+            and not self.store.parked[task.index]
+            and ready(self.store, op, task.index)
+        )
+
     def enabled(self) -> list[Task]:
-        return [task for task in self.program.tasks if task.ready()]
+        return [task for task in self.program.tasks if self.ready(task)]
+
+    # ---- steps
 
     def fire(self, task: Task, choice: int = 0) -> Event:
         """Make the step that a task has announced, and run it up to the next one."""
-        operation = task.pending
-        assert operation is not None
+        op = self.pending[task.index]
+        assert op is not None
         self.running = task
-        if operation.counted:
-            self.count_step(task)
-        label, result = operation.perform(task, choice)
-        task.pending = None
-        if self.recorder is not None and operation.counted:
-            detail = operation.detail(result) if operation.detail is not None else ""
+        self.store.begin_event()
+        if op.counted:
+            self._count_step(task)
+        self.store.step = self.steps
+        result = fire(self.store, op, task.index, choice)
+        self.pending[task.index] = None
+        if self.recorder is not None and op.counted:
+            detail = op.detail(result) if op.detail is not None else ""
             site = self.recorder.site(task)
-            self.recorder.add(TraceStep(self.steps, task.name, operation.verb, detail, site, label))
+            step = TraceStep(self.steps, task.name, op.verb, detail, site, self.store.label)
+            self.recorder.add(step)
         broken: list[watch.Broken] = []
-        if label.writes and self.program.invariants:
+        if self.store.label.writes and self.program.invariants:
             # Also after a rule broke: the label must not depend on what came before it.
-            label, broken = self.watch.after(label)
-        event = Event(task.index, choice, label, int(operation.counted), operation.options)
+            broken = self.watch.after(self.store.label)
+        event = Event(task.index, choice, self.store.label, int(op.counted), op.options)
         self.events.append(event)
-        task.events += 1
+        if op.code == op_.REPLACE and self.store.race is not None:
+            self._race(task, op)
         for rule, evidence in broken:
-            if not self._known(rule.rule):
+            if not self.known(rule.rule):
                 self.report(rule.rule, rule.rule.sentence, evidence, task)
-        self.check_limit(task)
-        if not task.parked:
-            self._advance(task, result)
+        self._check_limit(task)
+        if op.code == op_.SPAWN:
+            self._begin(self.program.tasks[op.number])
+        if not self.store.parked[task.index]:
+            if op is START:
+                assert task.pending is not None
+                self._go_on(task, task.pending)
+            else:
+                self._made(task, op, result)
+                self._go_on(task, self.run(task, result))
         self.running = None
         return event
 
-    def _advance(self, task: Task, result: Any) -> None:
-        """Run a task's own code up to its next announcement."""
-        self.running = task
-        if task.worker is None:
-            self.pool.start(task)
+    def _begin(self, task: Task) -> None:
+        op = self.run(task, None)
+        first = op.plain or op.code == op_.VIOLATE
+        if first:
+            self.pending[task.index] = START
         else:
-            self.pool.resume(task, result)
-        self.running = None
-        if task.pending is not None and not task.ready():
-            cycle = deadlock.waiting_cycle(task)
-            if cycle:
-                self._fail(deadlock.NO_DEADLOCK, deadlock.describe(cycle), cycle)
+            self._arrive(task, op)
 
-    def _known(self, rule: Rule) -> bool:
+    def run(self, task: Task, result: Any) -> Operation:
+        """Run a task's own code up to its next announcement."""
+        before, self.running = self.running, task
+        if task.worker is None:
+            op = self.pool.start(task)
+        else:
+            op = self.pool.resume(task, result)
+        self.running = before
+        return op
+
+    def _go_on(self, task: Task, op: Operation) -> None:
+        """Make the plain operations that a task announces, up to a visible one."""
+        while op.plain:
+            result = self._plain(task, op)
+            if self.store.parked[task.index]:
+                return
+            self._made(task, op, result)
+            op = self.run(task, result)
+        if op.code == op_.VIOLATE:
+            self._violates(task, op)
+        else:
+            self._arrive(task, op)
+
+    def _arrive(self, task: Task, op: Operation) -> None:
+        index = task.index
+        if op.code == op_.END:
+            self.store.end(index)
+            return
+        if op.code == op_.RETRY:
+            sights = Sights(self.store, self.trails[index][op.value :], index)
+            self.store.try_again(index, sights.changed, sights.label())
+        self.pending[index] = op
+        if op.waits and not self.ready(task):
+            self.deadlocked(index)
+
+    def _made(self, task: Task, op: Operation, result: Any) -> None:
+        self.trails[task.index].append(Done(op, result, len(self.events) - 1))
+
+    def _plain(self, task: Task, op: Operation) -> Any:
+        if op.code == op_.MONITOR:
+            self._monitor(task, op)
+            return None
+        traced = op.target is not None and op.target.traced
+        if traced:
+            self._plain_step(task)
+        self.store.step = self.steps
+        result = plain(self.store, op, task.index)
+        if self.store.race is not None:
+            self._race(task, op)
+        self._check_limit(task)
+        parked = self.store.parked[task.index]
+        if parked and not traced:
+            self._plain_step(task)
+        if self.recorder is not None and op.target is not None and op.code != op_.PEEK:
+            text = op.detail(result) if op.detail is not None else op.target.name
+            number = self.steps if traced or parked else 0
+            self.recorder.add(
+                TraceStep(number, task.name, op.verb, text, self.recorder.site(task),
+                          word=op.number, writes=op.code == op_.PLAIN_WRITE)
+            )  # fmt: skip
+        return result
+
+    # ---- rules
+
+    def _race(self, task: Task, op: Operation) -> None:
+        earlier, cell = self.store.race, op.target
+        assert earlier is not None
+        if not self.program.enforces(op.rule):
+            self.unchecked_race = cell.field
+            return
+        other = self.program.tasks[earlier.task].name
+        number = self.steps + (not cell.traced)  # a race makes a step of any access
+        write = op.code != op_.PLAIN_READ
+        evidence = evidence_of(cell, task.name, number, write, other, earlier)
+        pair = (earlier.event, len(self.events) - 1)
+        self.report(op.rule, op.rule.sentence, evidence, task, frozenset(pair), pair)
+
+    def _monitor(self, task: Task, op: Operation) -> None:
+        self.heard.append(Heard(op.value, task.name, len(self.events) - 1))
+        found = op.target.heard(self.heard, self)
+        if found is not None:
+            self._plain_step(task)
+            self._record_call(task, found.call)
+            self.report(found.rule, found.rule.sentence, found.evidence, task, found.relevant)
+
+    def _violates(self, task: Task, op: Operation) -> None:
+        sentence, evidence, call, relevant = op.value
+        self._plain_step(task)
+        self._record_call(task, call)
+        self.report(op.rule, sentence, evidence, task, relevant)
+
+    def _record_call(self, task: Task, call: str | None) -> None:
+        """The last line of a trace: what the task was about to do."""
+        if self.recorder is not None:
+            frames = self.recorder.announced[task.index].frames
+            doing = call or (f"{frames[-1].function}()" if frames else "")
+            site = self.recorder.site(task)
+            self.recorder.add(TraceStep(self.steps, task.name, "call", doing, site))
+
+    def known(self, rule: Rule) -> bool:
         """Whether a rule about the state is broken already: it stays so for a while."""
         told = self.notes if rule.accepted else self.broken
         return any(broken.violation.rule == rule.name for broken in told)
 
+    def _describe(self, waiting: list[int]) -> tuple[str, ...]:
+        return deadlock.describe(self.store, self.pending, self.program.tasks, waiting)
+
+    def deadlocked(self, index: int) -> None:
+        """A task waits: report it if those who make it wait do so for ever."""
+        cycle = deadlock.waiting_cycle(self.store, self.pending, index)
+        if cycle:
+            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle), cycle)
+
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
-        tasks = self.program.tasks
-        waiting = [task for task in tasks if task.pending is not None and not task.parked]
+        waiting = [
+            index
+            for index, op in enumerate(self.pending)
+            if op is not None and not self.store.parked[index]
+        ]
         if not waiting or self.violation is not None:
             return
-        spinning = [task for task in waiting if deadlock.tries_again(task)]
+        spinning = [index for index in waiting if self._op(index).code == op_.RETRY]
         if spinning:
-            task = spinning[0]
-            seen = ", ".join(task.watching.names())
-            evidence = (f"{task.name} will try again for ever; it looks at {seen}.",)
+            first = spinning[0]
+            looks = [self.cells[cell] for cell, _mode in self.store.retry_label(first).accesses]
+            seen = ", ".join(cell.name for cell in looks if cell.traced)
+            task = self.program.tasks[first].name
+            evidence = (f"{task} will try again for ever; it looks at {seen}.",)
             self._fail(deadlock.NO_LIVELOCK, evidence, spinning)
         else:
-            self._fail(deadlock.NO_DEADLOCK, deadlock.describe(waiting), waiting)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting), waiting)
 
-    def _fail(self, rule: Rule, evidence: tuple[str, ...], tasks: list[Task]) -> None:
+    def _op(self, index: int) -> Operation:
+        op = self.pending[index]
+        assert op is not None
+        return op
+
+    def _fail(self, rule: Rule, evidence: tuple[str, ...], tasks: list[int]) -> None:
         if not self.program.enforces(rule):
             return
-        involved = {task.index for task in tasks}
-        relevant = frozenset(
-            index for index, event in enumerate(self.events) if event.task in involved
-        )
-        self.report(rule, rule.sentence, evidence, tasks[0], relevant)
-        for task in tasks:
-            task.parked = True  # with its operation still pending: races with it count
+        relevant = frozenset(i for i, event in enumerate(self.events) if event.task in tasks)
+        self.report(rule, rule.sentence, evidence, self.program.tasks[tasks[0]], relevant)
+        for index in tasks:
+            self.store.park(index)  # with its operation still pending: races with it count
 
-    # ---- called on behalf of the running task
+    # ---- counting
 
-    def count_step(self, task: Task) -> None:
+    def _plain_step(self, task: Task) -> None:
+        """Count a step that needs no scheduling; it belongs to the event before it."""
+        self._count_step(task)
+        if self.events:
+            self.events[-1].steps += 1
+
+    def _count_step(self, task: Task) -> None:
         self.steps += 1
         task.steps += 1
 
-    def check_limit(self, task: Task) -> None:
+    def _check_limit(self, task: Task) -> None:
         if task.steps > self.step_limit:  # enforced or not: there is no other way out
             evidence = (f"{task.name} has made more than {self.step_limit} steps.",)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
-
-    def write(self, cell: Cell, value: Any) -> None:
-        """Replace a cell's value so that it can be undone."""
-        self.log.append((cell, cell.value))
-        cell.value = value
 
     def report(
         self,
@@ -248,10 +379,29 @@ class Execution:
         if rule.accepted:
             self.notes.append(broken)
             return
-        task.parked = True
+        if task is not self.setup:
+            self.store.park(task.index)
         if not self.broken and self.recorder is not None:
             self.recorder.stopped = self.recorder.announced.get(task.index)
         self.broken.append(broken)
+
+    # ---- setting up
+
+    def immediately(self, op: Operation) -> Any:
+        """What the scenario's own function does happens at once."""
+        if op.code == op_.MONITOR:
+            self.heard.append(Heard(op.value, "setup", -1))
+            op.target.heard(self.heard, self)
+            return None
+        if op.code == op_.VIOLATE:
+            sentence, evidence, _call, _relevant = op.value
+            self.report(op.rule, sentence, evidence, self.setup)
+            raise SetupFailed
+        if op.plain:
+            return plain(self.store, op, -1)
+        if op.code == op_.RETRY or not ready(self.store, op, -1):
+            raise ModelError(f"setup waits in {op.verb}: nobody can wake it")
+        return fire(self.store, op, -1, 0)
 
 
 _current: Execution | None = None
@@ -268,7 +418,7 @@ def running() -> tuple[Execution, Task]:
     """The execution, and the task whose code is running now."""
     if _current is None or _current.running is None:
         raise ModelError("shared state is used outside of a scenario and its tasks")
-    if _current.running.parked:
+    if _current.running.abandoned:
         raise Abandoned
     return _current, _current.running
 
@@ -286,5 +436,5 @@ def observing() -> watch.Watch | None:
     return None
 
 
-__all__ = ["STEP_LIMIT", "Event", "Execution", "Operation", "SetupFailed", "current_execution",
+__all__ = ["STEP_LIMIT", "Broken", "Event", "Execution", "SetupFailed", "current_execution",
            "observing", "running", "setting_up"]  # fmt: skip

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload
 
+from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import observing, running
-from pfnlab.engine.label import MEMORY, Label
+from pfnlab.engine.execution import observing
+from pfnlab.engine.label import WRITE, Label
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.race import NO_DATA_RACE
 from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import check_race, note, note_own, plain, visible
-from pfnlab.engine.task import Operation, Task
+from pfnlab.engine.step import perform, read_plain, write_plain
 
 T = TypeVar("T")
 
@@ -38,13 +40,11 @@ class field(Member, Generic[T]):
         self.traced = traced or watched
         self.text = text
 
-    def begin(self, owner: Shared) -> None:
-        value = vars(owner).pop(self.attribute, self.default)
-
-        def make(name: str, number: int) -> Cell:
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
+        def make(store: Any, name: str) -> Cell:
             return Cell(
+                store,
                 name,
-                number,
                 watched=self.watched,
                 traced=self.traced,
                 guard=self.guarded_by,
@@ -52,7 +52,7 @@ class field(Member, Generic[T]):
                 text=self.text,
             )
 
-        self._make(owner, value, make)
+        return self._begin(owner, self.default, make)
 
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...
@@ -79,12 +79,8 @@ def read_field(cell: Cell) -> Any:
                 f"a rule reads {cell.name}, whose writes are no visible steps; "
                 "declare the field with watched=True"
             )
-        watch.reading = (watch.reading or 0) | cell.bit
-        return cell.value
-    return plain(
-        cell, "read", write=False, change=lambda: cell.value,
-        detail=lambda value: f"{cell.name} is {cell.text(value)}",
-    )  # fmt: skip
+        return watch.read(cell.number)
+    return read_plain(cell, detail=lambda value: f"{cell.name} is {cell.text(value)}")
 
 
 def write_field(cell: Cell, value: Any) -> None:
@@ -95,25 +91,10 @@ def replace_field(
     cell: Cell, change: Callable[[Any], Any], detail: Callable[[Any], str], verb: str = "write"
 ) -> Any:
     """Set a cell to change(old) in one step; return the old value."""
-    execution, _task = running()
-
-    def replace() -> Any:
-        old = cell.value
-        execution.write(cell, change(old))
-        return old
-
     if not cell.watched:
-        return plain(cell, verb, write=True, change=replace, detail=detail)
-
-    def perform(task: Task, _choice: int) -> tuple[Label, Any]:
-        if task is not execution.setup:
-            note(task, cell)
-            check_race(execution, task, cell, write=True, event=len(execution.events))
-        old = replace()
-        note_own(task, cell)
-        if cell.published and task is not execution.setup:
-            cell.clock = list(task.clock)
-            task.clock[task.index] += 1
-        return Label(MEMORY, -1, 0, cell.bit), old
-
-    return visible(Operation(verb, cell, perform, detail=detail))
+        return write_plain(cell, change, verb, detail=detail)
+    return perform(
+        Operation(op_.REPLACE, verb, number=cell.number, act=change, value=cell.published,
+                  label=Label(((cell.number, WRITE),)), target=cell, detail=detail,
+                  rule=NO_DATA_RACE)
+    )  # fmt: skip

@@ -1,80 +1,146 @@
 """What a step did, as far as independence goes.
 
-A label is the whole truth about a step for the explorer: two steps of different
-tasks whose labels are independent can be swapped without anyone noticing.
-Memory is a set of words, kept as bits of an integer; locks have kinds, refined
-by the outcome (a trylock that failed is not a trylock that succeeded).
+A step is a set of accesses: an object, which is a cell or a lock, and a mode.  A mode says
+what was done and how it ended: a trylock that failed is not a trylock that succeeded.  Two
+steps of different tasks are independent, and can be swapped without anyone noticing, if no
+object is in both of them with modes that conflict.
 """
 
-from typing import NamedTuple
+from typing import Final, final
 
-# Lock events.  A blocked acquire is no event; a trylock is one either way.
-LOCK, UNLOCK = "lock", "unlock"
-TRYLOCK, TRYLOCK_FAILED = "trylock", "trylock_failed"
-READ_LOCK, READ_UNLOCK = "read_lock", "read_unlock"
-READ_TRYLOCK, READ_TRYLOCK_FAILED = "read_trylock", "read_trylock_failed"
-WRITE_LOCK, WRITE_UNLOCK, DOWNGRADE = "write_lock", "write_unlock", "downgrade"
-WRITE_TRYLOCK, WRITE_TRYLOCK_FAILED = "write_trylock", "write_trylock_failed"
-WRITE_QUEUED = "write_queued"  # a writer waits, and holds off new readers
-INTERRUPTED = "interrupted"  # a killable wait gave up
+# Memory.
+READ: Final = 0
+WRITE: Final = 1
+ADD: Final = 2  # a member of a collection was written: concerns who reads the collection
 
-# Everything that is not a lock.
-MEMORY = "memory"
-AWAIT = "await"  # waited for a word or a lock to change; the bits of locks count here
+# Locks.  A blocked acquire is no step; a trylock is one either way.
+LOCK: Final = 3
+UNLOCK: Final = 4
+TRYLOCK: Final = 5
+TRYLOCK_FAILED: Final = 6
+READ_LOCK: Final = 7
+READ_UNLOCK: Final = 8
+READ_TRYLOCK: Final = 9
+READ_TRYLOCK_FAILED: Final = 10
+WRITE_LOCK: Final = 11
+WRITE_UNLOCK: Final = 12
+WRITE_TRYLOCK: Final = 13
+WRITE_TRYLOCK_FAILED: Final = 14
+DOWNGRADE: Final = 15
+WRITE_QUEUED: Final = 16  # a writer waits, and holds off new readers
+INTERRUPTED: Final = 17  # a killable wait gave up
+WATCHED: Final = 18  # a task has waited for the lock to change
+MODES: Final = 19
 
-RELEASES = frozenset({UNLOCK, READ_UNLOCK, WRITE_UNLOCK, DOWNGRADE})
-EXCLUSIVE = frozenset({LOCK, TRYLOCK, WRITE_LOCK, WRITE_TRYLOCK})  # now held by one
-SHARED = frozenset({READ_LOCK, READ_TRYLOCK})  # now held by one more
-LEAVES = frozenset({UNLOCK, READ_UNLOCK, WRITE_UNLOCK, INTERRUPTED})  # held, or queued, no more
+NAMES = (
+    "read", "write", "add", "lock", "unlock", "trylock", "trylock_failed", "read_lock",
+    "read_unlock", "read_trylock", "read_trylock_failed", "write_lock", "write_unlock",
+    "write_trylock", "write_trylock_failed", "downgrade", "write_queued", "interrupted", "watched",
+)  # fmt: skip
 
-_FAILURES = frozenset({TRYLOCK_FAILED, READ_TRYLOCK_FAILED, WRITE_TRYLOCK_FAILED, INTERRUPTED})
-_READERS = frozenset({READ_LOCK, READ_UNLOCK, READ_TRYLOCK})
-# What a failed attempt can tell apart from success: only a change of these.
-_UNSEEN_BY = {
-    TRYLOCK_FAILED: _FAILURES,
-    READ_TRYLOCK_FAILED: _FAILURES | _READERS,
-    WRITE_TRYLOCK_FAILED: _FAILURES | {WRITE_QUEUED},
-    INTERRUPTED: _FAILURES,
-    WRITE_QUEUED: frozenset({WRITE_QUEUED, WRITE_TRYLOCK_FAILED}),
+RELEASES = (UNLOCK, READ_UNLOCK, WRITE_UNLOCK, DOWNGRADE)
+# After which the task has the lock, or stands in front of new readers.
+ACQUIRES = (LOCK, TRYLOCK, READ_LOCK, READ_TRYLOCK, WRITE_LOCK, WRITE_TRYLOCK, WRITE_QUEUED)
+
+_FAILED = (TRYLOCK_FAILED, READ_TRYLOCK_FAILED, WRITE_TRYLOCK_FAILED)
+_READERS = (READ_LOCK, READ_UNLOCK, READ_TRYLOCK)
+# What a failed attempt cannot tell from nothing, besides other failed attempts.
+_UNSEEN: dict[int, tuple[int, ...]] = {
+    TRYLOCK_FAILED: (INTERRUPTED,),
+    READ_TRYLOCK_FAILED: _READERS,
+    WRITE_TRYLOCK_FAILED: (WRITE_QUEUED, INTERRUPTED),
+    WRITE_QUEUED: (WRITE_QUEUED,),
+    INTERRUPTED: (INTERRUPTED,),
+    WATCHED: (WATCHED, *_FAILED),
 }
 
 
-class Label(NamedTuple):
-    """One step: its kind, the lock it is about, and the words it read and wrote.
+def _conflict(one: int, other: int) -> bool:
+    if max(one, other) <= ADD:
+        pair = {one, other}
+        return pair in ({WRITE}, {READ, WRITE}, {READ, ADD})
+    if min(one, other) <= ADD:
+        return False
+    if (one in _FAILED and other in _FAILED) or (one in _READERS and other in _READERS):
+        return False
+    return other not in _UNSEEN.get(one, ()) and one not in _UNSEEN.get(other, ())
 
-    `target` is a lock's number, or -1.  `reads` and `writes` are sets of words as
-    bits.  A step after which a rule was evaluated has read what the rule read.  `adds`
-    has the collections whose members were written: that concerns who reads a collection
-    as a whole, and nobody who writes to another member.  `blocking` is a wait for a lock
-    or a change; `killable` one that a signal ends too.
+
+CONFLICT: Final[list[bool]] = [
+    _conflict(one, other) for one in range(MODES) for other in range(MODES)
+]
+
+
+def conflict(one: int, other: int) -> bool:
+    """Whether two modes of one object, by different tasks, do not commute."""
+    return CONFLICT[one * MODES + other]
+
+
+@final
+class Label:
+    """One step: its accesses, and what it takes to see its other order.
+
+    accesses   (number of an object, mode), at most one for each object
+    blocking   a wait that only others can end
+    killable   a wait that a signal ends too
     """
 
-    kind: str
-    target: int = -1
-    reads: int = 0
-    writes: int = 0
-    blocking: bool = False
-    adds: int = 0
-    killable: bool = False
+    def __init__(
+        self,
+        accesses: tuple[tuple[int, int], ...],
+        blocking: bool = False,
+        killable: bool = False,
+    ) -> None:
+        self.accesses: Final = accesses
+        self.blocking: Final = blocking
+        self.killable: Final = killable
+        self.size: Final = len(accesses)
+        self.object: Final = accesses[0][0] if accesses else -1
+        self.mode: Final = accesses[0][1] if accesses else READ
+        self.lock: Final = self.object if self.mode > ADD else -1
+        bits = writes = adds = 0
+        for number, mode in accesses:
+            bits |= 1 << number
+            if mode == WRITE:
+                writes |= 1 << number
+            elif mode == ADD:
+                adds |= 1 << number
+        self.bits: Final = bits
+        self.writes: Final = writes
+        self.adds: Final = adds
+
+    def reading(self, numbers: tuple[int, ...]) -> "Label":
+        """The same step, when it has also read some cells: what a rule looked at after it."""
+        more = tuple((number, READ) for number in numbers if not self.bits >> number & 1)
+        return Label((*self.accesses, *more), self.blocking, self.killable)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Label)
+            and self.accesses == other.accesses
+            and self.blocking == other.blocking
+            and self.killable == other.killable
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.accesses)
+
+    def __repr__(self) -> str:
+        what = ", ".join(f"{NAMES[mode]} {number}" for number, mode in self.accesses)
+        return f"<{what or 'nothing'}>"
 
 
-def locks_commute(first: str, second: str) -> bool:
-    """Whether two events of one lock, by different tasks, can be swapped."""
-    if first in _READERS and second in _READERS:
-        return True
-    return second in _UNSEEN_BY.get(first, ()) or first in _UNSEEN_BY.get(second, ())
+NOTHING: Final = Label(())
 
 
-def dependent(first: Label, second: Label) -> bool:
+def dependent(one: Label, other: Label) -> bool:
     """Whether the order of two steps of different tasks can matter."""
-    if first.writes & (second.reads | second.writes) or first.reads & second.writes:
-        return True
-    if first.adds & second.reads or first.reads & second.adds:
-        return True
-    if first.kind == AWAIT and second.target >= 0:
-        return bool(first.reads >> second.target & 1)
-    if second.kind == AWAIT and first.target >= 0:
-        return bool(second.reads >> first.target & 1)
-    if first.target < 0 or second.target < 0:
+    if one.size == 1 and other.size == 1:
+        return one.object == other.object and CONFLICT[one.mode * MODES + other.mode]
+    if not one.bits & other.bits:
         return False
-    return first.target == second.target and not locks_commute(first.kind, second.kind)
+    for number, mode in one.accesses:
+        for another, its in other.accesses:
+            if number == another and CONFLICT[mode * MODES + its]:
+                return True
+    return False

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.clock import join
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
 from pfnlab.engine.field import read_field, replace_field
-from pfnlab.engine.label import MEMORY, Label
+from pfnlab.engine.label import READ as LOOKED
+from pfnlab.engine.label import Label
+from pfnlab.engine.operation import READ, Operation
 from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import note, visible
-from pfnlab.engine.task import Operation, Task
+from pfnlab.engine.step import perform
 
 T = TypeVar("T")
 
@@ -51,15 +50,10 @@ class SharedList(Generic[T]):
         if not self.cell.published:
             raise ModelError(f"{self.cell.name} is not declared with rcu=True")
 
-        def perform(task: Task, _choice: int) -> tuple[Label, tuple[T, ...]]:
-            note(task, self.cell)
-            if task is not running()[0].setup:
-                join(task.clock, self.cell.clock)
-            return Label(MEMORY, -1, self.cell.bit), self.cell.value
-
-        items: tuple[T, ...] = visible(
-            Operation("rcu_read", self.cell, perform, detail=lambda _: self.cell.name)
-        )
+        items: tuple[T, ...] = perform(
+            Operation(READ, "rcu_read", number=self.cell.number, target=self.cell,
+                      label=Label(((self.cell.number, LOOKED),)), detail=lambda _: self.cell.name)
+        )  # fmt: skip
         return items
 
     def append(self, item: T) -> None:
@@ -108,11 +102,12 @@ class shared_list(Member):
         self.published = rcu
         self.traced = traced or watched
 
-    def begin(self, owner: Shared) -> None:
-        def make(name: str, number: int) -> Cell:
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
+        def make(store: Any, name: str) -> Cell:
             return Cell(
+                store,
                 name,
-                number,
+                (),
                 watched=self.watched,
                 traced=self.traced,
                 published=self.published,
@@ -121,7 +116,7 @@ class shared_list(Member):
                 text=show,
             )
 
-        self._make(owner, (), make)
+        return self._begin(owner, (), make)
 
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...

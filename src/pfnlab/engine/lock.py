@@ -5,16 +5,20 @@ step: the task cannot run until it is.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.clock import Clock, join
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import running
+from pfnlab.engine.label import NOTHING, READ, Label
+from pfnlab.engine.operation import MONITOR, Operation
 from pfnlab.engine.program import Rule
 from pfnlab.engine.shared import Member, Shared
-from pfnlab.engine.step import note_own, violate
-from pfnlab.engine.task import Hold, Task
+from pfnlab.engine.signal import signal_of
+from pfnlab.engine.step import perform, violate
+from pfnlab.engine.store import Store
+from pfnlab.engine.task import Hold
 
 LOCK_BALANCE = Rule(
     "lock_balance", "A task releases a lock that it does not hold.", "",
@@ -25,68 +29,90 @@ LOCK_BALANCE = Rule(
 class Lock(Cell):
     """A cell with holders; steps that take and release it carry clocks between tasks."""
 
-    __slots__ = ("lock_class", "read_clock")
+    __slots__ = ("lock_class",)
 
-    def __init__(self, name: str, number: int, lock_class: str, value: Any) -> None:
-        super().__init__(name, number, value)
+    def __init__(self, store: Store, name: str, lock_class: str) -> None:
+        super().__init__(store, name, atomic=True)
         self.lock_class = lock_class  # as lockdep understands it: the field, not the object
-        self.read_clock: tuple[int, Clock] = (-1, [])  # what readers let go, by run
 
     def acquiring(self, verb: str, mode: str, tried: bool = False, subclass: int = 0) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
         execution, task = running()
         for monitor in execution.program.monitors:
-            monitor.acquiring(task, self, verb, mode, tried, subclass)
+            what = monitor.acquiring(task, self, verb, mode, tried, subclass)
+            if what is not None:
+                perform(Operation(MONITOR, "monitor", value=what, target=monitor))
 
-    def take(self, task: Task, value: Any, mode: str) -> None:
-        execution, _task = running()
-        execution.write(self, value)
-        note_own(task, self)
+    def take(
+        self,
+        code: int,
+        verb: str,
+        mode: str,
+        kind: int,
+        *,
+        failed: int = -1,
+        blocking: bool = False,
+        killable: bool = False,
+        otherwise: str = " fails",
+    ) -> bool:
+        """Take the lock in one step; whether it was taken.
+
+        `kind` and `failed` are the modes of the step's label, by how it ends.
+        """
+        signal = signal_of(running()[1]).number if killable else -1
+        lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
+        if killable:
+            lost = (*lost, (signal, READ))
+        taken: bool = perform(
+            Operation(code, verb, number=self.number, signal=signal, target=self,
+                      label=Label(((self.number, kind),), blocking, killable),
+                      failed=Label(lost, False, killable) if failed >= 0 else NOTHING,
+                      detail=lambda ok: f"{self.name}{'' if ok else otherwise}")
+        )  # fmt: skip
+        if taken:
+            self.now_held(mode)
+        return taken
+
+    def now_held(self, mode: str) -> None:
+        execution, task = running()
         site = execution.recorder.site(task) if execution.recorder is not None else ""
         task.held.append(Hold(self, mode, execution.steps, site))
-        join(task.clock, self.clock)
-        if mode != "read" and self.read_clock[0] == execution.run:
-            join(task.clock, self.read_clock[1])
 
-    def drop(self, task: Task, value: Any, mode: str) -> None:
-        execution, _task = running()
-        execution.write(self, value)
-        note_own(task, self)
+    def drop(self, code: int, verb: str, mode: str, kind: int) -> None:
+        """Let the lock go in one step."""
+        self.must_hold(verb, mode)
+        perform(
+            Operation(code, verb, number=self.number, target=self,
+                      label=Label(((self.number, kind),)), detail=lambda _: self.name)
+        )  # fmt: skip
+        self.no_longer_held(mode)
+
+    def no_longer_held(self, mode: str) -> None:
+        task = running()[1]
         hold = next(h for h in reversed(task.held) if h.lock is self and h.mode == mode)
         task.held.remove(hold)
-        if task is execution.setup:
-            return
-        if mode == "read":
-            if self.read_clock[0] != execution.run:
-                self.read_clock = (execution.run, [0] * len(task.clock))
-            join(self.read_clock[1], task.clock)
-        else:
-            self.clock = list(task.clock)
-        task.clock[task.index] += 1
 
-    def must_hold(self, verb: str, *modes: str) -> None:
+    def must_hold(self, verb: str, mode: str) -> None:
         task = running()[1]
-        if not any(hold.lock is self and hold.mode in modes for hold in task.held):
+        if not any(hold.lock is self and hold.mode == mode for hold in task.held):
             violate(
                 LOCK_BALANCE,
                 f"{task.name} calls {verb} for {self.name} and does not hold it.",
                 call=f"{verb}({self.name})",
             )
 
-    def named(self, _result: Any) -> str:
-        return self.name
-
 
 class LockMember(Member):
     """A lock as a field of a shared object."""
 
     @abstractmethod
-    def new(self, name: str, number: int, lock_class: str) -> Lock:
+    def new(self, store: Store, name: str, lock_class: str) -> Lock:
         """Make the lock of one object."""
 
-    def begin(self, owner: Shared) -> None:
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
         lock_class = f"{self.owner}.{self.attribute}"
-        self._make(owner, self._free(), lambda name, number: self.new(name, number, lock_class))
+        make: Callable[[Store, str], Cell] = lambda store, name: self.new(store, name, lock_class)  # noqa: E731
+        return self._begin(owner, self._free(), make)
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         super().__set_name__(owner, attribute)

@@ -4,11 +4,10 @@ from types import TracebackType
 from typing import Self, overload
 
 from pfnlab.engine import label as kind
-from pfnlab.engine.label import Label
+from pfnlab.engine import operation as op_
 from pfnlab.engine.lock import Lock, LockMember
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.step import note, visible
-from pfnlab.engine.task import Operation, Task
+from pfnlab.engine.store import Store
 
 
 class Mutex(Lock):
@@ -19,45 +18,16 @@ class Mutex(Lock):
 
     def lock(self) -> None:
         self.acquiring(self.verbs[0], "")
-
-        def perform(task: Task, _choice: int) -> tuple[Label, None]:
-            self.take(task, task, "")
-            return Label(kind.LOCK, self.number, blocking=True), None
-
-        visible(
-            Operation(
-                self.verbs[0], self, perform, ready=lambda _task: self.value is None,
-                blocked=Label(kind.LOCK, self.number, blocking=True),
-                blockers=lambda _task: [self.value], detail=self.named,
-            )
-        )  # fmt: skip
+        self.take(op_.LOCK, self.verbs[0], "", kind.LOCK, blocking=True)
 
     def trylock(self) -> bool:
         self.acquiring(self.verbs[2], "", tried=True)
-
-        def perform(task: Task, _choice: int) -> tuple[Label, bool]:
-            note(task, self, "free", lambda: self.value is None)
-            if self.value is not None:
-                return Label(kind.TRYLOCK_FAILED, self.number), False
-            self.take(task, task, "")
-            return Label(kind.TRYLOCK, self.number), True
-
-        taken: bool = visible(
-            Operation(
-                self.verbs[2], self, perform,
-                detail=lambda ok: f"{self.name}{'' if ok else ' fails'}",
-            )
-        )  # fmt: skip
-        return taken
+        return self.take(
+            op_.TRYLOCK, self.verbs[2], "", kind.TRYLOCK, failed=kind.TRYLOCK_FAILED
+        )
 
     def unlock(self) -> None:
-        self.must_hold(self.verbs[1], "")
-
-        def perform(task: Task, _choice: int) -> tuple[Label, None]:
-            self.drop(task, None, "")
-            return Label(kind.UNLOCK, self.number), None
-
-        visible(Operation(self.verbs[1], self, perform, detail=self.named))
+        self.drop(op_.UNLOCK, self.verbs[1], "", kind.UNLOCK)
 
     def __enter__(self) -> Self:
         self.lock()
@@ -83,8 +53,8 @@ class Spinlock(Mutex):
 class mutex(LockMember):
     """A sleeping lock with one holder."""
 
-    def new(self, name: str, number: int, lock_class: str) -> Lock:
-        return Mutex(name, number, lock_class, None)
+    def new(self, store: Store, name: str, lock_class: str) -> Lock:
+        return Mutex(store, name, lock_class)
 
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...
@@ -101,5 +71,5 @@ class mutex(LockMember):
 class spinlock(mutex):
     """A lock under which nothing may sleep."""
 
-    def new(self, name: str, number: int, lock_class: str) -> Lock:
-        return Spinlock(name, number, lock_class, None)
+    def new(self, store: Store, name: str, lock_class: str) -> Lock:
+        return Spinlock(store, name, lock_class)

@@ -55,16 +55,40 @@ class Leftover(NamedTuple):
     schedules: tuple[str, ...]
 
 
+class Heard(NamedTuple):
+    """Something that a monitor was told: what, by which task, after which event."""
+
+    what: Any
+    task: str
+    event: int
+
+
+class Found(NamedTuple):
+    """A rule that a monitor has found broken.
+
+    call      what the task was about to do, for the last line of the trace
+    relevant  events to keep in a shortest trace
+    """
+
+    rule: Rule
+    evidence: tuple[str, ...]
+    call: str
+    relevant: frozenset[int]
+
+
 class Monitor(Protocol):
     """Hears of every lock that a task is about to take, in every execution."""
 
     def acquiring(
         self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
-    ) -> None:
-        """Called on the task's own stack; may call `violate`."""
+    ) -> Any:
+        """Called on the task's own stack: what is worth hearing of it, or None.
 
-    def restart(self) -> None:
-        """Another execution begins."""
+        A function of what the task holds; it may call `violate`.
+        """
+
+    def heard(self, heard: list[Heard], execution: Any) -> Found | None:
+        """All that was heard in this execution, the newest last."""
 
     def leftover(self) -> Leftover | None:
         """What the executions so far have broken together."""
@@ -78,17 +102,39 @@ class Program:
     invariants: list[Invariant] = field(default_factory=list)
     monitors: list[Monitor] = field(default_factory=list)
     enforced: frozenset[str] | None = None  # names of rules; None is all of them
+    alike: list[tuple[int, ...]] = field(default_factory=list)  # interchangeable tasks
     racing: frozenset[str] = frozenset()  # plain fields whose every access is a visible step
 
     def task(self, function: Callable[[], None]) -> Callable[[], None]:
         """Declare a task; it has the name of its function.  A decorator."""
         return self.add_task(function.__name__, function)
 
-    def add_task(self, name: str, function: Callable[[], Any]) -> Callable[[], Any]:
+    def add_task(
+        self, name: str, function: Callable[[], Any], *, lazy: bool = False
+    ) -> Callable[[], Any]:
+        """Declare a task by name.  A lazy one begins when another task calls start(name)."""
         if any(task.name == name for task in self.tasks):
             raise ModelError(f"two tasks are called {name}; give each its own name")
-        self.tasks.append(Task(name, len(self.tasks), function))
+        self.tasks.append(Task(name, len(self.tasks), function, lazy))
         return function
+
+    def interchangeable(self, *names: str) -> None:
+        """Declare that these tasks differ in their names only.
+
+        Then of executions that differ in which of them did what, one is enough: the search
+        lets each make its first step only after the one before it has made its own.
+        """
+        known = {task.name: task.index for task in self.tasks}
+        for name in names:
+            if name not in known:
+                raise ModelError(f"interchangeable({name!r}): no task has this name")
+        self.alike.append(tuple(known[name] for name in names))
+
+    def task_named(self, name: str) -> Task:
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise ModelError(f"no task is called {name!r}")
 
     def always(self, *rules: Invariant) -> None:
         """Rules that must hold after every step."""

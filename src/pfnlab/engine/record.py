@@ -9,7 +9,7 @@ from pfnlab.engine.label import Label
 from pfnlab.engine.program import Program
 from pfnlab.engine.task import Task
 
-NO_LABEL = Label("")
+NO_LABEL = Label(())
 
 
 class Frame(NamedTuple):

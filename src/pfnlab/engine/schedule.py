@@ -94,23 +94,25 @@ def follow(execution: Execution, text: str) -> None:
 def _follow_part(execution: Execution, task: Task, part: Part) -> None:
     choices = list(part.choices)
     goal = task.steps + part.steps
-    if not part.steps and task.pending is not None and not task.pending.counted:
+    pending = execution.pending[task.index]
+    if not part.steps and pending is not None and not pending.counted:
         execution.fire(task, 0)
     while task.steps < goal and execution.violation is None:
         done = f"{task.name} has made {task.steps} of the {goal} steps that the schedule gives it"
         if task.finished:
             raise BadSchedule(f"{done}, and has ended")
-        if not task.ready():
-            waits = f"waits in {task.pending.verb}" if task.pending is not None else "is stopped"
+        pending = execution.pending[task.index]
+        if not execution.ready(task):
+            waits = f"waits in {pending.verb}" if pending is not None else "is stopped"
             raise BadSchedule(f"{done}, and {waits}")
-        assert task.pending is not None
+        assert pending is not None
         choice = 0
-        if task.pending.options > 1:
+        if pending.options > 1:
             if not choices:
                 raise BadSchedule(f"{done}, and must choose: write {task.name}:N[CHOICE]")
             choice = choices.pop(0)
-            if choice >= task.pending.options:
-                raise BadSchedule(f"{task.name} has no choice {choice} in {task.pending.verb}")
+            if choice >= pending.options:
+                raise BadSchedule(f"{task.name} has no choice {choice} in {pending.verb}")
         execution.fire(task, choice)
     if task.steps > goal and execution.violation is None:
         raise BadSchedule(

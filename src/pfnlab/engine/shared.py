@@ -16,7 +16,10 @@ from typing import Any
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import observing, running
-from pfnlab.engine.step import NO_USE_AFTER_FREE, plain, violate
+from pfnlab.engine.operation import INIT, Operation
+from pfnlab.engine.race import NO_USE_AFTER_FREE
+from pfnlab.engine.step import perform, read_plain, violate, write_plain
+from pfnlab.engine.store import Store
 
 
 class SharedType(type):
@@ -40,11 +43,13 @@ class SharedType(type):
         made.__init__(*args, **arguments)
         if not made.name:
             made.name = f"{cls.__name__.lower()}{task.created}"
-        if made._freeable:
-            _begin_life(made)
-        for member in _members(cls):
-            member.begin(made)
+        first = [_begin_life(made)] if made._freeable else []
+        first += [member.begin(made) for member in _members(cls)]
         object.__setattr__(made, "_ready", True)
+        perform(
+            Operation(INIT, "create", cells=tuple([cell.number for cell, _value in first]),
+                      value=tuple([value for _cell, value in first]))
+        )  # fmt: skip
         return made
 
 
@@ -87,25 +92,25 @@ class Member(ABC):
         self.place = f"{owner.__name__}.{attribute.lstrip('_')}"
 
     @abstractmethod
-    def begin(self, owner: Shared) -> None:
-        """Give a new object its first value."""
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
+        """The cell of a new object, and its first value."""
 
     def _cell(self, owner: Shared) -> Cell:
         if owner._life is not None:
             touch(owner, owner._life)
         return owner._cells[self.attribute]
 
-    def _make(self, owner: Shared, value: Any, make: Callable[[str, int], Cell]) -> None:
-        """Create the cell, or start it anew in a later execution."""
-        execution, _task = running()
+    def _begin(
+        self, owner: Shared, default: Any, make: Callable[[Store, str], Cell]
+    ) -> tuple[Cell, Any]:
+        """The cell, the same one in every execution; what __init__ has set is the value."""
         cell = owner._cells.get(self.attribute)
         if cell is None:
-            cell = make(f"{owner.name}.{self.attribute.lstrip('_')}", len(execution.cells))
+            execution, _task = running()
+            cell = make(execution.store, f"{owner.name}.{self.attribute.lstrip('_')}")
             execution.cells.append(cell)
             owner._cells[self.attribute] = cell
-        cell.history.run = -1
-        cell.clock = None
-        execution.write(cell, value)
+        return cell, vars(owner).pop(self.attribute, default)
 
 
 def _members(cls: type) -> Iterator[Member]:
@@ -118,24 +123,22 @@ def _members(cls: type) -> Iterator[Member]:
 # ---- the life of objects that can be freed
 
 
-def _begin_life(made: Shared) -> None:
-    execution, _task = running()
+def _begin_life(made: Shared) -> tuple[Cell, bool]:
     life = made._life
     if life is None:
-        life = Cell(str(made), len(execution.cells), True, traced=False, field=type(made).__name__)
+        execution, _task = running()
+        life = Cell(execution.store, str(made), True, traced=False, field=type(made).__name__)
         life.words = ("uses", "used", "frees", "freed")
         execution.cells.append(life)
         object.__setattr__(made, "_life", life)
-    life.history.run = -1
-    execution.write(life, True)
+    return life, True
 
 
 def touch(owner: Shared, life: Cell) -> None:
     """An access to any field of an object is a use of the object."""
     if observing() is not None:
         return
-    live = plain(life, "use", write=False, change=lambda: life.value, rule=NO_USE_AFTER_FREE)
-    if not live:
+    if not read_plain(life, "use", rule=NO_USE_AFTER_FREE):
         task = running()[1]
         violate(NO_USE_AFTER_FREE, f"{task.name} uses {owner}, which has been freed.")
 
@@ -146,11 +149,7 @@ def free(owner: Shared) -> None:
     if life is None:
         raise ModelError(f"{owner} cannot be freed; declare its class with freeable=True")
     touch(owner, life)
-    execution, _task = running()
-    plain(
-        life, "free", write=True, change=lambda: execution.write(life, False),
-        rule=NO_USE_AFTER_FREE,
-    )  # fmt: skip
+    write_plain(life, lambda _alive: False, "free", rule=NO_USE_AFTER_FREE)
 
 
 def show(value: Any) -> str:

@@ -29,6 +29,6 @@ def signal_of(task: Task) -> Cell:
     """The word that holds a task's signal; it exists from the first use on."""
     if task.signal is None:
         execution = current_execution()
-        task.signal = Cell(f"{task.name}.signal", len(execution.cells), False, atomic=True)
+        task.signal = Cell(execution.store, f"{task.name}.signal", False, atomic=True)
         execution.cells.append(task.signal)
     return task.signal

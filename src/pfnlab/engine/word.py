@@ -3,14 +3,14 @@
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Self, TypeVar, overload
 
+from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.clock import join
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution, observing, running
-from pfnlab.engine.label import MEMORY, Label
+from pfnlab.engine.execution import current_execution, observing
+from pfnlab.engine.label import ADD, READ, WRITE, Label
+from pfnlab.engine.operation import Operation
 from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import note, note_own, visible
-from pfnlab.engine.task import Operation, Task
+from pfnlab.engine.step import perform
 
 T = TypeVar("T")
 
@@ -21,9 +21,8 @@ class word(Member, Generic[T]):
     def __init__(self, default: T) -> None:
         self.default = default
 
-    def begin(self, owner: Shared) -> None:
-        value = vars(owner).pop(self.attribute, self.default)
-        self._make(owner, value, lambda name, number: Cell(name, number, atomic=True))
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
+        return self._begin(owner, self.default, lambda store, name: Cell(store, name, atomic=True))
 
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...
@@ -58,59 +57,47 @@ def atomically(
     `act` maps the values to (new values, result).  A word whose value stays the same
     counts as read only: nobody can tell the difference.
     """
-    execution, _task = running()
+    return perform(
+        Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=act,
+                  target=cells[0] if cells else None, detail=detail)
+    )  # fmt: skip
 
-    def perform(task: Task, _choice: int) -> tuple[Label, Any]:
-        before = tuple(cell.value for cell in cells)
-        for cell in cells:
-            note(task, cell)
-        after, result = act(before)
-        reads = writes = adds = 0
-        for cell, old, new in zip(cells, before, after, strict=True):
-            reads |= cell.bit
-            if new is not old and new != old:
-                execution.write(cell, new)
-                writes |= cell.bit
-                adds |= cell.collection
-            note_own(task, cell)
-            if task is not execution.setup:
-                join(task.clock, cell.clock)
-        if writes and task is not execution.setup:
-            for cell in cells:
-                if writes & cell.bit:
-                    cell.clock = list(task.clock)
-            task.clock[task.index] += 1
-        return Label(MEMORY, -1, reads & ~writes, writes, adds=adds), result
 
-    return visible(Operation(verb, cells[0] if cells else None, perform, detail=detail))
+def look_at_all(
+    collection: "Words",
+    verb: str,
+    act: Callable[[tuple[Any, ...]], Any],
+    *,
+    detail: Callable[[Any], str] | None = None,
+) -> Any:
+    """One atomic step that reads every word of a collection; returns act(values)."""
+    cell = collection.collection
+    return perform(
+        Operation(op_.LOOK, verb, number=cell.number, act=act, target=cell, detail=detail,
+                  label=Label(((cell.number, READ),)))
+    )  # fmt: skip
 
 
 def read_word(cell: Cell) -> Any:
     watch = observing()
     if watch is not None:
-        watch.reading = (watch.reading or 0) | cell.bit
-        return cell.value
-    return atomically(
-        (cell,), "read", lambda old: (old, old[0]),
-        detail=lambda value: f"{cell.name} is {show(value)}",
+        return watch.read(cell.number)
+    return perform(
+        Operation(op_.READ, "read", number=cell.number, target=cell,
+                  label=Label(((cell.number, READ),)),
+                  detail=lambda value: f"{cell.name} is {show(value)}")
     )  # fmt: skip
 
 
 def write_word(cell: Cell, value: Any) -> None:
     """A write counts as one even if the value stays the same."""
-    execution, _task = running()
-
-    def perform(task: Task, _choice: int) -> tuple[Label, None]:
-        note(task, cell)
-        execution.write(cell, value)
-        note_own(task, cell)
-        if task is not execution.setup:
-            join(task.clock, cell.clock)
-            cell.clock = list(task.clock)
-            task.clock[task.index] += 1
-        return Label(MEMORY, -1, 0, cell.bit, adds=cell.collection), None
-
-    visible(Operation("write", cell, perform, detail=lambda _: f"{cell.name} = {show(value)}"))
+    collection = cell.store.collection[cell.number]
+    added = ((collection, ADD),) if collection >= 0 else ()
+    perform(
+        Operation(op_.WRITE, "write", number=cell.number, value=value, target=cell,
+                  label=Label(((cell.number, WRITE), *added)),
+                  detail=lambda _: f"{cell.name} = {show(value)}")
+    )  # fmt: skip
 
 
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
@@ -136,9 +123,15 @@ def compare_exchange(owner: Shared, attribute: str, expected: Any, new: Any) -> 
 class words(Member):
     """Any number of atomic words, by key; each is None until it is written."""
 
-    def begin(self, owner: Shared) -> None:
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
         """A cell for the collection as a whole; words come into being when first used."""
-        self._make(owner, None, lambda name, number: Cell(name, number, atomic=True))
+
+        def make(store: Any, name: str) -> Cell:
+            cell = Cell(store, name, atomic=True)
+            store.members[cell.number] = []
+            return cell
+
+        return self._begin(owner, None, make)
 
     def __get__(self, owner: Shared, kind: type) -> "Words":
         return Words(owner, self._cell(owner), self.attribute)
@@ -160,8 +153,7 @@ class Words:
         cell = self.owner._cells.get(place)
         if cell is None:
             execution = current_execution()
-            cell = Cell(name, len(execution.cells), atomic=True)
-            cell.collection = self.collection.bit
+            cell = Cell(execution.store, name, atomic=True, collection=self.collection.number)
             execution.cells.append(cell)
             self.owner._cells[place] = cell
         return cell
@@ -171,6 +163,4 @@ class Words:
         watch = observing()
         if watch is None:
             raise ModelError("only rules look at all words at once")
-        watch.reading = (watch.reading or 0) | self.collection.bit
-        cells = self.owner._cells
-        return [cell.value for place, cell in cells.items() if place.startswith(self.prefix)]
+        return list(watch.read(self.collection.number))

@@ -10,7 +10,7 @@ from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.policy import options
-from pfnlab.explorer.search import Build, MakeProgram
+from pfnlab.explorer.replay import Build, MakeProgram
 
 STEPS_COMPARED = 2_000
 

@@ -4,7 +4,7 @@ Two events are ordered when one task made both, or when their labels are depende
 by every chain of those.
 """
 
-from pfnlab.engine.execution import Event
+from pfnlab.engine.event import Event
 from pfnlab.engine.label import Label, dependent
 
 
@@ -46,17 +46,20 @@ class Order:
             if events[index].task != task and dependent(events[index].label, label)
         ]
 
-    def truncate(self, length: int) -> None:
-        """Forget all events from `length` on."""
-        if length >= len(self.events):
-            return
-        del self.events[length:], self.clocks[length:], self.before[length:]
-        self.last = [[-1] * self.tasks for _ in range(self.tasks)]
-        for event, clock in zip(self.events, self.clocks, strict=True):
-            self.last[event.task] = clock
+    def past(self, keep: set[int]) -> list[int]:
+        """The events that happen before some, and these."""
+        latest = [-1] * self.tasks
+        for index in keep:
+            if index >= 0:
+                for task, position in enumerate(self.clocks[index]):
+                    if position > latest[task]:
+                        latest[task] = position
+        return [
+            index for index, event in enumerate(self.events) if index <= latest[event.task]
+        ]
 
     def put_before(self, first: int, last: int) -> None:
-        """Order the last event of all after another one that its label does not depend on."""
+        """Order an event after another one that its label does not depend on."""
         pairs = zip(self.clocks[first], self.clocks[last], strict=True)
         self.clocks[last] = [max(pair) for pair in pairs]
 
@@ -68,4 +71,12 @@ def order_of(events: list[Event], tasks: int) -> Order:
     order = Order(tasks)
     for event in events:
         order.add(event)
+    return order
+
+
+def order_as_made(events: list[Event], tasks: int) -> Order:
+    """Of events that have their clocks already."""
+    order = Order(tasks)
+    order.events = events
+    order.clocks = [event.clock for event in events]
     return order

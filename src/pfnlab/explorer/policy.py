@@ -41,5 +41,10 @@ def options(execution: Execution) -> list[Choice]:
     return [
         Choice(task.index, option)
         for task in execution.enabled()
-        for option in range(task.pending.options if task.pending is not None else 0)
+        for option in range(_options(execution, task.index))
     ]
+
+
+def _options(execution: Execution, task: int) -> int:
+    op = execution.pending[task]
+    return op.options if op is not None else 0

@@ -1,6 +1,6 @@
 """The two steps that a reader should look at first: a pair that no lock orders."""
 
-from pfnlab.engine.label import MEMORY, Label, dependent, locks_commute
+from pfnlab.engine.label import Label, conflict, dependent
 from pfnlab.engine.record import TraceStep
 
 
@@ -22,7 +22,7 @@ def racing_pair(steps: list[TraceStep]) -> tuple[int, int] | None:
 
 
 def _same_word(one: Label, two: Label) -> bool:
-    return one.kind == two.kind == MEMORY and dependent(one, two)
+    return one.lock < 0 and two.lock < 0 and dependent(one, two)
 
 
 def _ordered_by_locks(steps: list[TraceStep], start: int) -> set[int]:
@@ -33,8 +33,8 @@ def _ordered_by_locks(steps: list[TraceStep], start: int) -> set[int]:
         for before in reached:
             earlier = steps[before]
             if earlier.task == step.task or (
-                0 <= earlier.label.target == step.label.target
-                and not locks_commute(earlier.label.kind, step.label.kind)
+                0 <= earlier.label.lock == step.label.lock
+                and conflict(earlier.label.mode, step.label.mode)
             ):
                 reached.add(index)
                 break

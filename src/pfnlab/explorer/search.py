@@ -3,20 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
-from pfnlab.engine.program import Program, Violation
-from pfnlab.engine.record import TraceStep
-from pfnlab.engine.schedule import follow, join_racing, schedule_of, split_racing
+from pfnlab.engine.program import Program
+from pfnlab.engine.schedule import join_racing
+from pfnlab.explorer.keep import Kept
+from pfnlab.explorer.optimal import Optimal
+from pfnlab.explorer.order import order_as_made
 from pfnlab.explorer.policy import Policy, options
-from pfnlab.explorer.race import racing_pair
-from pfnlab.explorer.result import Finding, Held, Note, Result, Trace
-from pfnlab.explorer.shortest import Telling, shortened, whole
-
-Build = Callable[[Any], None]
-MakeProgram = Callable[[], Program]
+from pfnlab.explorer.replay import Build, MakeProgram, replay
+from pfnlab.explorer.result import Finding, Note, Result
 
 
 @dataclass(frozen=True)
@@ -28,13 +25,15 @@ class Limits:
     steps: int = STEP_LIMIT  # of one task, after which it is said never to end
 
 
-@dataclass
-class _Candidate:
-    """The best tellings so far of one broken rule."""
+@dataclass(frozen=True)
+class Reduced:
+    """Search up to independence, by Optimal-DPOR or, as a second opinion, Source-DPOR."""
 
-    short: Telling
-    full: Telling
-    failing: int = 1
+    optimal: bool = True
+
+    @property
+    def name(self) -> str:
+        return "dpor" if self.optimal else "source"
 
 
 @dataclass
@@ -43,17 +42,16 @@ class Search:
 
     make_program: MakeProgram
     build: Build
-    make_policy: Callable[[], Policy]
+    make_policy: Callable[[], "Policy | Reduced"]
     limits: Limits = field(default_factory=Limits)
     on_execution: Callable[["Search", Execution], None] | None = None
     schedules: int = 0
     given_up: int = 0
-    failing: int = 0
     longest: int = 0
     why_incomplete: str = ""
     racing: frozenset[str] = frozenset()
-    candidates: dict[str, _Candidate] = field(default_factory=dict)
-    notes: dict[str, tuple[Telling, tuple[str, ...]]] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
+    reduced: Optimal | None = None  # while it runs
 
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
@@ -73,35 +71,35 @@ class Search:
             # Only race-free accesses need no scheduling (see step.py): begin anew, with
             # every access to this field a step.  What was found so far will be found again.
             self.racing |= {race}
-            self.schedules = self.given_up = self.failing = self.longest = 0
-            self.candidates.clear()
-        findings = [self._finding(rule) for rule in self.candidates]
+            self.schedules = self.given_up = self.longest = 0
+            self.kept = Kept()
+        return self._result(execution, began)
+
+    def _result(self, execution: Execution, began: float) -> Result:
+        findings = [self._finding(rule) for rule in self.kept.candidates]
         findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
         findings += [found for found in self._leftovers(execution) if found is not None]
+        bounded = isinstance(self.policy, Reduced)
+        bound = "" if isinstance(self.policy, Reduced) else self.policy.bound
+        complete = bounded or (not isinstance(self.policy, Reduced) and self.policy.complete)
+        notes = self.kept.notes
         return Result(
             findings=tuple(findings),
             schedules=self.schedules,
             given_up=self.given_up,
-            failing=self.failing,
-            complete=self.policy.complete and not self._why_incomplete(),
+            failing=self.kept.failing,
+            complete=complete and not (self.why_incomplete or bound),
             steps=self.longest,
             policy=self.policy.name,
-            why_incomplete=self._why_incomplete(),
-            seed=self.policy.seed,
+            why_incomplete=self.why_incomplete or bound,
+            seed=None if isinstance(self.policy, Reduced) else self.policy.seed,
             seconds=time.perf_counter() - began,
             notes=tuple(
-                Note(
-                    rule.rule, self.notes[rule.rule.name][1], self.notes[rule.rule.name][0].schedule
-                )
+                Note(rule.rule, notes[rule.rule.name][1], notes[rule.rule.name][0].schedule)
                 for rule in execution.program.invariants
-                if rule.rule.name in self.notes
+                if rule.rule.name in notes
             ),
         )
-
-    def _why_incomplete(self) -> str:
-        if self.why_incomplete:
-            return self.why_incomplete
-        return self.policy.bound
 
     def _program(self) -> Program:
         program = self.make_program()
@@ -110,15 +108,20 @@ class Search:
 
     def _run_all(self, execution: Execution, began: float) -> str:
         """Run until the policy ends or a limit is reached; or return a field that races."""
+        if isinstance(self.policy, Reduced):
+            return self._run_reduced(execution, self.policy, began)
         while self.policy.begin():
-            self._run_one(execution)
-            if self.on_execution is not None:
-                self.on_execution(self, execution)
-            if execution.unchecked_race:
+            self._run_one(execution, self.policy)
+            if self._enough(execution, began):
                 return execution.unchecked_race
-            if execution.failed_setup or self._limit_reached(began):
-                break
         return ""
+
+    def _enough(self, execution: Execution, began: float) -> bool:
+        if self.on_execution is not None:
+            self.on_execution(self, execution)
+        if execution.unchecked_race or execution.failed_setup:
+            return True
+        return self._limit_reached(began)
 
     def _limit_reached(self, began: float) -> bool:
         limits = self.limits
@@ -129,54 +132,72 @@ class Search:
             self.why_incomplete = f"stopped after {limits.seconds:g} s"
         return bool(self.why_incomplete)
 
-    def _run_one(self, execution: Execution) -> None:
+    # ---- one execution
+
+    def _run_reduced(self, execution: Execution, policy: Reduced, began: float) -> str:
+        if execution.failed_setup:
+            execution.restart()
+            self._count(execution, False)
+            self._keep_all(execution, None)
+            return ""
+        search = self.reduced = Optimal(execution, optimal=policy.optimal)
+        tasks = len(execution.program.tasks)
+        while search.next():
+            self._count(execution, search.in_vain)
+            if execution.broken or execution.notes:
+                self._keep_all(execution, tasks)
+            if self._enough(execution, began):
+                return execution.unchecked_race
+        return ""
+
+    def _count(self, execution: Execution, given_up: bool) -> None:
+        self.schedules += 1
+        self.given_up += given_up
+        self.longest = max(self.longest, sum(event.steps for event in execution.events))
+
+    def _keep_all(self, execution: Execution, clocked: int | None) -> None:
+        """Keep what broke in an execution that has run to its end."""
+        if execution.broken:
+            self.kept.failing += 1
+        for broken in execution.broken:
+            order = order_as_made(execution.events, clocked) if clocked is not None else None
+            self.kept.failure(execution, broken, order)
+        for note in execution.notes:
+            order = order_as_made(execution.events, clocked) if clocked is not None else None
+            self.kept.note(execution, note, order)
+
+    def _run_one(self, execution: Execution, policy: Policy) -> None:
+        """An execution in which the code of tasks runs."""
         execution.restart()
-        noted = self._note(execution, 0)
+        noted = self._keep_new(execution, 0)
         finished = True
         while True:
             enabled = options(execution)
             if not enabled:
                 execution.finish()
-                noted = self._note(execution, noted)
+                noted = self._keep_new(execution, noted)
                 break
-            choice = self.policy.choose(execution, enabled)
+            choice = policy.choose(execution, enabled)
             if choice is None:
                 finished = execution.violation is not None
                 break
             execution.fire(execution.program.tasks[choice.task], choice.option)
-            noted = self._note(execution, noted)
-            self._keep_notes(execution)
-        self.policy.end(execution, finished)
-        self.schedules += 1
-        self.given_up += not finished
-        self.longest = max(self.longest, execution.steps)
+            noted = self._keep_new(execution, noted)
+            for note in execution.notes:
+                if note.event == len(execution.events) - 1:
+                    self.kept.note(execution, note)
+        policy.end(execution, finished)
+        self._count(execution, not finished)
 
-    def _note(self, execution: Execution, noted: int) -> int:
-        """Keep the tellings of new failures, at the moment they happen; count all so far."""
+    def _keep_new(self, execution: Execution, noted: int) -> int:
+        """Keep new failures at the moment they happen; count all so far."""
         for broken in execution.broken[noted:]:
-            short = shortened(execution, broken)
-            if short is not None:
-                self._keep(broken.violation.rule, _Candidate(short, whole(execution)))
+            self.kept.failure(execution, broken)
         if execution.broken and not noted:
-            self.failing += 1
+            self.kept.failing += 1
         return len(execution.broken)
 
-    def _keep(self, rule: str, new: _Candidate) -> None:
-        known = self.candidates.setdefault(rule, new)
-        if known is not new:
-            known.failing += 1
-            known.short = min(known.short, new.short, key=Telling.key)
-            known.full = min(known.full, new.full, key=Telling.key)
-
-    def _keep_notes(self, execution: Execution) -> None:
-        """The shortest telling of each known exception, taken when it is met."""
-        for note in execution.notes:
-            if note.event < len(execution.events) - 1:
-                continue  # of an earlier step
-            told = shortened(execution, note)
-            known = self.notes.get(note.violation.rule)
-            if told is not None and (known is None or told.key() < known[0].key()):
-                self.notes[note.violation.rule] = (told, note.violation.evidence)
+    # ---- what was found
 
     def _leftovers(self, execution: Execution) -> list[Finding | None]:
         """Rules that executions have only broken together."""
@@ -190,13 +211,13 @@ class Search:
             )
             for left in found
             if left is not None
-            and left.rule.name not in self.candidates
+            and left.rule.name not in self.kept.candidates
             and execution.program.enforces(left.rule)
         ]
 
     def _finding(self, rule: str) -> Finding:
         """Follow the shortest schedule once more, with its trace."""
-        candidate = self.candidates[rule]
+        candidate = self.kept.candidates[rule]
         for telling in (candidate.short, candidate.full):
             schedule = join_racing(self.racing, telling.schedule)
             try:
@@ -211,82 +232,3 @@ class Search:
             finding.violation, finding.schedule, finding.steps, telling.switches,
             finding.trace, candidate.failing,
         )  # fmt: skip
-
-
-def replay(
-    make_program: MakeProgram, build: Build, schedule: str, step_limit: int = STEP_LIMIT
-) -> Finding | None:
-    """Follow one schedule and record it; None if no rule breaks.  Raises BadSchedule.
-
-    Schedules joined by ";" are followed one after the other, for rules that only
-    several executions break together.
-    """
-    program = make_program()
-    program.racing, schedule = split_racing(schedule)
-    execution = Execution(program, build, recording=True, step_limit=step_limit)
-    followed: list[str] = []
-    steps: list[TraceStep] = []
-    try:
-        for part in schedule.split(";"):
-            follow(execution, part)
-            if execution.violation is None and not execution.enabled():
-                execution.finish()
-            followed.append(schedule_of(execution))
-            assert execution.recorder is not None
-            steps += _worth_showing(execution.recorder.steps)
-        violation = execution.violation or _broken_together(execution)
-        if violation is None:
-            return None
-        return Finding(
-            violation=violation,
-            schedule=join_racing(program.racing, ";".join(followed)),
-            steps=sum(step.number > 0 for step in steps),
-            switches=whole(execution).switches,
-            trace=_trace(execution, steps),
-        )
-    finally:
-        execution.end()
-
-
-def _worth_showing(steps: list[TraceStep]) -> list[TraceStep]:
-    """The numbered steps; and, where the last one races with it, what others did unseen.
-
-    Of each other task only the newest such access: that is the one it races with.
-    """
-    last = steps[-1] if steps else None
-    newest = {
-        step.task: place
-        for place, step in enumerate(steps)
-        if last is not None
-        and not step.number
-        and step.word == last.word
-        and step.task != last.task
-        and (step.writes or last.writes)
-    }
-    return [s for place, s in enumerate(steps) if s.number or place in newest.values()]
-
-
-def _broken_together(execution: Execution) -> Violation | None:
-    for monitor in execution.program.monitors:
-        left = monitor.leftover()
-        if left is not None and execution.program.enforces(left.rule):
-            return Violation(left.rule.name, left.rule.sentence, left.evidence, "", 0)
-    return None
-
-
-def _trace(execution: Execution, steps: list[TraceStep]) -> Trace:
-    recorder = execution.recorder
-    assert recorder is not None
-    stopped = recorder.stopped
-    return Trace(
-        steps=tuple(steps),
-        tasks=tuple(task.name for task in execution.program.tasks),
-        held={
-            task: tuple(Held(hold.lock.name, hold.mode, hold.step) for hold in holds)
-            for broken in execution.broken[:1]
-            for task, holds in broken.held.items()
-        },
-        call_trace=stopped.frames if stopped is not None else (),
-        site=stopped.site if stopped is not None else "",
-        race=racing_pair(recorder.steps),
-    )

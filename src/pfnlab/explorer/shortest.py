@@ -9,7 +9,8 @@ smallest of these is the shortest counterexample there is.
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from pfnlab.engine.execution import Broken, Event, Execution
+from pfnlab.engine.event import Event
+from pfnlab.engine.execution import Broken, Execution
 from pfnlab.engine.schedule import Part, format_schedule
 from pfnlab.explorer.order import Order, order_of
 
@@ -33,26 +34,26 @@ def whole(execution: Execution) -> Telling:
     return _telling(execution, execution.events)
 
 
-def shortened(execution: Execution, broken: Broken) -> Telling | None:
+def shortened(
+    execution: Execution, broken: Broken, order: Order | None = None, most: int | None = None
+) -> Telling | None:
     """The causal past of a failure in a readable order.
 
-    Called right after the failing step, before anything else runs.  None if another
-    rule, which broke before, has a part in it: what follows from that tells nothing.
+    None if another rule, which broke before, has a part in it: what follows from that tells
+    nothing.  Also if it is longer than `most` steps.
     """
     events = execution.events
     if not events:
         return whole(execution)
-    order = order_of(events, len(execution.program.tasks))
+    order = order or order_of(events, len(execution.program.tasks))
     if broken.race is not None:
         order.put_before(*broken.race)
     keep = set(broken.relevant) or {broken.event}
-    past = [
-        index
-        for index in range(len(events))
-        if any(index == kept or order.happens_before(index, kept) for kept in keep)
-    ]
+    past = order.past(keep)
     earlier = takewhile(lambda other: other is not broken, execution.broken)
     if any(other.event in past for other in earlier):
+        return None
+    if most is not None and sum(events[index].steps for index in past) > most:
         return None
     return _telling(execution, [events[index] for index in few_switches(order, past)])
 

@@ -9,7 +9,7 @@ from typing import Any
 from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.step import plain, violate
+from pfnlab.engine.step import read_plain, violate, write_plain
 from pfnlab.engine.word import atomically, word
 from pfnlab.kernel.rule import contract
 
@@ -57,11 +57,7 @@ def fput(file: File) -> None:
 def __fput(file: File) -> None:
     """The last reference is gone."""
     cell = file._cells["released"]
-
-    def release() -> None:
-        running()[0].write(cell, True)
-
-    plain(cell, "release", write=True, change=release, rule=HANDLER_AFTER_RELEASE)
+    write_plain(cell, lambda _released: True, "release", rule=HANDLER_AFTER_RELEASE)
     file.release(file)
 
 
@@ -85,9 +81,7 @@ def assert_not_released(file: Any) -> None:
     if not isinstance(file, File):
         return
     cell = file._cells["released"]
-    if plain(
-        cell, "use", write=False, change=lambda: cell.value, rule=HANDLER_AFTER_RELEASE
-    ):  # fmt: skip
+    if read_plain(cell, "use", rule=HANDLER_AFTER_RELEASE):
         task = running()[1]
         violate(HANDLER_AFTER_RELEASE, f"{task.name} calls the handler; {file} is released.")
 

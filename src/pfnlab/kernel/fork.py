@@ -95,10 +95,11 @@ def copy_pmd_range(dst_vma: Vma, src_vma: Vma, addr: int, end: int) -> None:
     source = [slot_of(src_mm, order, address) for order, address in places]
     target = [slot_of(dst_mm, order, address) for order, address in places]
 
-    def copy(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], list[Leaf]]:
+    def copy(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], tuple[Leaf, ...]]:
         from_slots, to_slots = old[: len(source)], old[len(source) :]
         copied = [a if a is not None else b for a, b in zip(from_slots, to_slots, strict=True)]
-        return (*from_slots, *copied), [slot for slot in from_slots if isinstance(slot, Leaf)]
+        leaves = tuple(slot for slot in from_slots if isinstance(slot, Leaf))
+        return (*from_slots, *copied), leaves
 
     atomically(
         (*source, *target), "copy", copy,

@@ -8,12 +8,14 @@ Model: only what can wait makes an edge, so a trylock adds none to the lock it t
 read lock counts like a write lock, as a writer that waits can stop a reader.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import current_execution
+from pfnlab.engine.execution import Execution
 from pfnlab.engine.lock import Lock
-from pfnlab.engine.program import Leftover
+from pfnlab.engine.program import Found, Heard, Leftover
 from pfnlab.engine.schedule import schedule_of
 from pfnlab.engine.step import violate
 from pfnlab.engine.task import Task
@@ -52,7 +54,13 @@ class Seen:
     task: str
     held_since: int  # step that took the first lock
     event: int  # the last visible step of the task, with which the wait begins
-    schedule: str  # up to there
+
+
+class Acquire(NamedTuple):
+    """A task takes a lock: the edges from what it holds, and since which step it does."""
+
+    edges: tuple[tuple[Edge, int], ...]
+    call: str
 
 
 class Lockdep:
@@ -62,19 +70,16 @@ class Lockdep:
     """
 
     def __init__(self) -> None:
-        self.setup: dict[Edge, Seen] = {}
-        self.now: dict[Edge, Seen] = {}
-        self.ever: dict[Edge, Seen] = {}
-
-    def restart(self) -> None:
-        self.now = dict(self.setup)
+        self.ever: dict[Edge, tuple[Seen, str]] = {}  # and the schedule up to there
+        self.setup: set[Edge] = set()
+        self.circular = False  # whether there is a circle in all that was ever seen
 
     def acquiring(
         self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
-    ) -> None:
+    ) -> Acquire | None:
         if tried or not task.held or not isinstance(lock, Lock):
-            return
-        execution = current_execution()
+            return None
+        edges: list[tuple[Edge, int]] = []
         for hold in task.held:
             assert isinstance(hold.lock, Lock)
             if hold.lock is lock and mode != "read":
@@ -83,29 +88,41 @@ class Lockdep:
                 continue  # a VMA is only marked; who wants to read it does not wait for that
             nested = f"/{subclass}" if subclass else ""
             edge = (hold.lock.lock_class, lock.lock_class + nested)
-            if edge not in self.now:
-                seen = Seen(task.name, hold.step, len(execution.events) - 1, "")
-                self.now[edge] = seen
-                if task is execution.setup:
-                    self.setup[edge] = seen
-                if edge not in self.ever and task is not execution.setup:
-                    self.ever[edge] = Seen(*_first(seen), schedule_of(execution))
-                if (lock.lock_class, hold.lock.lock_class) in ALWAYS:
-                    violate(
-                        DOCUMENTED_LOCK_ORDER,
-                        _line(edge, seen),
-                        f"The order is {lock.lock_class} > {hold.lock.lock_class}.",
-                        call=f"{verb}({lock.name})",
-                    )
-                cycle = find_cycle(edge, self.now)
+            edges.append((edge, hold.step))
+            if (lock.lock_class, hold.lock.lock_class) in ALWAYS:
+                violate(
+                    DOCUMENTED_LOCK_ORDER,
+                    _line(edge, Seen(task.name, hold.step, -1)),
+                    f"The order is {lock.lock_class} > {hold.lock.lock_class}.",
+                    call=f"{verb}({lock.name})",
+                )
+        return Acquire(tuple(edges), f"{verb}({lock.name})") if edges else None
+
+    def heard(self, heard: list[Heard], execution: Execution) -> Found | None:
+        newest: Acquire = heard[-1].what
+        setup = heard[-1].event < 0 and heard[-1].task == execution.setup.name
+        for edge, since in newest.edges:
+            if setup:
+                self.setup.add(edge)
+            if edge not in self.ever and not setup:
+                seen = Seen(heard[-1].task, since, heard[-1].event)
+                self.ever[edge] = (seen, schedule_of(execution))
+                graph = dict.fromkeys([*self.ever, *self.setup])
+                self.circular = self.circular or bool(find_cycle(edge, graph))
+        if not self.circular:
+            return None
+        now: dict[Edge, Seen] = {}
+        for item in heard:
+            for edge, since in item.what.edges:
+                if edge in now:
+                    continue
+                now[edge] = Seen(item.task, since, item.event)
+                cycle = find_cycle(edge, now) if item is heard[-1] else []
                 if cycle:
-                    events = frozenset(self.now[part].event for part in cycle)
-                    violate(
-                        LOCK_ORDER,
-                        *(_line(part, self.now[part]) for part in cycle),
-                        call=f"{verb}({lock.name})",
-                        relevant=events - {-1},
-                    )
+                    events = frozenset(now[part].event for part in cycle)
+                    evidence = tuple(_line(part, now[part]) for part in cycle)
+                    return Found(LOCK_ORDER, evidence, newest.call, events - {-1})
+        return None
 
     def leftover(self) -> Leftover | None:
         for edge in self.ever:
@@ -113,8 +130,8 @@ class Lockdep:
             if cycle:
                 return Leftover(
                     LOCK_ORDER,
-                    tuple(_line(part, self.ever[part]) for part in cycle),
-                    tuple(self.ever[part].schedule for part in cycle),
+                    tuple(_line(part, self.ever[part][0]) for part in cycle),
+                    tuple(self.ever[part][1] for part in cycle),
                 )
         return None
 
@@ -132,10 +149,6 @@ def closure(edges: tuple[Edge, ...]) -> frozenset[Edge]:
 ALWAYS = closure(DOCUMENTED)
 
 
-def _first(seen: Seen) -> tuple[str, int, int]:
-    return seen.task, seen.held_since, seen.event
-
-
 def _line(edge: Edge, seen: Seen) -> str:
     return (
         f"{edge[0]} > {edge[1]}: {seen.task} takes {edge[1]} "
@@ -143,7 +156,7 @@ def _line(edge: Edge, seen: Seen) -> str:
     )
 
 
-def find_cycle(edge: Edge, graph: dict[Edge, Seen]) -> list[Edge]:
+def find_cycle(edge: Edge, graph: Iterable[Edge]) -> list[Edge]:
     """The shortest circle of edges through a given one; empty if there is none."""
     start, end = edge
     paths: dict[str, list[Edge]] = {end: []}

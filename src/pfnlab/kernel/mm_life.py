@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from pfnlab.engine.shared import free
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import atomically, look_at_all, word
 from pfnlab.kernel.exit import exit_mmap
-from pfnlab.kernel.pagetable import Leaf
+from pfnlab.kernel.pagetable import Leaf, Slot
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import Mm
 
@@ -63,16 +63,15 @@ def mmdrop(mm: Mm) -> None:
 
 def check_mm(mm: Mm) -> None:
     """Nobody uses the mm, and nothing may be left in its page table.  One step."""
-    left: Leaf | None = atomically(
-        (mm.slots.collection,), "check_mm", lambda old: (old, first_leaf(mm)),
-        detail=lambda leaf: f"{mm}: {leaf or 'no leaf'}",
-    )  # fmt: skip
+    left: Leaf | None = look_at_all(
+        mm.slots, "check_mm", first_leaf, detail=lambda leaf: f"{mm}: {leaf or 'no leaf'}"
+    )
     if left is not None:
         violate(CHECK_MM, f"{mm} still has {left}.")
 
 
-def first_leaf(mm: Mm) -> Leaf | None:
-    leaves = [cell.value for cell in mm._cells.values() if isinstance(cell.value, Leaf)]
+def first_leaf(slots: tuple[Slot, ...]) -> Leaf | None:
+    leaves = [slot for slot in slots if isinstance(slot, Leaf)]
     return min(leaves, key=lambda leaf: leaf.addr, default=None)
 
 

@@ -3,7 +3,6 @@
 Drawn after mm/mremap.c: move_page_tables() and below.
 """
 
-from pfnlab.engine.cell import Cell
 from pfnlab.engine.step import violate
 from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import (
@@ -21,6 +20,8 @@ from pfnlab.kernel.mmu_notifier import (
 from pfnlab.kernel.pagetable import TABLE, Leaf, Slot, slot_of
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import Mm, Vma, held_for
+
+Place = tuple[Order, int]  # a level, and which of its entries
 
 MOVED_UNDER_WRITE_LOCK = contract(
     "R21",
@@ -73,23 +74,23 @@ def move_extent(mm: Mm, old_addr: int, new_addr: int, extent: int, left: int) ->
     old_places = [(PUD_ORDER, old_addr), (PMD_ORDER, old_addr)]
     old_places += [(PTE_ORDER, old_addr + page) for page in pages]
     new_places = [(order, address - old_addr + new_addr) for order, address in old_places]
-    cells = dict.fromkeys(slot_of(mm, order, at) for order, at in old_places + new_places)
+    cells = {place_of(order, at): slot_of(mm, order, at) for order, at in old_places + new_places}
 
     def move(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
-        slots: dict[Cell, Slot] = dict(zip(cells, old, strict=True))
+        slots: dict[Place, Slot] = dict(zip(cells, old, strict=True))
         moved = 0
         for order, address in old_places:
-            leaf = slots[slot_of(mm, order, address)]
+            leaf = slots[place_of(order, address)]
             if not isinstance(leaf, Leaf):
                 continue
-            slots[slot_of(mm, order, address)] = None
+            slots[place_of(order, address)] = None
             if fits(order, old_addr, new_addr, left):
                 moved += 1
-                put(mm, slots, leaf._replace(addr=leaf.addr - old_addr + new_addr))
+                put(slots, leaf._replace(addr=leaf.addr - old_addr + new_addr))
         return tuple(slots.values()), moved
 
     atomically(
-        tuple(cells), "move", move,
+        tuple(cells.values()), "move", move,
         detail=lambda moved: f"{old_addr:x}..{old_addr + extent - 1:x} to {new_addr:x}, "
         f"{moved} {'leaf' if moved == 1 else 'leaves'}",
     )  # fmt: skip
@@ -100,9 +101,13 @@ def fits(order: Order, old_addr: int, new_addr: int, left: int) -> bool:
     return (old_addr % size == 0 and new_addr % size == 0 and left >= size) or order == PTE_ORDER
 
 
-def put(mm: Mm, slots: dict[Cell, Slot], leaf: Leaf) -> None:
+def place_of(order: Order, address: int) -> Place:
+    return order, address // (PAGE_SIZE << order)
+
+
+def put(slots: dict[Place, Slot], leaf: Leaf) -> None:
     """Enter a leaf, with the tables above it."""
     for order in (PUD_ORDER, PMD_ORDER):
         if order > leaf.order:
-            slots[slot_of(mm, order, leaf.addr)] = TABLE
-    slots[slot_of(mm, leaf.order, leaf.addr)] = leaf
+            slots[place_of(order, leaf.addr)] = TABLE
+    slots[place_of(leaf.order, leaf.addr)] = leaf

@@ -13,7 +13,7 @@ from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.step import violate
+from pfnlab.engine.step import peek, violate
 from pfnlab.engine.word import word, words
 from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.geometry import PAGE_SHIFT, Order
@@ -172,7 +172,7 @@ class Vma(Shared, freeable=True):
         A range changes only while its VMA is locked for write.  So what is seen of it then
         does not matter: a lookup without mmap_lock fails at the lock.
         """
-        return bool(self._cells["vm_start"].value <= address < self._cells["vm_end"].value)
+        return bool(peek(self._cells["vm_start"]) <= address < peek(self._cells["vm_end"]))
 
 
 def vm_flags_init(vma: Vma, flags: int) -> None:
@@ -227,8 +227,8 @@ def assert_vma_may_change(vma: Vma, what: str, rmap: bool) -> None:
     """
     mm: Mm = vma.vm_mm
     mapping: AddressSpace | None = vma.vm_file.mapping if vma.vm_file is not None else None
-    linked = mapping is not None and vma in mapping._cells["i_mmap"].value
-    if not linked and vma not in mm._cells["vmas"].value:
+    linked = mapping is not None and vma in peek(mapping._cells["i_mmap"])
+    if not linked and vma not in peek(mm._cells["vmas"]):
         return
     needed = [mm.mmap_lock]
     if running_kernel().per_vma_lock:

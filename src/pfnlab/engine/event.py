@@ -1,0 +1,52 @@
+"""A visible step of an execution."""
+
+from typing import Any, final
+
+from pfnlab.engine.label import Label
+
+
+@final
+class Event:
+    """Who did what, with the number of steps that a reader sees of it.
+
+    task, choice, options  which task, and which of how many options
+    steps   this one, if it is counted, and the plain steps that its task made after it
+
+    A search keeps more with it:
+
+    clock   of each task, the last event that happens before this one, or is it; by position
+    before  the same, without what its own accesses depend on
+    node    where the task was before
+    previous  position of the task's event before
+    bore    tasks that may begin since this event
+    retry   of a task that tried again: whether it might, and the label of the wait
+    """
+
+    def __init__(self, task: int, choice: int, label: Label, steps: int, options: int = 1) -> None:
+        self.task = task
+        self.choice = choice
+        self.label = label
+        self.steps = steps
+        self.options = options
+        self.clock: list[int] = []
+        self.before: list[int] = []
+        self.node: Any = None
+        self.previous = -1
+        self.bore: tuple[int, ...] = ()
+        self.retry: Any = None
+        self.verdicts: Any = None  # what rules said before, if that changed
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Event)
+            and self.task == other.task
+            and self.choice == other.choice
+            and self.label == other.label
+            and self.steps == other.steps
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.task, self.choice, self.label))
+
+    def __repr__(self) -> str:
+        return f"<Event of task {self.task}: {self.label}>"

@@ -1,0 +1,384 @@
+"""The present execution of a search: steps are made, and taken back, without running code.
+
+Tasks follow their tries (trie.py); the shared state is undone cell by cell (engine/store.py).
+Each event gets its vector clock over dependence as it is made, and the earlier events that it
+races with: dependent ones of other tasks that nothing in between orders.
+"""
+
+from typing import Any, final
+
+from pfnlab.engine import deadlock
+from pfnlab.engine import operation as op_
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.event import Event
+from pfnlab.engine.execution import Execution
+from pfnlab.engine.fire import fire, pending_label, plain, ready
+from pfnlab.engine.label import ADD, CONFLICT, MODES, READ, RELEASES, WRITE, Label
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.program import Heard
+from pfnlab.engine.sights import Done, Sights
+from pfnlab.engine.store import Store
+from pfnlab.engine.task import ENDED
+from pfnlab.explorer.trie import Node, Trie
+
+STOPPED = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
+_RELEASE = [mode in RELEASES for mode in range(MODES)]
+
+
+@final
+class Machine:
+    """One execution over tries."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.store: Store = execution.store
+        self.watch = execution.watch
+        self.rules = bool(execution.program.invariants)
+        self.tasks = len(execution.program.tasks)
+        self.tries = [Trie(execution, task) for task in execution.program.tasks]
+        self.events: list[Event] = execution.events
+        self.nodes: list[Node] = []
+        self.last = [-1] * self.tasks
+        self.steps = [0] * self.tasks
+        self.birth: list[list[int]] = [[-1] * self.tasks for _ in range(self.tasks)]
+        self.touched: list[list[int]] = []  # of each object: the events that touched it,
+        self.modes: list[list[int]] = []  # and how
+        # races, with what they are about
+        self.race_first: list[int] = []
+        self.race_second: list[int] = []  # an event, or -1 - task for one that is blocked
+        self.race_done: list[bool] = []
+        # interchangeable tasks: who must have made its first step before this one
+        self.after = [-1] * self.tasks
+        for group in execution.program.alike:
+            for first, second in zip(group, group[1:], strict=False):
+                self.after[second] = first
+        self.born: list[bool] = [before < 0 for before in self.after]
+        self.chained = bool(execution.program.alike)
+        self.fresh = 0  # events made, not counting those that were kept
+        self._begin()
+
+    def _begin(self) -> None:
+        execution = self.execution
+        execution.rewind()
+        self.events = execution.events
+        self.nodes = [trie.root() for trie in self.tries]
+        for task, node in enumerate(self.nodes):
+            if node.code == op_.END:
+                self.store.ended[task] = True
+
+    # ---- what can happen
+
+    def enabled(self, task: int) -> bool:
+        node = self.nodes[task]
+        if node.code >= op_.PLAIN or not self.store.started[task] or self.store.parked[task]:
+            return False
+        if not self.born[task]:
+            return False
+        return node.code < op_.LOCK or ready(self.store, node.op, task)
+
+    def blocked(self, task: int) -> bool:
+        """Whether a task has an operation that cannot happen."""
+        node = self.nodes[task]
+        return (
+            node.op.waits
+            and self.store.started[task]
+            and not self.store.parked[task]
+            and not ready(self.store, node.op, task)
+        )
+
+    # ---- a step
+
+    def make(self, task: int, choice: int) -> Event:
+        """Make the step that a task has announced, and go on to the next one."""
+        store, node = self.store, self.nodes[task]
+        op = node.op
+        self.fresh += 1
+        store.begin_event()
+        result = fire(store, op, task, choice)
+        broken: list[Any] = []
+        verdicts: Any = None
+        if self.rules and store.label.writes:
+            verdicts = self.watch.now
+            self.watch.now = list(verdicts)
+            broken = self.watch.after(store.label)
+        label = store.label
+        event = Event(task, choice, label, int(op.counted), op.options)
+        event.node = node
+        event.verdicts = verdicts
+        event.previous = self.last[task]
+        self._order(event, op)
+        position = len(self.events)
+        self.events.append(event)
+        self.last[task] = position
+        self.steps[task] += event.steps
+        if op.code >= op_.WAIT:
+            self._special(event, op, position)
+        if self.chained and op.counted:
+            self._bear(event)
+        if op.code == op_.REPLACE and store.race is not None:
+            self._race(task, op)
+        for rule, evidence in broken:
+            if not self.execution.known(rule.rule):
+                self._report(rule.rule, evidence, task)
+        if store.parked[task]:
+            self.nodes[task] = STOPPED
+        else:
+            self._go_on(task, self._next(task, node, result), event)
+        return event
+
+    def _next(self, task: int, node: Node, result: Any) -> Node:
+        try:
+            child = node.next.get(result)
+        except TypeError as error:
+            raise ModelError(f"{node.op.verb} gives {result!r}, which cannot be hashed") from error
+        return child if child is not None else self.tries[task].child(node, result)
+
+    def _go_on(self, task: int, node: Node, event: Event) -> None:
+        """Make the plain operations of a task, up to a visible one."""
+        store = self.store
+        while node.plain:
+            op = node.op
+            if op.code == op_.MONITOR:
+                self._monitor(task, op, event)
+                result = None
+            else:
+                traced = op.target is not None and op.target.traced
+                if traced:
+                    event.steps += 1
+                    self.steps[task] += 1
+                result = plain(store, op, task)
+                if store.race is not None:
+                    self._race(task, op)
+                    if store.parked[task] and not traced:
+                        event.steps += 1
+            if store.parked[task]:
+                break
+            node = self._next(task, node, result)
+        self.nodes[task] = node
+        code = node.code
+        if code == op_.END:
+            store.end(task)
+        elif code == op_.VIOLATE:
+            event.steps += 1
+            _sentence, evidence, _call, relevant = node.op.value
+            self._report(node.op.rule, evidence, task, relevant)
+        elif code == op_.RETRY:
+            sights = Sights(store, self._trail(task, node), task)
+            store.try_again(task, sights.changed, sights.label())
+        if self.steps[task] > self.execution.step_limit:
+            self._report(deadlock.ENDS, (), task)
+
+    def _special(self, event: Event, op: Operation, position: int) -> None:
+        if op.code == op_.SPAWN:
+            self.birth[op.number] = event.clock
+            if self.nodes[op.number].code == op_.END:
+                self.store.end(op.number)
+        elif op.code == op_.RETRY:
+            event.retry = (self.store.waiting[event.task], self.store.retrying[event.task])
+
+    def _bear(self, event: Event) -> None:
+        """Whoever waits for the first step of this task may begin."""
+        for other, before in enumerate(self.after):
+            if before == event.task and not self.born[other]:
+                self.born[other] = True
+                self.birth[other] = event.clock
+                event.bore = (*event.bore, other)
+
+    def _trail(self, task: int, node: Node) -> list[Done]:
+        """What the task has done since it began to try."""
+        trail: list[Done] = []
+        event = self.last[task]
+        at: Node = node
+        while at.length > node.op.value and at.parent is not None:
+            parent = at.parent
+            trail.append(Done(parent.op, at.result, event))
+            if not parent.plain:
+                event = self.events[event].previous
+            at = parent
+        trail.reverse()
+        return trail
+
+    # ---- order and races
+
+    def _order(self, event: Event, op: Operation) -> None:
+        """The clock of an event that is made now, and its races with earlier ones."""
+        task, label, position = event.task, event.label, len(self.events)
+        previous = event.previous
+        before = self.events[previous].clock if previous >= 0 else self.birth[task]
+        if op.code == op_.JOIN:
+            ended = self.last[op.number]
+            if ended >= 0:
+                other = self.events[ended].clock
+                before = [max(pair) for pair in zip(before, other, strict=True)]
+        event.before = before
+        clock = before.copy()
+        free = not (label.blocking or label.killable)
+        conflicts = self.conflicts(task, label) if free else self.conflicts_of_wait(task, label)
+        if conflicts:
+            for earlier in conflicts:
+                theirs = self.events[earlier]
+                if free:
+                    if clock[theirs.task] < earlier:
+                        self._add_race(earlier, position)
+                    else:
+                        continue
+                elif before[theirs.task] < earlier and not (
+                    label.blocking and self._releases(theirs.label, label)
+                ):
+                    self._add_race(earlier, position)
+                its = theirs.clock
+                for place in range(self.tasks):
+                    if its[place] > clock[place]:
+                        clock[place] = its[place]
+        clock[task] = position
+        event.clock = clock
+        touched, modes = self.touched, self.modes
+        for number, mode in label.accesses:
+            while number >= len(touched):
+                touched.append([])
+                modes.append([])
+            touched[number].append(position)
+            modes[number].append(mode)
+
+    def conflicts(self, task: int, label: Label) -> list[int]:
+        """Earlier events of other tasks that depend on a label, newest first.
+
+        Of accesses to memory only those back to the last write: it comes after the others.
+        """
+        found: list[int] = []
+        for number, mode in label.accesses:
+            if number >= len(self.touched):
+                continue
+            touched, modes = self.touched[number], self.modes[number]
+            place = len(touched) - 1
+            while place >= 0:
+                its = modes[place]
+                if CONFLICT[mode * MODES + its]:
+                    if self.events[touched[place]].task != task:
+                        found.append(touched[place])
+                    if its == WRITE and mode <= WRITE:
+                        break
+                place -= 1
+        if label.size > 1 and len(found) > 1:
+            found = sorted(set(found), reverse=True)
+        return found
+
+    def _releases(self, earlier: Label, label: Label) -> bool:
+        """Whether an event is the release that a wait was for."""
+        return earlier.object == label.object and _RELEASE[earlier.mode]
+
+    def _add_race(self, first: int, second: int) -> None:
+        self.race_first.append(first)
+        self.race_second.append(second)
+        self.race_done.append(False)
+
+    def add_blocked(self) -> None:
+        """The races of operations that are still blocked at the end."""
+        for task in range(self.tasks):
+            op = self.nodes[task].op
+            if op.code == op_.JOIN or not op.waits or not self.store.started[task]:
+                continue
+            label = pending_label(self.store, op, task)
+            before = self.clock_of(task)
+            for earlier in self.conflicts_of_wait(task, label):
+                theirs = self.events[earlier]
+                if before[theirs.task] < earlier and not (
+                    label.blocking and self._releases(theirs.label, label)
+                ):
+                    self._add_race(earlier, -1 - task)
+
+    def conflicts_of_wait(self, task: int, label: Label) -> list[int]:
+        """As conflicts(), but back to the beginning: a wait may end before any of them."""
+        found: list[int] = []
+        for number, mode in label.accesses:
+            if number >= len(self.touched):
+                continue
+            for position, its in zip(self.touched[number], self.modes[number], strict=True):
+                if CONFLICT[mode * MODES + its] and self.events[position].task != task:
+                    found.append(position)
+        return sorted(set(found), reverse=True)
+
+    def clock_of(self, task: int) -> list[int]:
+        last = self.last[task]
+        return self.events[last].clock if last >= 0 else self.birth[task]
+
+    # ---- rules
+
+    def _race(self, task: int, op: Operation) -> None:
+        earlier = self.store.race
+        assert earlier is not None
+        if not self.execution.program.enforces(op.rule):
+            self.execution.unchecked_race = op.target.field
+            return
+        pair = (earlier.event, len(self.events) - 1)
+        self._report(op.rule, (), task, frozenset(pair), pair)
+
+    def _monitor(self, task: int, op: Operation, event: Event) -> None:
+        execution = self.execution
+        heard = execution.heard
+        name = execution.program.tasks[task].name
+        heard.append(Heard(op.value, name, len(self.events) - 1))
+        found = op.target.heard(heard, execution)
+        if found is not None:
+            event.steps += 1
+            self._report(found.rule, found.evidence, task, found.relevant)
+
+    def _report(
+        self,
+        rule: Any,
+        evidence: tuple[str, ...],
+        task: int,
+        relevant: frozenset[int] = frozenset(),
+        race: tuple[int, int] | None = None,
+    ) -> None:
+        execution = self.execution
+        execution.report(
+            rule, rule.sentence, evidence, execution.program.tasks[task], relevant, race
+        )
+
+    def finish(self) -> None:
+        """No task can go on: say which wait for each other, or for nothing."""
+        execution, store = self.execution, self.store
+        execution.pending = [
+            node.op if node.code < op_.PLAIN and store.started[task] else None
+            for task, node in enumerate(self.nodes)
+        ]
+        for task in range(self.tasks):
+            if self.blocked(task):
+                execution.deadlocked(task)
+        execution.finish()
+
+    # ---- back
+
+    def undo(self, depth: int) -> None:
+        """Take back every event from this position on."""
+        execution, events = self.execution, self.events
+        while len(events) > depth:
+            event = events.pop()
+            task = event.task
+            self.nodes[task] = event.node
+            self.last[task] = event.previous
+            self.steps[task] -= event.steps
+            for number, _mode in event.label.accesses:
+                self.touched[number].pop()
+                self.modes[number].pop()
+            if event.verdicts is not None:
+                self.watch.now = event.verdicts
+            for other in event.bore:
+                self.born[other] = False
+        self.store.undo(depth)
+        for kept in (execution.broken, execution.notes, execution.heard):
+            while kept and kept[-1].event >= depth:
+                kept.pop()
+        del self.race_first[self._races_before(depth) :]
+        del self.race_second[len(self.race_first) :]
+        del self.race_done[len(self.race_first) :]
+
+    def _races_before(self, depth: int) -> int:
+        place = len(self.race_second)
+        while place > 0 and not 0 <= self.race_second[place - 1] < depth:
+            place -= 1
+        return place
+
+
+__all__ = ["ADD", "READ", "Machine"]

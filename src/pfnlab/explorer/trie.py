@@ -1,0 +1,90 @@
+"""What a task does next, after every history that has been seen.
+
+A task is a function of the results of its operations.  So its code runs only for a history
+that nobody has seen yet; for all others the next operation is known.  The greenlet of a task
+stays where its code ran last: a history that goes on from there costs one switch.  Any other
+is run again from the beginning, fed with the results that it knows.
+"""
+
+from typing import Any, Final, final
+
+from pfnlab.engine.errors import Nondeterminism
+from pfnlab.engine.execution import START, Execution
+from pfnlab.engine.operation import END, VIOLATE, Operation
+from pfnlab.engine.task import Task
+
+
+@final
+class Node:
+    """A task after a history: the operation that it announces, and where each result leads."""
+
+    def __init__(self, op: Operation, parent: "Node | None", result: Any, length: int) -> None:
+        self.op: Final = op
+        self.code: Final = op.code
+        self.plain: Final = op.plain
+        self.parent: Final = parent
+        self.result: Final = result  # of the parent's operation, that leads here
+        self.length: Final = length  # of the history
+        self.next: dict[Any, Node] = {}
+
+
+class Trie:
+    """All that is known of one task."""
+
+    def __init__(self, execution: Execution, task: Task) -> None:
+        self.execution = execution
+        self.task = task
+        self.runs = 0  # how often the task's code was begun anew
+        self.grown = 0  # operations that it has announced
+        self.at: Node | None = None  # where its greenlet waits
+        self._root: Node | None = None
+
+    def root(self) -> Node:
+        """Before the first step.  What comes before any visible operation waits behind START."""
+        if self._root is None:
+            op = self._begin(())
+            first = Node(op, None, None, 0)
+            self.at = None if op.code == END else first
+            if op.plain or op.code == VIOLATE:
+                self._root = Node(START, None, None, -1)
+                self._root.next[None] = first
+            else:
+                self._root = first
+        return self._root
+
+    def child(self, node: Node, result: Any) -> Node:
+        """Where a result leads that has not been seen here: run the task's code."""
+        if self.at is not node:
+            op = self._begin(history(node))
+            if not op.same(node.op):
+                raise Nondeterminism(
+                    f"hidden nondeterminism: {self.task.name} was at {node.op} with the same "
+                    f"history, and is now at {op}; all shared state must be in fields"
+                )
+        op = self.execution.run(self.task, result)
+        self.grown += 1
+        child = Node(op, node, result, node.length + 1)
+        self.at = None if op.code == END else child
+        node.next[result] = child
+        return child
+
+    def _begin(self, fed: tuple[Any, ...]) -> Operation:
+        """Run the code from its beginning along a history."""
+        self.runs += 1
+        execution = self.execution
+        if self.task.worker is not None:
+            execution.running = self.task
+            execution.pool.abandon(self.task)
+            execution.running = None
+        self.task.restart(fed)
+        return execution.run(self.task, None)
+
+
+def history(node: Node) -> tuple[Any, ...]:
+    """The results that led to a node."""
+    results: list[Any] = []
+    at = node
+    while at.length > 0 and at.parent is not None:
+        results.append(at.result)
+        at = at.parent
+    return tuple(reversed(results))
