@@ -1,27 +1,59 @@
 """A scenario with hidden nondeterminism is an error that says where.
 
-The same random schedule is run twice, the second time after others have run in
-between, and once more in a new program.  All three must make the same steps.
+Before a search the same random schedule is run twice, the second time after another, and
+once more in a new program.  All three must make the same steps; if not, more such runs, with
+a trace, look for the place.  After a search some histories of each task are run again.
 """
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import Execution
+from pfnlab.engine.operation import WRITE
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.policy import options
 from pfnlab.explorer.replay import Build, MakeProgram
+from pfnlab.explorer.trie import Trie
 
 STEPS_COMPARED = 2_000
+HISTORIES_COMPARED = 4  # of each task
 
 
-def check_determinism(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
+def check_determinism(make_program: MakeProgram, build: Build) -> None:
     """Raise Nondeterminism if the same schedule does not always do the same."""
-    first = Execution(make_program(), build, recording=True, whole_stacks=False)
+    first = Execution(make_program(), build)
     if first.failed_setup:
         return  # the search says which rule broke
     if not first.program.tasks:
         raise ModelError("the scenario declares no task, so there is nothing to run")
+    one, _, two = _steps(first, 0), _steps(first, 1), _steps(first, 0)
+    first.end()
+    second = Execution(make_program(), build)
+    three = _steps(second, 0)
+    second.end()
+    if not one == two == three:
+        _find_place(make_program, build)
+        raise Nondeterminism(
+            "hidden nondeterminism: the same schedule does something else when it is run again; "
+            "all shared state must be in fields"
+        )
+
+
+def _steps(execution: Execution, seed: int) -> list[Any]:
+    """What a random schedule does, operation by operation, and what it leaves behind."""
+    _run(execution, seed)
+    done = [
+        (op.code, op.number, op.cells, op.verb, op.value if op.code == WRITE else None)
+        for trail in execution.trails
+        for op, _result, _event in trail
+    ]
+    return [done, [event.label for event in execution.events], list(execution.store.values)]
+
+
+def _find_place(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
+    first = Execution(make_program(), build, recording=True, whole_stacks=False)
     runs = [_walk(first, seed) for seed in range(seeds)]
     again = [_walk(first, seed) for seed in range(seeds)]
     first.end()
@@ -33,18 +65,29 @@ def check_determinism(make_program: MakeProgram, build: Build, seeds: int = 3) -
             _compare(run, other)
 
 
+def check_histories(tries: Sequence[Trie]) -> None:
+    """Run the code of each task again along some histories that are known."""
+    for trie in tries:
+        nodes = trie.some_ends(HISTORIES_COMPARED)
+        for node in nodes:
+            trie.run_again(node)
+
+
 def _walk(execution: Execution, seed: int) -> list[TraceStep]:
+    _run(execution, seed)
+    assert execution.recorder is not None
+    return [step for step in execution.recorder.steps if step.number]
+
+
+def _run(execution: Execution, seed: int) -> None:
     chance = random.Random(seed)
     execution.restart()
-    recorder = execution.recorder
-    assert recorder is not None
-    while execution.violation is None and len(recorder.steps) < STEPS_COMPARED:
+    while execution.violation is None and execution.steps < STEPS_COMPARED:
         enabled = options(execution)
         if not enabled:
             break
         choice = chance.choice(enabled)
         execution.fire(execution.program.tasks[choice.task], choice.option)
-    return [step for step in recorder.steps if step.number]
 
 
 def _compare(run: list[TraceStep], other: list[TraceStep]) -> None:

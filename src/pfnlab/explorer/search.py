@@ -8,6 +8,7 @@ from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program
 from pfnlab.engine.schedule import join_racing
+from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.keep import Kept
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.order import order_as_made
@@ -147,8 +148,10 @@ class Search:
             if execution.broken or execution.notes:
                 self._keep_all(execution, tasks)
             if self._enough(execution, began):
-                return execution.unchecked_race
-        return ""
+                break
+        if not execution.unchecked_race:
+            check_histories(search.machine.tries)
+        return execution.unchecked_race
 
     def _count(self, execution: Execution, given_up: bool) -> None:
         self.schedules += 1

@@ -55,18 +55,48 @@ class Trie:
     def child(self, node: Node, result: Any) -> Node:
         """Where a result leads that has not been seen here: run the task's code."""
         if self.at is not node:
-            op = self._begin(history(node))
-            if not op.same(node.op):
-                raise Nondeterminism(
-                    f"hidden nondeterminism: {self.task.name} was at {node.op} with the same "
-                    f"history, and is now at {op}; all shared state must be in fields"
-                )
+            self._compare(node, self._begin(history(node)))
         op = self.execution.run(self.task, result)
         self.grown += 1
         child = Node(op, node, result, node.length + 1)
         self.at = None if op.code == END else child
         node.next[result] = child
         return child
+
+    def some_ends(self, most: int) -> list[Node]:
+        """Histories that go no further, the ones found last."""
+        ends: list[Node] = []
+        left = [self.root()]
+        while left and len(ends) < most:
+            node = left.pop()
+            if node.next:
+                left.extend(node.next.values())
+            elif node.length > 0:
+                ends.append(node)
+        return ends
+
+    def run_again(self, node: Node) -> None:
+        """Raise Nondeterminism if the code does not announce what it did on the way here."""
+        path: list[Node] = []
+        at: Node | None = node
+        while at is not None and at.length >= 0:
+            path.append(at)
+            at = at.parent
+        known = path[-1]
+        op = self._begin(())
+        for after in reversed(path[:-1]):
+            self._compare(known, op)
+            op = self.execution.run(self.task, after.result)
+            known = after
+        self._compare(known, op)
+        self.at = None if op.code == END else known
+
+    def _compare(self, node: Node, op: Operation) -> None:
+        if not op.same(node.op):
+            raise Nondeterminism(
+                f"hidden nondeterminism: {self.task.name} announced {node.op} with the same "
+                f"history, and now {op}; all shared state must be in fields"
+            )
 
     def _begin(self, fed: tuple[Any, ...]) -> Operation:
         """Run the code from its beginning along a history."""
