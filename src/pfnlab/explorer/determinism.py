@@ -11,7 +11,7 @@ from typing import Any
 
 from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.operation import WRITE
+from pfnlab.engine.operation import PLAIN_WRITE, REPLACE, WRITE, Operation
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.policy import options
 from pfnlab.explorer.replay import Build, MakeProgram
@@ -42,14 +42,26 @@ def check_determinism(make_program: MakeProgram, build: Build) -> None:
 
 
 def _steps(execution: Execution, seed: int) -> list[Any]:
-    """What a random schedule does, operation by operation, and what it leaves behind."""
+    """What a random schedule does, operation by operation."""
     _run(execution, seed)
-    done = [
-        (op.code, op.number, op.cells, op.verb, op.value if op.code == WRITE else None)
+    return [
+        (op.code, op.verb, str(op.target), _word(_written(op, result)), event)
         for trail in execution.trails
-        for op, _result, _event in trail
+        for op, result, event in trail
     ]
-    return [done, [event.label for event in execution.events], list(execution.store.values)]
+
+
+def _written(op: Operation, result: Any) -> Any:
+    """The value that an operation writes, if it alone decides."""
+    if op.code == WRITE:
+        return op.value
+    return op.act(result) if op.code in (PLAIN_WRITE, REPLACE) and op.act is not None else None
+
+
+def _word(value: Any) -> str:
+    """A value, the same in every program."""
+    plain = type(value).__repr__ is object.__repr__
+    return type(value).__name__ if plain else str(value)
 
 
 def _find_place(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
