@@ -45,7 +45,7 @@ def _steps(execution: Execution, seed: int) -> list[Any]:
     """What a random schedule does, operation by operation."""
     _run(execution, seed)
     return [
-        (op.code, op.verb, str(op.target), _word(_written(op, result)), event)
+        (op.code, op.verb, _word(op.target), _word(_written(op, result)), event)
         for trail in execution.trails
         for op, result, event in trail
     ]
