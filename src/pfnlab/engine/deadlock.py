@@ -1,6 +1,7 @@
 """Tasks that wait for each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.fire import ready
@@ -22,7 +23,7 @@ def blockers_of(store: Store, op: Operation | None, task: int) -> list[int]:
     """The tasks that must let go before this one can make its step."""
     if op is None or not op.waits or store.parked[task] or ready(store, op, task):
         return []
-    value = store.values[op.number] if op.number >= 0 and op.code != op_.JOIN else None
+    value: Any = store.values[op.number] if op.number >= 0 and op.code != op_.JOIN else None
     if op.code in (op_.LOCK, op_.COND_WAKE):
         return [value] if value is not None else []
     if op.code == op_.DOWN_READ:

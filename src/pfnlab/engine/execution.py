@@ -6,7 +6,7 @@ of cells shows up as hidden nondeterminism.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pfnlab.engine import deadlock, watch
@@ -41,7 +41,7 @@ class Broken:
     event: int
     relevant: frozenset[int] = frozenset()
     race: tuple[int, int] | None = None
-    held: dict[str, tuple[Hold, ...]] | None = None
+    held: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
 
 
 class SetupFailed(BaseException):

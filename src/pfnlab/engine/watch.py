@@ -38,6 +38,9 @@ class Look:
         self.next: dict[Any, Look | Verdict] = {}
 
 
+Broken = tuple[Invariant, tuple[str, ...]]
+
+
 class Watch:
     """The rules of a program, and what each has read in the present state."""
 
@@ -51,7 +54,7 @@ class Watch:
         self.first: list[Verdict] = []
         self.labels: dict[tuple[Label, tuple[int, ...]], Label] = {}
 
-    def begin(self) -> tuple[Invariant, tuple[str, ...]] | None:
+    def begin(self) -> Broken | None:
         """Evaluate every rule in the first state."""
         broken = None
         self.known = [None] * len(self.rules)
@@ -66,13 +69,13 @@ class Watch:
     def restart(self) -> None:
         self.now = list(self.first)
 
-    def after(self, label: Label) -> list[tuple[Invariant, tuple[str, ...]]]:
+    def after(self, label: Label) -> list[Broken]:
         """Look again after a step: store.label gets what the rules read, and the rules it broke.
 
         Of rules that may not break only the first is said; those that may come along.
         """
         written = label.writes | label.adds
-        broken: list[tuple[Invariant, tuple[str, ...]]] = []
+        broken: list[Broken] = []
         failed = False
         read: list[int] = []
         for place, rule in enumerate(self.rules):

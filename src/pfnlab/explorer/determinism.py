@@ -60,8 +60,7 @@ def _written(op: Operation, result: Any) -> Any:
 
 def _word(value: Any) -> str:
     """A value, the same in every program."""
-    plain = type(value).__repr__ is object.__repr__
-    return type(value).__name__ if plain else str(value)
+    return type(value).__name__ if " at 0x" in repr(value) else str(value)
 
 
 def _find_place(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
