@@ -70,8 +70,7 @@ def scenario_groups() -> dict[str, list[str]]:
 
 
 def _scenario_modules() -> list[ModuleType]:
-    order = [f"{scenarios.__name__}.{name}" for name in scenarios.MODULES]
-    return sorted(_modules(scenarios), key=lambda module: order.index(module.__name__))
+    return [importlib.import_module(f"{scenarios.__name__}.{name}") for name in scenarios.MODULES]
 
 
 def all_rules() -> dict[str, Rule]:
