@@ -1,7 +1,9 @@
 """Printed text is compared whole; every design is checked in every scenario once."""
 
+import fcntl
 import importlib
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,10 +44,26 @@ PLAIN = Options("dpor", None, None, None, None, None, 0)
 
 
 @pytest.fixture(scope="session")
-def every_result() -> Results:
-    """Each design that ships in each scenario that ships: as `pfnlab check` runs them."""
-    pairs = [(design, scenario) for design in all_designs() for scenario in all_scenarios()]
-    return run_all(pairs, PLAIN, len(os.sched_getaffinity(0)))
+def every_result(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Results:
+    """Each design that ships in each scenario that ships: as `pfnlab check` runs them.
+
+    Where several processes of pytest share the tests, the first that needs the results
+    makes a file of them, and the others wait for it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent
+    file = folder / "every_result.pickle"
+    with (folder / "every_result.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            pairs = [(design, scenario) for design in all_designs() for scenario in all_scenarios()]
+            results = run_all(pairs, PLAIN, len(os.sched_getaffinity(0)))
+            file.write_bytes(pickle.dumps(results))
+    loaded: Results = pickle.loads(file.read_bytes())
+    return loaded
 
 
 @pytest.fixture
