@@ -1,11 +1,15 @@
 """pfnlab check: verdicts, exit statuses, options."""
 
+import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from pfnlab.catalogue import all_designs, all_scenarios, scenario_groups
+from pfnlab.cli.runs import Options, Pair
+from pfnlab.explorer.result import Result
 from tests.cli.command import Command
 
 POLLING = '''
@@ -214,6 +218,22 @@ def test_two_processes_say_the_same_as_one(pfnlab: Command) -> None:
 
     assert verdicts("2") == verdicts("1")
     assert len(verdicts("1")) == len(all_designs())
+
+
+def test_every_cpu_is_used_unless_jobs_says_otherwise(
+    pfnlab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def run(pairs: list[Pair], _options: Options, jobs: int) -> dict[Pair, Result | None]:
+        used.append(jobs)
+        return dict.fromkeys(pairs)
+
+    monkeypatch.setattr(importlib.import_module("pfnlab.cli.check"), "run_all", run)
+
+    assert pfnlab("check").status == 3
+    assert pfnlab("check", "--jobs", "3").status == 3
+    assert used == [len(os.sched_getaffinity(0)), 3]
 
 
 def test_a_file_may_import_what_it_is_made_of(pfnlab: Command, mine: str) -> None:
