@@ -14,7 +14,9 @@ from pfnlab.catalogue import (
     find_design,
     find_scenario,
     is_path,
+    scenario_groups,
 )
+from pfnlab.scenarios.pairs import PAIRS, TRIPLES
 
 FILE = '''
 from dataclasses import replace
@@ -58,9 +60,21 @@ def test_scenarios_begin_with_the_simplest() -> None:
     assert list(all_scenarios())[:2] == ["first_fault", "two_faults"]
 
 
+def test_every_scenario_is_in_one_group_and_in_the_same_order() -> None:
+    assert [name for names in scenario_groups().values() for name in names] == list(all_scenarios())
+
+
+def test_a_group_is_a_module_or_a_tuple_in_one() -> None:
+    groups = scenario_groups()
+
+    assert groups["faults"] == ["first_fault", "two_faults"]
+    assert len(groups["pairs"]) == len(PAIRS)
+    assert groups["triples"] == [scenario.name for scenario in TRIPLES]
+
+
 def test_every_module_of_scenarios_has_its_place_in_the_list() -> None:
     files = Path(scenarios.__file__).parent.glob("*.py")
-    assert sorted(scenarios.MODULES) == sorted({f.stem for f in files} - {"__init__"})
+    assert sorted(scenarios.MODULES) == sorted({f.stem for f in files} - {"__init__", "actors"})
 
 
 def test_a_name_is_found() -> None:

@@ -48,9 +48,29 @@ def all_designs() -> dict[str, Design]:
 
 def all_scenarios() -> dict[str, Scenario]:
     """Scenarios that ship, by name, the simplest first."""
-    order = [f"{scenarios.__name__}.{name}" for name in scenarios.MODULES]
-    modules = sorted(_modules(scenarios), key=lambda module: order.index(module.__name__))
-    return {scenario.name: scenario for module in modules for scenario in _things(module, Scenario)}
+    return {
+        scenario.name: scenario
+        for module in _scenario_modules()
+        for scenario in _things(module, Scenario)
+    }
+
+
+def scenario_groups() -> dict[str, list[str]]:
+    """The names of all_scenarios() by subject: the module, or the tuple in it that has them."""
+    groups: dict[str, list[str]] = {}
+    for module in _scenario_modules():
+        subject = module.__name__.rpartition(".")[2]
+        for attribute, value in vars(module).items():
+            members = value if isinstance(value, tuple) else (value,)
+            group = attribute.lower() if isinstance(value, tuple) else subject
+            names = [member.name for member in members if isinstance(member, Scenario)]
+            if names:
+                groups.setdefault(group, []).extend(names)
+    return groups
+
+
+def _scenario_modules() -> list[ModuleType]:
+    return [importlib.import_module(f"{scenarios.__name__}.{name}") for name in scenarios.MODULES]
 
 
 def all_rules() -> dict[str, Rule]:

@@ -1,11 +1,15 @@
 """pfnlab check: verdicts, exit statuses, options."""
 
+import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from pfnlab.catalogue import all_designs, all_scenarios
+from pfnlab.catalogue import all_designs, all_scenarios, scenario_groups
+from pfnlab.cli.runs import Options, Pair
+from pfnlab.explorer.result import Result
 from tests.cli.command import Command
 
 POLLING = '''
@@ -95,26 +99,53 @@ def test_a_failure_counts_more_than_an_unfinished_search(pfnlab: Command) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ran_before")
 def test_the_matrix_names_the_rule_that_each_design_breaks(pfnlab: Command) -> None:
     ran = pfnlab("check")
 
     assert ran.status == 1
     rows = [line.split() for line in ran.out.splitlines()]
-    broken = [row for row in rows if row[:1] == ["remap_on_fault"]]
-    assert sum(row.count("R3") for row in broken) == len(all_scenarios())
-    assert sum(row.count("ok") for row in rows if row[:1] == ["huge_fault"]) == len(all_scenarios())
-    assert "R3   mmap_assert_write_locked: vm_flags_set(vma, VM_PAT) needs" in ran.out
+    sizes = [str(len(names)) for names in scenario_groups().values()]
+    held = [cell for row in rows if row[:1] == ["huge_fault"] for cell in row[1:]]
+    broken = [cell for row in rows if row[:1] == ["remap_on_fault"] for cell in row[1:]]
+    assert held == ["ok"] * len(sizes)
+    assert broken == [cell for size in sizes for cell in (size, "R3")]
+    assert "\nremap_on_fault\n  R3    every scenario\n" in ran.out
+    assert "\nR3    mmap_assert_write_locked: vm_flags may change only with " in ran.out
     assert ran.out.endswith("See one: pfnlab check remap_on_fault first_fault\n")
 
 
-def test_one_design_is_one_line_for_each_scenario(pfnlab: Command) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("ran_before")
+def test_one_design_is_one_line_for_each_group_that_fails_alike(pfnlab: Command) -> None:
     ran = pfnlab("check", "remap_on_fault")
 
     assert ran.status == 1
+    assert ran.err == ""
+    lines = ran.out.splitlines()
+    groups = scenario_groups()
+    assert lines[0] == "remap_on_fault"
+    assert [line.split()[0] for line in lines[1 : len(groups) + 1]] == list(groups)
+    assert all(" FAIL " in line and ": R3 (" in line for line in lines[1 : len(groups) + 1])
+    assert lines[-1] == "See one: pfnlab check remap_on_fault first_fault"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ran_before")
+@pytest.mark.parametrize("option", ["--verbose", "-v"])
+def test_with_verbose_every_scenario_has_its_line(pfnlab: Command, option: str) -> None:
+    ran = pfnlab("check", "remap_on_fault", option)
+
     lines = ran.out.splitlines()
     assert lines[0] == "first_fault on remap_on_fault: FAIL  mmap_assert_write_locked"
-    assert len(lines) == len(all_scenarios()) + 1
+    assert [line.split()[0] for line in lines[: len(all_scenarios())]] == list(all_scenarios())
     assert lines[-1] == "See one: pfnlab check remap_on_fault first_fault"
+
+
+def test_verbose_changes_nothing_about_a_single_check(pfnlab: Command) -> None:
+    arguments = ["check", "remap_on_fault", "first_fault"]
+
+    assert pfnlab(*arguments, "-v").out == pfnlab(*arguments).out
 
 
 def test_the_name_of_a_scenario_alone_runs_it_on_every_design(pfnlab: Command) -> None:
@@ -125,9 +156,10 @@ def test_the_name_of_a_scenario_alone_runs_it_on_every_design(pfnlab: Command) -
     assert f"{len(all_designs())} checks" in ran.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["dpor", "exhaustive"])
 def test_a_complete_policy_proves_that_a_design_holds(pfnlab: Command, policy: str) -> None:
-    ran = pfnlab("check", "huge_fault", "munmap_vs_fault", "--policy", policy)
+    ran = pfnlab("check", "huge_fault", "zap_vs_fault", "--policy", policy)
 
     assert ran.status == 0
 
@@ -186,6 +218,22 @@ def test_two_processes_say_the_same_as_one(pfnlab: Command) -> None:
 
     assert verdicts("2") == verdicts("1")
     assert len(verdicts("1")) == len(all_designs())
+
+
+def test_every_cpu_is_used_unless_jobs_says_otherwise(
+    pfnlab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def run(pairs: list[Pair], _options: Options, jobs: int) -> dict[Pair, Result | None]:
+        used.append(jobs)
+        return dict.fromkeys(pairs)
+
+    monkeypatch.setattr(importlib.import_module("pfnlab.cli.check"), "run_all", run)
+
+    assert pfnlab("check").status == 3
+    assert pfnlab("check", "--jobs", "3").status == 3
+    assert used == [len(os.sched_getaffinity(0)), 3]
 
 
 def test_a_file_may_import_what_it_is_made_of(pfnlab: Command, mine: str) -> None:
@@ -253,8 +301,9 @@ def test_json_has_the_whole_counterexample(pfnlab: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ran_before")
 def test_json_of_the_matrix_has_one_result_for_each_pair(pfnlab: Command) -> None:
-    ran = pfnlab("check", "--json", "--max-schedules", "1")
+    ran = pfnlab("check", "--json")
 
     pairs = [(r["design"], r["scenario"]) for r in json.loads(ran.out)["results"]]
     assert len(pairs) == len(set(pairs)) == len(all_designs()) * len(all_scenarios())

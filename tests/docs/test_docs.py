@@ -36,6 +36,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ran_before")
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_a_page_shows_what_its_commands_and_examples_print(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generate.Page(path).regenerated(), (

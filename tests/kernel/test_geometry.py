@@ -5,14 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from pfnlab import ModelError
-from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, PUD_ORDER, GiB, KiB, MiB, TiB, align_down
+from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, PUD_ORDER, GiB, KiB, MiB, align_down
 from pfnlab.kernel.geometry import (
     CHECKING,
     PTE_ORDER,
     REAL,
     active_geometry,
     pages,
-    show_size,
     using,
 )
 
@@ -76,11 +75,3 @@ def test_align_down_goes_to_the_multiple_below() -> None:
 
 def test_a_size_is_rounded_up_to_whole_pages() -> None:
     assert [pages(0), pages(1), pages(PAGE_SIZE), pages(PAGE_SIZE + 1)] == [0, 1, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(4 * KiB, "4K"), (2 * MiB, "2M"), (GiB, "1G"), (3 * TiB, "3T"), (12 * KiB, "12K"), (5, "5")],
-)
-def test_a_size_is_shown_as_it_is_written(size: int, text: str) -> None:
-    assert show_size(size) == text

@@ -46,7 +46,7 @@ from pfnlab.kernel.gup import (
     follow_pfnmap_start,
     vm_fault_to_errno,
 )
-from pfnlab.kernel.vma import VM_WRITE, held_for, vm_flags_init
+from pfnlab.kernel.vma import VM_WRITE, held_for, vm_flags_clear
 from tests.kernel.alone import Outcome, Place, alone, leaves_seen
 
 Handler = Callable[[VmFault], vm_fault_t]
@@ -169,7 +169,7 @@ def test_no_vma_is_efault() -> None:
 def test_a_vma_that_allows_reads_allows_no_write(flags: FaultFlag, error: int) -> None:
     def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
         error = huge_fault.mmap(vdev, vma)
-        vm_flags_init(vma, vma.vm_flags & ~VM_WRITE)
+        vm_flags_clear(vma, VM_WRITE)
         return error
 
     design = replace(huge_fault.design, name="read_only", mmap=mmap)
@@ -251,7 +251,7 @@ def test_a_lookup_finds_the_pfn_of_a_page_inside_of_a_large_leaf(page: int) -> N
 def test_a_leaf_of_a_read_only_vma_may_not_be_written() -> None:
     def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
         error = huge_fault.mmap(vdev, vma)
-        vm_flags_init(vma, vma.vm_flags & ~VM_WRITE)
+        vm_flags_clear(vma, VM_WRITE)
         return error
 
     def code(place: Place) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ from pfnlab.kernel.type1 import (
     vfio_dma_do_map,
     vfio_dma_do_unmap,
 )
-from pfnlab.kernel.vma import VM_WRITE, vm_flags_init
+from pfnlab.kernel.vma import VM_WRITE, vm_flags_clear
 from pfnlab.scenarios.dma import map_dma
 from tests.kernel.alone import Place, alone, leaves_seen
 
@@ -393,7 +393,7 @@ def test_a_lookup_ends_with_the_leaf_and_with_the_request(
 def test_a_device_that_writes_needs_a_writable_leaf() -> None:
     def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
         error = huge_fault.mmap(vdev, vma)
-        vm_flags_init(vma, vma.vm_flags & ~VM_WRITE)
+        vm_flags_clear(vma, VM_WRITE)
         return error
 
     def code(place: Place) -> list[int]:

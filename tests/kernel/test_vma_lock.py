@@ -58,6 +58,40 @@ def test_a_write_lock_falls_when_mmap_lock_is_downgraded() -> None:
     assert alone(code).returned == [("mmap_lock", "read")]
 
 
+def write_with_verbs(place: Place) -> list[tuple[str, str]]:
+    mmap_write_lock(place.mm)
+    vma_start_write(place.vma)
+    mmap_write_unlock(place.mm)
+    return locks()
+
+
+def write_with_a_block(place: Place) -> list[tuple[str, str]]:
+    with place.mm.mmap_lock.write():
+        vma_start_write(place.vma)
+    return locks()
+
+
+def test_a_block_takes_and_ends_the_write_locks_as_the_verbs_do() -> None:
+    verbs, block = alone(write_with_verbs), alone(write_with_a_block)
+
+    assert block.returned == verbs.returned == []
+    assert block.result.steps == verbs.result.steps > 3
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_a_block_may_not_wait_for_mmap_lock_under_the_lock_of_a_vma(mode: str) -> None:
+    def code(place: Place) -> None:
+        vma = lock_vma_under_rcu(place.mm, place.mapping.address)
+        assert vma is not None
+        with getattr(place.mm.mmap_lock, mode)():
+            pass
+
+    outcome = alone(code)
+
+    assert outcome.rule == "no_mmap_lock_under_vma_lock"
+    assert outcome.evidence[0].endswith(" for read and waits for mm.mmap_lock.")
+
+
 def test_a_vma_of_another_mm_stays_locked() -> None:
     def code(place: Place) -> list[tuple[str, str]]:
         child = place.lab.fork()

@@ -1,6 +1,7 @@
 """pfnlab check: every interleaving of a scenario on a design, or the matrix of all."""
 
 import json
+import os
 import shlex
 from itertools import product
 from typing import Annotated, Literal
@@ -17,12 +18,14 @@ from pfnlab.catalogue import (
     find_design,
     find_scenario,
     is_path,
+    scenario_groups,
 )
 from pfnlab.cli.runs import Options, Pair, run_all
 from pfnlab.explorer.result import Result
+from pfnlab.report.broken import summary_text
 from pfnlab.report.counterexample import result_text, verdict_text
 from pfnlab.report.data import report_data
-from pfnlab.report.matrix import matrix_text, summary_text
+from pfnlab.report.matrix import column_text, design_text, matrix_text
 
 
 def check(
@@ -47,7 +50,13 @@ def check(
         int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For the random policies.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; the default is 1.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes; by default one for each CPU that it may use."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
     all_findings: Annotated[
         bool, typer.Option("--all-findings", help="Show every rule that broke.")
@@ -63,12 +72,12 @@ def check(
     pairs = [(d, s) for d in designs for s in scenarios]
     options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed)  # fmt: skip
-    results = run_all(pairs, options, jobs or 1)
+    results = run_all(pairs, options, jobs or len(os.sched_getaffinity(0)))
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
     else:
-        print(_text(designs, scenarios, results, options, all_findings))
+        print(_text(designs, scenarios, results, options, all_findings, verbose))
     return exit_status(list(results.values()))
 
 
@@ -109,25 +118,36 @@ def _text(
     results: dict[Pair, Result | None],
     options: Options,
     all_findings: bool,
+    verbose: bool,
 ) -> str:
-    """One result whole, the results of one design line by line, or the matrix."""
+    """One result whole, a line for each, or the results of groups of scenarios."""
     if len(results) == 1 or all_findings:
         return "\n\n".join(
             _whole(pair, result, options, all_findings) for pair, result in results.items()
         )
-    if len(designs) == 1:
-        text = "\n".join(_line(pair, result, options) for pair, result in results.items())
+    if verbose:
+        lines = [_line(pair, result, options) for pair, result in results.items()]
+        text = "\n".join([*lines, "", summary_text(results.values())])
     else:
-        rows = [find_design(spec).name for spec in designs]
-        columns = [find_scenario(spec).name for spec in scenarios]
-        cells = dict(zip(product(rows, columns), results.values(), strict=True))
-        numbers = {name: rule.number for name, rule in all_rules().items()}
-        text = f"{matrix_text(rows, columns, cells, numbers)}\n\n{summary_text(cells)}"
+        text = _short(designs, scenarios, results)
     for (design, scenario), result in results.items():
         if result is not None and result.findings:
             again = shlex.join(["pfnlab", "check", design, scenario, *options.flags()])
             return f"{text}\nSee one: {again}"
     return text
+
+
+def _short(designs: list[str], scenarios: list[str], results: dict[Pair, Result | None]) -> str:
+    rows = [find_design(spec).name for spec in designs]
+    columns = [find_scenario(spec).name for spec in scenarios]
+    cells = dict(zip(product(rows, columns), results.values(), strict=True))
+    rules = all_rules()
+    if len(scenarios) == 1:
+        return column_text(rows, columns[0], cells, rules)
+    if len(designs) == 1:
+        own = {scenario: result for (_design, scenario), result in cells.items()}
+        return design_text(rows[0], scenario_groups(), own, rules)
+    return matrix_text(rows, scenario_groups(), cells, rules)
 
 
 def _whole(pair: Pair, result: Result | None, options: Options, all_findings: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pfnlab.catalogue import all_designs, all_rules, all_scenarios, find_design
+from pfnlab.catalogue import all_designs, all_rules, all_scenarios, find_design, scenario_groups
 from pfnlab.designs import huge_fault
 from pfnlab.engine.errors import ModelError
 
@@ -20,9 +20,10 @@ def list_things() -> None:
     print("designs")
     for name, design in designs.items():
         print(f"  {name.ljust(width)}  {design.kernels}")
-    print("\nscenarios")
-    for name, scenario in scenarios.items():
-        print(entry(f"  {name.ljust(width)}  ", scenario.sentence))
+    for group, members in scenario_groups().items():
+        print(f"\nscenarios: {group}")
+        for name in members:
+            print(entry(f"  {name.ljust(width)}  ", scenarios[name].sentence))
     print("\nrules")
     for name, rule in rules.items():
         print(entry(f"  {name.ljust(width)}  {rule.number:4}  ", rule.sentence))

@@ -73,9 +73,9 @@ def progress_line(total: int) -> Iterator[Callable[[str, int], None]]:
 
 def run_all(pairs: list[Pair], options: Options, jobs: int) -> dict[Pair, Result | None]:
     """Every check.  After Ctrl-C those that did not end are None, or what they had found."""
+    if jobs > 1 and len(pairs) > 1:
+        return _side_by_side(pairs, options, min(jobs, len(pairs)))
     with progress_line(len(pairs)) as show:
-        if jobs > 1 and len(pairs) > 1:
-            return _side_by_side(pairs, options, jobs, show)
         return _one_by_one(pairs, options, show)
 
 
@@ -101,16 +101,17 @@ def _one_by_one(
     return results
 
 
-def _side_by_side(
-    pairs: list[Pair], options: Options, jobs: int, show: Callable[[str, int], None]
-) -> dict[Pair, Result | None]:
+def _side_by_side(pairs: list[Pair], options: Options, jobs: int) -> dict[Pair, Result | None]:
     results: dict[Pair, Result | None] = dict.fromkeys(pairs)
     pool = concurrent.futures.ProcessPoolExecutor(jobs, initializer=_leave_ctrl_c_to_parent)
     try:
+        # The processes begin before the line, which is drawn by a thread: none is forked with it.
         futures = {pool.submit(options.explore, pair): pair for pair in pairs}
-        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            results[futures[future]] = future.result()
-            show(f"{jobs} processes", done)
+        with progress_line(len(pairs)) as show:
+            show(f"{jobs} processes", 0)
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                results[futures[future]] = future.result()
+                show(f"{jobs} processes", done)
     except KeyboardInterrupt:
         print("pfnlab: interrupted", file=sys.stderr)
     finally:

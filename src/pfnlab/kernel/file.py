@@ -10,7 +10,8 @@ from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import read_plain, violate, write_plain
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import word
+from pfnlab.kernel.refcount import count
 from pfnlab.kernel.rule import contract
 
 HANDLER_AFTER_RELEASE = contract(
@@ -41,7 +42,7 @@ class File(Shared):
 
 def get_file(file: File) -> File:
     """Take one more reference.  The caller has one already, by a VMA or an fd."""
-    _count(file, "get_file", 1)
+    count(file, File.f_count, "get_file", lambda references: references + 1)
     return file
 
 
@@ -50,7 +51,7 @@ def fput(file: File) -> None:
 
     So ->release runs without mmap_lock and whatever else the caller holds.
     """
-    if _count(file, "fput", -1) == 0:
+    if count(file, File.f_count, "fput", lambda references: references - 1) == 0:
         task_work_add(lambda: __fput(file))
 
 
@@ -84,12 +85,3 @@ def assert_not_released(file: Any) -> None:
     if read_plain(cell, "use", rule=HANDLER_AFTER_RELEASE):
         task = running()[1]
         violate(HANDLER_AFTER_RELEASE, f"{task.name} calls the handler; {file} is released.")
-
-
-def _count(file: File, verb: str, change: int) -> int:
-    """Change f_count and return the new value."""
-    count: int = atomically(
-        (File.f_count.cell(file),), verb, lambda old: ((old[0] + change,), old[0] + change),
-        detail=lambda new: f"{file}: {new - change} -> {new}",
-    )  # fmt: skip
-    return count

@@ -1,7 +1,9 @@
 """A futex whose word may lie anywhere, a BAR included.
 
 Drawn after kernel/futex/core.c (get_futex_key(), fault_in_user_writeable()) and
-kernel/futex/waitwake.c (futex_wake_op()).
+kernel/futex/waitwake.c (futex_wake_op()), v6.12.
+
+Model: the access is never told to come again, -EAGAIN, as x86 does not.
 """
 
 from pfnlab.engine.step import begin_trying, done_trying, try_again

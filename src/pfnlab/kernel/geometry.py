@@ -93,11 +93,3 @@ def pmd_addr_end(addr: int, end: int) -> int:
 def pages(size: int) -> int:
     """Number of 4 KiB pages in a size, rounded up."""
     return -(-size >> PAGE_SHIFT)
-
-
-def show_size(size: int) -> str:
-    """A size as the kernel's people write it: 4K, 2M, 1G."""
-    for unit, letter in ((TiB, "T"), (GiB, "G"), (MiB, "M"), (KiB, "K")):
-        if size >= unit and size % unit == 0:
-            return f"{size // unit}{letter}"
-    return str(size)

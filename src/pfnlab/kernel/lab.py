@@ -79,6 +79,7 @@ CHECKS = ("pfnlab.kernel.lockdep",)
 PLUMBING = (
     "pfnlab.kernel.locks",
     "pfnlab.kernel.pagetable",
+    "pfnlab.kernel.refcount",
     "pfnlab.kernel.vma_lock",
     *CHECKS,
 )

@@ -9,7 +9,6 @@ from pfnlab.kernel.errno import EINTR, Errno
 from pfnlab.kernel.file import task_work_run
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import AddressSpace, Mm
-from pfnlab.kernel.vma_lock import may_wait_for_mmap_lock, vma_end_write_all
 
 NO_LOCK_IN_USER_SPACE = contract(
     "",
@@ -74,8 +73,7 @@ def downgrade_write(sem: RwSemaphore) -> None:
 
 
 def mmap_read_lock(mm: Mm) -> None:
-    may_wait_for_mmap_lock(mm)
-    down_read(mm.mmap_lock)
+    mm.mmap_lock.down_read()
 
 
 def mmap_read_trylock(mm: Mm) -> bool:
@@ -87,8 +85,7 @@ def mmap_read_unlock(mm: Mm) -> None:
 
 
 def mmap_write_lock(mm: Mm) -> None:
-    may_wait_for_mmap_lock(mm)
-    down_write(mm.mmap_lock)
+    mm.mmap_lock.down_write()
 
 
 def mmap_write_lock_nested(mm: Mm) -> None:
@@ -97,18 +94,15 @@ def mmap_write_lock_nested(mm: Mm) -> None:
 
 
 def mmap_write_lock_killable(mm: Mm) -> Errno:
-    may_wait_for_mmap_lock(mm)
-    return down_write_killable(mm.mmap_lock)
+    return 0 if mm.mmap_lock.down_write_killable() else -EINTR
 
 
 def mmap_write_downgrade(mm: Mm) -> None:
-    vma_end_write_all(mm)
-    downgrade_write(mm.mmap_lock)
+    mm.mmap_lock.downgrade_write()
 
 
 def mmap_write_unlock(mm: Mm) -> None:
-    vma_end_write_all(mm)
-    up_write(mm.mmap_lock)
+    mm.mmap_lock.up_write()
 
 
 def i_mmap_lock_read(mapping: AddressSpace) -> None:

@@ -3,13 +3,12 @@
 Drawn after include/linux/sched/mm.h and kernel/fork.c.
 """
 
-from collections.abc import Callable
-
 from pfnlab.engine.shared import free
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import atomically, look_at_all, word
+from pfnlab.engine.word import look_at_all
 from pfnlab.kernel.exit import exit_mmap
 from pfnlab.kernel.pagetable import Leaf, Slot
+from pfnlab.kernel.refcount import count
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.vma import Mm
 
@@ -23,7 +22,7 @@ CHECK_MM = contract(
 
 def mmget(mm: Mm) -> None:
     """One more user.  The caller is one already."""
-    _count(mm, Mm.mm_users, "mmget", lambda users: users + 1)
+    count(mm, Mm.mm_users, "mmget", lambda users: users + 1)
 
 
 def mmget_not_zero(mm: Mm) -> bool:
@@ -32,7 +31,7 @@ def mmget_not_zero(mm: Mm) -> bool:
     The caller keeps the struct itself alive, by mmgrab() or because a VMA of it cannot go
     yet.
     """
-    return _count(mm, Mm.mm_users, "mmget_not_zero", lambda users: users + bool(users)) > 0
+    return count(mm, Mm.mm_users, "mmget_not_zero", lambda users: users + bool(users)) > 0
 
 
 def mmput(mm: Mm) -> None:
@@ -40,7 +39,7 @@ def mmput(mm: Mm) -> None:
 
     That takes mmap_lock and calls ->close, so the caller may hold nothing that these take.
     """
-    if _count(mm, Mm.mm_users, "mmput", lambda users: users - 1) == 0:
+    if count(mm, Mm.mm_users, "mmput", lambda users: users - 1) == 0:
         __mmput(mm)
 
 
@@ -51,12 +50,12 @@ def __mmput(mm: Mm) -> None:
 
 def mmgrab(mm: Mm) -> None:
     """Keep the struct; what it maps may go all the same."""
-    _count(mm, Mm.mm_count, "mmgrab", lambda count: count + 1)
+    count(mm, Mm.mm_count, "mmgrab", lambda count: count + 1)
 
 
 def mmdrop(mm: Mm) -> None:
     """Keep the struct no longer; the last one frees it."""
-    if _count(mm, Mm.mm_count, "mmdrop", lambda count: count - 1) == 0:
+    if count(mm, Mm.mm_count, "mmdrop", lambda count: count - 1) == 0:
         check_mm(mm)
         free(mm)
 
@@ -73,12 +72,3 @@ def check_mm(mm: Mm) -> None:
 def first_leaf(slots: tuple[Slot, ...]) -> Leaf | None:
     leaves = [slot for slot in slots if isinstance(slot, Leaf)]
     return min(leaves, key=lambda leaf: leaf.addr, default=None)
-
-
-def _count(mm: Mm, counter: word[int], verb: str, change: Callable[[int], int]) -> int:
-    """Change a counter and return the new value."""
-    count: int = atomically(
-        (counter.cell(mm),), verb, lambda old: ((change(old[0]),), change(old[0])),
-        detail=lambda new: f"{mm}: {counter.attribute} is {new}",
-    )  # fmt: skip
-    return count

@@ -17,7 +17,7 @@ from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, pages
 from pfnlab.kernel.locks import down_write, lockdep_assert_held, up_write
 from pfnlab.kernel.pci import PCI_D0, PCI_D3hot, PciDev
 from pfnlab.kernel.rule import contract
-from pfnlab.kernel.vma import VM_SHARED, AddressSpace, Vma
+from pfnlab.kernel.vma import VM_SHARED, AddressSpace, Vma, held_for
 
 VFIO_PCI_OFFSET_SHIFT = 40
 VFIO_PCI_BAR0_REGION_INDEX = 0
@@ -137,9 +137,8 @@ def __vfio_pci_memory_enabled(vdev: VfioPciDevice) -> bool:
 
 def update_memory_enabled(vdev: VfioPciDevice) -> None:
     """COMMAND.MEM, the power state or low power has changed.  Needs memory_lock for write."""
-    _execution, task = running()
-    hold = task.holds(vdev.memory_lock)
-    if hold is None or hold.mode != "write":
+    if held_for(vdev.memory_lock) != "write":
+        task = running()[1]
         violate(COMMAND_UNDER_MEMORY_LOCK, f"{task.name} does not hold {vdev}.memory_lock.")
     vdev.memory_enabled = __vfio_pci_memory_enabled(vdev) and not vdev.pm_runtime_engaged
 

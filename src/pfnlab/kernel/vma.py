@@ -19,7 +19,13 @@ from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.geometry import PAGE_SHIFT, Order
 from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.rule import contract
-from pfnlab.kernel.vma_lock import VmaLock, vma_end_read, vma_start_read, vma_start_write
+from pfnlab.kernel.vma_lock import (
+    VmaLock,
+    mmap_rw_semaphore,
+    vma_end_read,
+    vma_start_read,
+    vma_start_write,
+)
 
 T = TypeVar("T")
 
@@ -112,7 +118,7 @@ class Mm(Shared, freeable=True):
 
     mm_users = word(1)  # who may use the VMAs and leaves: threads, and mmget()
     mm_count = word(1)  # who keeps the struct: all users together are one
-    mmap_lock = rw_semaphore(fair=True)
+    mmap_lock = mmap_rw_semaphore(fair=True)
     vmas = shared_list(guarded_by="mmap_lock", rcu=True, traced=False)
     write_locked = field[tuple[VmaLock, ...]]((), guarded_by="mmap_lock", traced=False)
     slots = words()  # the page table: by (order, index), see pagetable.py
@@ -173,11 +179,6 @@ class Vma(Shared, freeable=True):
         does not matter: a lookup without mmap_lock fails at the lock.
         """
         return bool(peek(self._cells["vm_start"]) <= address < peek(self._cells["vm_end"]))
-
-
-def vm_flags_init(vma: Vma, flags: int) -> None:
-    """Set the flags of a VMA that nobody else can see yet."""
-    vma._vm_flags = flags
 
 
 def vm_flags_set(vma: Vma, flags: int) -> None:

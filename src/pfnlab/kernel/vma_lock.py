@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
 from pfnlab.engine.lock import Lock
-from pfnlab.engine.rwsem import rw_semaphore
+from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import violate
 from pfnlab.kernel.profile import running_kernel
@@ -128,3 +128,50 @@ def may_wait_for_mmap_lock(mm: Any) -> None:
             NO_MMAP_LOCK_UNDER_VMA_LOCK,
             f"{running()[1].name} holds {lock.name} for read and waits for {mm}.mmap_lock.",
         )
+
+
+class MmapLock(RwSemaphore):
+    """mm.mmap_lock: whoever waits for it has no VMA locked, and no VMA stays locked behind it.
+
+    mmap_write_lock(), mmap_write_unlock() and `with` all come here, so they do the same.
+
+    Model: a bare down_write() or up_write() of it does too; nobody in the kernel uses those
+    since the wrappers came (v5.8).
+    """
+
+    __slots__ = ("mm",)
+
+    mm: Any  # an Mm
+
+    def down_read(self) -> None:
+        may_wait_for_mmap_lock(self.mm)
+        super().down_read()
+
+    def down_write(self, subclass: int = 0) -> None:
+        may_wait_for_mmap_lock(self.mm)
+        super().down_write(subclass)
+
+    def down_write_killable(self) -> bool:
+        may_wait_for_mmap_lock(self.mm)
+        return super().down_write_killable()
+
+    def up_write(self) -> None:
+        vma_end_write_all(self.mm)
+        super().up_write()
+
+    def downgrade_write(self) -> None:
+        vma_end_write_all(self.mm)
+        super().downgrade_write()
+
+
+class mmap_rw_semaphore(rw_semaphore):
+    """The field of an Mm that is its mmap_lock."""
+
+    def new(self, name: str, number: int, lock_class: str) -> Lock:
+        return MmapLock(name, number, lock_class, self.fair)
+
+    def begin(self, owner: Shared) -> None:
+        super().begin(owner)
+        lock = owner._cells[self.attribute]
+        assert isinstance(lock, MmapLock)
+        lock.mm = owner

@@ -201,20 +201,20 @@ def _counts(result: Result, shown: int) -> str:
 def _no_finding(result: Result) -> str:
     if result.complete:
         return (
-            f"ok, every interleaving ({_schedules(result)}, at most {_many(result.steps, 'step')})"
+            f"ok, every interleaving ({_schedules(result)}, at most {many(result.steps, 'step')})"
         )
-    limit = f"stopped after {_many(result.schedules, 'schedule')}"
+    limit = f"stopped after {many(result.schedules, 'schedule')}"
     why = "the limit" if result.why_incomplete == limit else result.why_incomplete
     seed = f", seed {result.seed}" if result.seed is not None else ""
-    return f"INCOMPLETE, {_many(result.schedules, 'schedule')} without a failure ({why}{seed})"
+    return f"INCOMPLETE, {many(result.schedules, 'schedule')} without a failure ({why}{seed})"
 
 
 def _schedules(result: Result) -> str:
-    text = f"{_many(result.schedules, 'schedule')} run"
+    text = f"{many(result.schedules, 'schedule')} run"
     if result.given_up:
         text += f" ({result.given_up} stopped early as equivalent)"
     return text
 
 
-def _many(number: int, word: str) -> str:
+def many(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

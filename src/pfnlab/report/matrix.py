@@ -1,81 +1,127 @@
-"""The matrix: designs down, scenarios across."""
+"""The matrix: designs down, groups of scenarios across, and what its cells do not say."""
 
-import textwrap
+from collections.abc import Mapping, Sequence
 
 from pfnlab.explorer.result import Result
+from pfnlab.report.broken import (
+    NOT_RUN,
+    OK,
+    OPEN,
+    Results,
+    Rules,
+    in_order,
+    legend_text,
+    only_outcome,
+    outcome,
+    scenarios_by_outcome,
+    scenarios_text,
+    summary_text,
+)
+from pfnlab.report.counterexample import WIDTH, many
 
-WIDTH = 100
-Cells = dict[tuple[str, str], Result | None]
+Groups = Mapping[str, Sequence[str]]  # scenarios by subject
+Cells = Mapping[tuple[str, str], Result | None]  # by design and scenario
 
-
-def matrix_text(
-    designs: list[str], scenarios: list[str], cells: Cells, numbers: dict[str, str] | None = None
-) -> str:
-    """One row per design; groups of scenarios so that no line is longer than 100 columns.
-
-    A result that is None was not run: it was interrupted.  `numbers` has the numbers of
-    rules by name: a cell shows the number, and a list below says what it stands for.
-    """
-    known = numbers or {}
-    texts = {key: cell_text(result, known) for key, result in cells.items()}
-    first = max(len(name) for name in ["design", *designs])
-    widths = {
-        scenario: max(len(scenario), *(len(texts[design, scenario]) for design in designs))
-        for scenario in scenarios
-    }
-    groups: list[list[str]] = [[]]
-    for scenario in scenarios:
-        used = first + sum(2 + widths[name] for name in groups[-1])
-        if groups[-1] and used + 2 + widths[scenario] > WIDTH:
-            groups.append([])
-        groups[-1].append(scenario)
-    blocks = []
-    for group in groups:
-        lines = ["design".ljust(first) + "".join(f"  {name.ljust(widths[name])}" for name in group)]
-        for design in designs:
-            row = "".join(f"  {texts[design, name].ljust(widths[name])}" for name in group)
-            lines.append(design.ljust(first) + row)
-        blocks.append("\n".join(line.rstrip() for line in lines))
-    return "\n\n".join([*blocks, *_legend(cells, known)])
+HOW_TO_READ = """\
+A cell is ok if no rule breaks, in any interleaving of any scenario of the group.  Else it has the
+number of scenarios that fail, and the rules that they break; ? is a search that did not finish."""
 
 
-def _legend(cells: Cells, numbers: dict[str, str]) -> list[str]:
-    """What the numbers stand for, as one block, if there are any."""
-    broken = {
-        result.violation.rule: result.violation.sentence
-        for result in cells.values()
-        if result is not None and result.violation is not None
-    }
-    lines = [
-        textwrap.fill(
-            f"{numbers[rule]:4} {rule}: {sentence}", WIDTH, subsequent_indent="     ",
-            break_on_hyphens=False,
-        )
-        for rule, sentence in sorted(broken.items(), key=lambda item: numbers.get(item[0], ""))
-        if numbers.get(rule)
-    ]  # fmt: skip
-    return ["\n".join(lines)] if lines else []
+def matrix_text(designs: Sequence[str], groups: Groups, cells: Cells, rules: Rules) -> str:
+    """One row per design, one column per group; then all that is not ok, by rule."""
+    rows = {"(scenarios)": [str(len(names)) for names in groups.values()]}
+    others: list[str] = []
+    for design in designs:
+        own = [{name: cells[design, name] for name in names} for names in groups.values()]
+        rows[design] = [group_text(results, rules) for results in own]
+        every = {name: result for results in own for name, result in results.items()}
+        lines = scenarios_text(every, rules, "  ")
+        others += [design, *lines] if lines else []
+    parts = [table_text("design", list(groups), rows), HOW_TO_READ, "\n".join(others)]
+    return "\n\n".join(part for part in (*parts, *_end(cells, rules)) if part)
 
 
-def cell_text(result: Result | None, numbers: dict[str, str] | None = None) -> str:
-    """ "ok", "FAIL R3" or "?"; a rule without a number has its name there."""
-    if result is None:
-        return "not run"
-    if result.violation is not None:
-        rule = result.violation.rule
-        return f"FAIL {(numbers or {}).get(rule) or rule}"
-    return "ok" if result.complete else "?"
+def column_text(designs: Sequence[str], scenario: str, cells: Cells, rules: Rules) -> str:
+    """One scenario on every design."""
+    rows = {design: [cell_text(cells[design, scenario], rules)] for design in designs}
+    return "\n\n".join([table_text("design", [scenario], rows), *_end(cells, rules)])
 
 
-def summary_text(cells: Cells) -> str:
-    """One line under the matrix."""
-    results = [result for result in cells.values() if result is not None]
-    ok = sum(result.verdict == "ok" for result in results)
-    failed = sum(result.verdict == "FAIL" for result in results)
-    open_ = len(cells) - ok - failed
-    schedules = sum(result.schedules for result in results)
-    text = (
-        f"{len(cells)} {'check' if len(cells) == 1 else 'checks'}, {schedules} schedules: "
-        f"{ok} ok (every interleaving), {failed} failed"
+def design_text(design: str, groups: Groups, results: Results, rules: Rules) -> str:
+    """One design: a line for each group of scenarios, and those in it that are not ok."""
+    width = max(map(len, groups))
+    lines = [design]
+    for group, names in groups.items():
+        own = {name: results[name] for name in names}
+        lines.append(f"  {group.ljust(width)}  {_group_line(own, rules)}")
+        if not only_outcome(own, rules):
+            lines += scenarios_text(own, rules, " " * (width + 4))
+    cells = {(design, name): result for name, result in results.items()}
+    return "\n\n".join(["\n".join(lines), *_end(cells, rules)])
+
+
+def cell_text(result: Result | None, rules: Rules) -> str:
+    """ "ok", "FAIL R3", "?" or "not run"."""
+    text = outcome(result, rules)
+    return text if text in (OK, OPEN, NOT_RUN) else f"FAIL {text}"
+
+
+def group_text(results: Results, rules: Rules) -> str:
+    """ "ok", or as "3 D1 R7": how many scenarios fail, and which rules they break."""
+    others = scenarios_by_outcome(results, rules)
+    parts = [f"{len(others.pop(text))} {text}" for text in (OPEN, NOT_RUN) if text in others]
+    if others:
+        parts.insert(0, f"{sum(map(len, others.values()))} {' '.join(in_order(others))}")
+    return ", ".join(parts) or OK
+
+
+def table_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """Rows under the names of columns; a table that is too wide goes on in another below."""
+    first = max(len(name) for name in [title, *rows])
+    widths = [
+        max(len(name), *(len(row[place]) for row in rows.values()))
+        for place, name in enumerate(columns)
+    ]
+    blocks: list[list[int]] = [[]]
+    for place, width in enumerate(widths):
+        used = first + sum(2 + widths[other] for other in blocks[-1])
+        if blocks[-1] and used + 2 + width > WIDTH:
+            blocks.append([])
+        blocks[-1].append(place)
+
+    def line(name: str, texts: Sequence[str], places: list[int]) -> str:
+        row = "".join(f"  {texts[place].ljust(widths[place])}" for place in places)
+        return f"{name.ljust(first)}{row}".rstrip()
+
+    return "\n\n".join(
+        "\n".join(line(name, texts, places) for name, texts in [(title, columns), *rows.items()])
+        for places in blocks
     )
-    return text + (f", {open_} incomplete (?)" if open_ else "")
+
+
+def _group_line(results: Results, rules: Rules) -> str:
+    ran = [result for result in results.values() if result is not None]
+    counts = {
+        "FAIL": sum(result.verdict == "FAIL" for result in ran),
+        "INCOMPLETE": sum(result.verdict == "incomplete" for result in ran),
+        NOT_RUN: len(results) - len(ran),
+    }
+    details = []
+    if any(counts.values()):
+        bad = ", ".join(f"{what} {count}" for what, count in counts.items() if count)
+        alike = only_outcome(results, rules)
+        each = f": {alike}" if alike not in ("", OPEN, NOT_RUN) else ""
+        verdict = f"{bad} of {len(results)}{each}"
+    else:
+        verdict = "ok, every interleaving"
+        details.append(many(len(results), "scenario"))
+    if ran:
+        details.append(many(sum(result.schedules for result in ran), "schedule"))
+        details.append(f"at most {many(max(result.steps for result in ran), 'step')}")
+    return f"{verdict} ({', '.join(details)})" if details else verdict
+
+
+def _end(cells: Cells, rules: Rules) -> list[str]:
+    """What the labels mean, and how many checks there were."""
+    legend = "\n".join(legend_text(cells.values(), rules))
+    return [part for part in (legend, summary_text(cells.values())) if part]

@@ -3,89 +3,52 @@
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import Lab
 from pfnlab.rules import RULES
+from pfnlab.scenarios.actors import mapped_bar, maps_for_dma, turns_memory, unmaps
 
 
 @scenario
 def map_dma(lab: Lab) -> None:
     """type1 maps a fresh BAR mapping for DMA."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-    container = lab.iommu_container()
-
-    @lab.task
-    def type1() -> None:
-        lab.map_dma(container, mapping)
-
+    _vdev, mapping = mapped_bar(lab)
+    lab.add_task("type1", maps_for_dma(lab, mapping))
     lab.always(*RULES)
 
 
 @scenario
 def map_dma_vs_disable(lab: Lab) -> None:
     """type1 maps a fresh BAR mapping for DMA while memory decoding is turned off."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-    container = lab.iommu_container()
-
-    @lab.task
-    def type1() -> None:
-        lab.map_dma(container, mapping)
-
-    @lab.task
-    def config() -> None:
-        lab.write_command(vdev, memory=False)
-
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("type1", maps_for_dma(lab, mapping))
+    lab.add_task("config", turns_memory(lab, vdev, "off"))
     lab.always(*RULES)
 
 
 @scenario
 def map_dma_vs_disable_enable(lab: Lab) -> None:
     """type1 maps a fresh BAR mapping for DMA while memory decoding is turned off and on."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-    container = lab.iommu_container()
-
-    @lab.task
-    def type1() -> None:
-        lab.map_dma(container, mapping)
-
-    @lab.task
-    def config() -> None:
-        lab.write_command(vdev, memory=False)
-        lab.write_command(vdev, memory=True)
-
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("type1", maps_for_dma(lab, mapping))
+    lab.add_task("config", turns_memory(lab, vdev, "off", "on"))
     lab.always(*RULES)
 
 
 @scenario
 def map_dma_vs_munmap(lab: Lab) -> None:
     """type1 maps a BAR mapping for DMA while another thread unmaps it."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-    container = lab.iommu_container()
-
-    @lab.task
-    def type1() -> None:
-        lab.map_dma(container, mapping)
-
-    @lab.task
-    def munmap() -> None:
-        lab.munmap(mapping)
-
+    _vdev, mapping = mapped_bar(lab)
+    lab.add_task("type1", maps_for_dma(lab, mapping))
+    lab.add_task("munmap", unmaps(lab, mapping))
     lab.always(*RULES)
 
 
 @scenario
 def futex_on_bar(lab: Lab) -> None:
     """A futex lies in the BAR, and its fault must not drop mmap_lock; memory is turned off."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
+    vdev, mapping = mapped_bar(lab)
 
     @lab.task
     def waker() -> None:
         lab.futex_wake_op(mapping)
 
-    @lab.task
-    def config() -> None:
-        lab.write_command(vdev, memory=False)
-
+    lab.add_task("config", turns_memory(lab, vdev, "off"))
     lab.always(*RULES)

@@ -5,7 +5,6 @@ in the first process, but `other`, which has a mapping in a second one, and `exi
 the end of a third.  Mappings are filled before, unless an actor is there to fill them.
 """
 
-from collections.abc import Callable
 from itertools import combinations_with_replacement
 
 from pfnlab.engine.program import Scenario
@@ -13,6 +12,15 @@ from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab, Mapping, VfioPciDevice
 from pfnlab.kernel.geometry import PTE_ORDER
 from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
+from pfnlab.scenarios.actors import (
+    Work,
+    mapped_bar,
+    maps_for_dma,
+    resets,
+    touches,
+    turns_memory,
+    unmaps,
+)
 
 FILLERS = ("touch", "map_dma", "other")
 FAR = MMAP_BASE >> 1
@@ -41,9 +49,7 @@ THREES = (
 )
 
 
-def actor(
-    name: str, lab: Lab, vdev: VfioPciDevice, mapping: Mapping, filled: bool
-) -> Callable[[], object]:
+def actor(name: str, lab: Lab, vdev: VfioPciDevice, mapping: Mapping, filled: bool) -> Work:
     """What one task does.  Called while setting up, so it may add what the task needs."""
 
     def mapping_elsewhere() -> Mapping:
@@ -54,13 +60,15 @@ def actor(
 
     match name:
         case "touch":
-            return lambda: lab.touch(mapping)
-        case "disable" | "enable":
-            return lambda: lab.write_command(vdev, memory=name == "enable")
+            return touches(lab, mapping)
+        case "disable":
+            return turns_memory(lab, vdev, "off")
+        case "enable":
+            return turns_memory(lab, vdev, "on")
         case "reset":
-            return lambda: lab.reset(vdev)
+            return resets(lab, vdev)
         case "munmap":
-            return lambda: lab.munmap(mapping)
+            return unmaps(lab, mapping)
         case "mremap":
             return lambda: lab.mremap(mapping, new_address=FAR)
         case "fork":
@@ -69,11 +77,9 @@ def actor(
             ending = mapping_elsewhere().mm
             return lambda: lab.exit(ending)
         case "map_dma":
-            container = lab.containers[0] if lab.containers else lab.iommu_container()
-            return lambda: lab.map_dma(container, mapping)
+            return maps_for_dma(lab, mapping)
         case _:
-            other = mapping_elsewhere()
-            return lambda: lab.touch(other)
+            return touches(lab, mapping_elsewhere())
 
 
 def together(names: tuple[str, ...]) -> Scenario:
@@ -81,8 +87,8 @@ def together(names: tuple[str, ...]) -> Scenario:
 
     def build(lab: Lab) -> None:
         # Three actors get a BAR of one page, two get one that a PMD leaf fills.
-        vdev = lab.vfio_device(PAGE_SIZE << (PMD_ORDER if len(names) == 2 else PTE_ORDER))
-        mapping = lab.mmap(vdev)
+        size = PAGE_SIZE << (PMD_ORDER if len(names) == 2 else PTE_ORDER)
+        vdev, mapping = mapped_bar(lab, size)
         filled = not any(name in FILLERS for name in names)
         if filled:
             lab.touch(mapping)

@@ -3,17 +3,14 @@
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import Lab
 from pfnlab.rules import RULES
+from pfnlab.scenarios.actors import mapped_bar, touches
 
 
 @scenario
 def d3_vs_fault(lab: Lab) -> None:
     """A vCPU touches the BAR while the guest puts the device into D3hot and back."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch(mapping)
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("vcpu", touches(lab, mapping))
 
     @lab.task
     def config() -> None:
@@ -26,12 +23,8 @@ def d3_vs_fault(lab: Lab) -> None:
 @scenario
 def low_power_vs_fault(lab: Lab) -> None:
     """A vCPU touches the BAR while the device enters and leaves low power."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch(mapping)
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("vcpu", touches(lab, mapping))
 
     @lab.task
     def vmm() -> None:

@@ -3,34 +3,23 @@
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import Lab
 from pfnlab.rules import RULES
+from pfnlab.scenarios.actors import mapped_bar, resets, touches
 
 
 @scenario
 def reset_vs_fault(lab: Lab) -> None:
     """A vCPU touches the BAR while the device is reset."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch(mapping)
-
-    @lab.task
-    def vmm() -> None:
-        lab.reset(vdev)
-
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("vcpu", touches(lab, mapping))
+    lab.add_task("vmm", resets(lab, vdev))
     lab.always(*RULES)
 
 
 @scenario
 def flr_vs_fault(lab: Lab) -> None:
     """A vCPU touches the BAR during an FLR; sysfs takes the device lock, which makes it fail."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch(mapping)
+    vdev, mapping = mapped_bar(lab)
+    lab.add_task("vcpu", touches(lab, mapping))
 
     @lab.task
     def config() -> None:
@@ -50,10 +39,7 @@ def hot_reset_vs_fault(lab: Lab) -> None:
     second = lab.vfio_device()
     lab.device_set(first, second)
     mapping = lab.mmap(second)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch(mapping)
+    lab.add_task("vcpu", touches(lab, mapping))
 
     @lab.task
     def vmm() -> None:
