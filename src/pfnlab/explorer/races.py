@@ -28,9 +28,7 @@ def between(events: list[Event], first: int, second: int) -> list[int]:
     if second >= 0:
         after |= 1 << second
     return [
-        position
-        for position in range(first + 1, len(events))
-        if not events[position].past & after
+        position for position in range(first + 1, len(events)) if not events[position].past & after
     ]
 
 

@@ -22,8 +22,8 @@ class Node:
         self.op: Final = op
         self.code: Final = op.code
         self.plain: Final = op.plain
-        self.traced: Final = op.plain and op.target is not None and op.code != MONITOR and bool(
-            op.target.traced
+        self.traced: Final = (
+            op.plain and op.target is not None and op.code != MONITOR and bool(op.target.traced)
         )
         self.fixed: Final = op.code in FIXED  # ends in one way only
         self.parent: Final = parent
