@@ -199,12 +199,11 @@ def trace_of(search: Optimal) -> Trace:
     for event in machine.events:
         clocks.add(Step(event.task, event.choice, event.label, event.node.op))
     for event, clock in zip(machine.events, clocks.clocks, strict=True):
-        # A search's clock has positions of events, not numbers of them.
-        counted = tuple(
-            sum(earlier.task == task for earlier in machine.events[: position + 1])
-            for task, position in enumerate(event.clock)
-        )
-        assert counted == clock, "a clock of the search is wrong"
+        # A search has the events before it as bits.
+        counted = [0] * machine.tasks
+        for position, earlier in enumerate(machine.events):
+            counted[earlier.task] += event.past >> position & 1
+        assert tuple(counted) == clock, "the past of an event is wrong"
     return clocks.trace()
 
 

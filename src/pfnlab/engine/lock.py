@@ -60,15 +60,18 @@ class Lock(Cell):
         `kind` and `failed` are the modes of the step's label, by how it ends.
         """
         signal = signal_of(running()[1]).number if killable else -1
-        lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
-        if killable:
-            lost = (*lost, (signal, READ))
-        taken: bool = perform(
-            Operation(code, verb, number=self.number, signal=signal, target=self,
-                      label=Label(((self.number, kind),), blocking, killable),
-                      failed=Label(lost, False, killable) if failed >= 0 else NOTHING,
-                      detail=lambda ok: f"{self.name}{'' if ok else otherwise}")
-        )  # fmt: skip
+        op = self.operations.get((verb, code, signal))
+        if op is None:
+            lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
+            if killable:
+                lost = (*lost, (signal, READ))
+            op = self.operations[verb, code, signal] = Operation(
+                code, verb, number=self.number, signal=signal, target=self,
+                label=Label(((self.number, kind),), blocking, killable),
+                failed=Label(lost, False, killable) if failed >= 0 else NOTHING,
+                detail=lambda ok: f"{self.name}{'' if ok else otherwise}",
+            )  # fmt: skip
+        taken: bool = perform(op)
         if taken:
             self.now_held(mode)
         return taken
@@ -81,10 +84,13 @@ class Lock(Cell):
     def drop(self, code: int, verb: str, mode: str, kind: int) -> None:
         """Let the lock go in one step."""
         self.must_hold(verb, mode)
-        perform(
-            Operation(code, verb, number=self.number, target=self,
-                      label=Label(((self.number, kind),)), detail=lambda _: self.name)
-        )  # fmt: skip
+        op = self.operations.get(verb)
+        if op is None:
+            op = self.operations[verb] = Operation(
+                code, verb, number=self.number, target=self,
+                label=Label(((self.number, kind),)), detail=lambda _: self.name,
+            )  # fmt: skip
+        perform(op)
         self.no_longer_held(mode)
 
     def no_longer_held(self, mode: str) -> None:

@@ -46,9 +46,12 @@ def read_plain(
             Operation(op_.RACY, verb, number=cell.number, label=label, target=cell,
                       detail=detail or (lambda _: cell.name))
         )  # fmt: skip
-    return perform(
-        Operation(op_.PLAIN_READ, verb, number=cell.number, target=cell, detail=detail, rule=rule)
-    )
+    op = cell.operations.get((verb, rule.name))
+    if op is None:
+        op = cell.operations[verb, rule.name] = Operation(
+            op_.PLAIN_READ, verb, number=cell.number, target=cell, detail=detail, rule=rule
+        )
+    return perform(op)
 
 
 def write_plain(

@@ -113,9 +113,12 @@ class WorkerPool:
 
     def resume(self, task: Task, result: Any) -> Operation:
         """Give a task the result of its operation and run it up to the next one."""
-        assert task.worker is not None
-        task.worker.greenlet.parent = greenlet.getcurrent()
-        task.worker.greenlet.switch(result)
+        worker = task.worker
+        assert worker is not None
+        worker.greenlet.switch(result)
+        if not task.finished:
+            assert task.pending is not None
+            return task.pending
         return self._settle(task)
 
     def abandon(self, task: Task) -> None:

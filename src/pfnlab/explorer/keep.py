@@ -16,7 +16,6 @@ class Candidate:
     failing: int = 1
 
 
-
 class Kept:
     """Candidates by rule; and notes, of rules that may break."""
 

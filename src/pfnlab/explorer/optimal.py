@@ -21,9 +21,9 @@ be dropped only where what it leads to is planned in full.
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent
-from pfnlab.engine.operation import CHOOSE
+from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.races import Other
+from pfnlab.explorer.races import Other, between, mutex_free
 from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch, Frame, asleep, insert
 
 TREE_LIMIT = 20_000  # branches put into the tree of one state
@@ -68,15 +68,15 @@ class Optimal:
                 continue
             frame.current = branch
             self.continued = branch.task
-            event = machine.make(branch.task, branch.choice)
-            branch.label = event.label
-            sleep = [
-                other
-                for other in frame.sleep
-                if other.task != branch.task and not dependent(other.label, event.label)
-            ]
+            label = branch.label = machine.make(branch.task, branch.choice).label
+            sleep: list[Branch] = []
+            for other in frame.sleep:
+                if other.task != branch.task and not (
+                    other.label.bits & label.bits and dependent(other.label, label)
+                ):
+                    sleep.append(other)
             frames.append(Frame(sleep, branch.after))
-            if machine.execution.unchecked_race:
+            if machine.stop:
                 return
         if not self.in_vain:
             machine.finish()
@@ -92,9 +92,8 @@ class Optimal:
         for _ in range(machine.tasks):
             if machine.enabled(task):
                 found = True
-                op = machine.nodes[task].op
-                for choice in range(op.options):
-                    if not self._sleeps(frame, task, choice):
+                for choice in range(machine.nodes[task].op.options):
+                    if not (frame.sleep and self._sleeps(frame, task, choice)):
                         frame.tree.append(Branch(task, choice, NOTHING))
                 if frame.tree:
                     break
@@ -154,19 +153,32 @@ class Optimal:
 
     def _reverse(self, first: int, second: int) -> bool:
         """Make sure that the other order of a race is tried; whether it need not be looked at again."""
-        other = Other(self.machine, first, second)
+        machine, frame = self.machine, self.frames[first]
+        if second >= 0:
+            event = machine.events[second]
+            node = event.node
+            if (node.fixed and not (machine.rules and event.label.writes)) or (
+                node.code == LOCK and mutex_free(machine, node.op.number, first, second)
+            ):
+                # Nothing that comes before it now changes how it ends.
+                positions = between(machine.events, first, second)
+                sequence = [machine.events[position] for position in positions]
+                sequence.append(event)
+                return self._insert(frame, sequence, positions, second)
+        other = Other(machine, first, second)
         sequences = other.sequences()
-        frame = self.frames[first]
         if sequences is None:
             self._try_everything(frame, first)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            if not self._insert(frame, sequence, other, second):
+            if not self._insert(frame, sequence, other.between, second):
                 settled = False
         return settled
 
-    def _insert(self, frame: Frame, sequence: list[Event], other: Other, second: int) -> bool:
+    def _insert(
+        self, frame: Frame, sequence: list[Event], positions: list[int], second: int
+    ) -> bool:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
             return True
@@ -180,12 +192,12 @@ class Optimal:
         frame.size += added
         if how == WEAKLY:
             return False
-        return how == COVERED or not self._choice_follows(other, second)
+        return how == COVERED or not self._choice_follows(positions, second)
 
-    def _choice_follows(self, other: Other, second: int) -> bool:
+    def _choice_follows(self, positions: list[int], second: int) -> bool:
         """Whether the sequence has a choice that was met after the second event."""
         events = self.machine.events
-        for position in reversed(other.between):
+        for position in reversed(positions):
             if position < second:
                 return False
             if events[position].node.code == CHOOSE:

@@ -28,6 +28,9 @@ def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Both mmap_locks are held for write throughout; nobody else knows the new one yet.
 
     Model: memory does not run out, so no copy fails half way.
+
+    Model: without flush_tlb_mm(oldmm) at the end, which is for what a copy has made
+    read-only; the leaves of a shared pfn mapping stay as they are.
     """
     mmap_write_lock(oldmm)
     mmap_write_lock_nested(mm)

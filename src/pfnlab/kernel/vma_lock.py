@@ -12,12 +12,14 @@ readers; with the kernel's that reader would have been the first, or taken mmap_
 
 from typing import Any, Protocol
 
+from pfnlab.engine.cell import Cell
 from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import violate
+from pfnlab.engine.store import Store
 from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.rule import contract
 
@@ -167,11 +169,11 @@ class MmapLock(RwSemaphore):
 class mmap_rw_semaphore(rw_semaphore):
     """The field of an Mm that is its mmap_lock."""
 
-    def new(self, name: str, number: int, lock_class: str) -> Lock:
-        return MmapLock(name, number, lock_class, self.fair)
+    def new(self, store: Store, name: str, lock_class: str) -> Lock:
+        return MmapLock(store, name, lock_class, self.fair)
 
-    def begin(self, owner: Shared) -> None:
-        super().begin(owner)
-        lock = owner._cells[self.attribute]
+    def begin(self, owner: Shared) -> tuple[Cell, Any]:
+        lock, free = super().begin(owner)
         assert isinstance(lock, MmapLock)
         lock.mm = owner
+        return lock, free

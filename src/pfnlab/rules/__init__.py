@@ -5,7 +5,11 @@ belong to one function of the kernel are contracts, next to that function.
 """
 
 from pfnlab.rules.leaves import leaf_lies_in_its_vma, leaf_maps_its_own_pfn
-from pfnlab.rules.memory import no_bus_access_while_memory_disabled, no_leaf_while_memory_disabled
+from pfnlab.rules.memory import (
+    no_bus_access_while_memory_disabled,
+    no_leaf_while_memory_disabled,
+    no_translation_while_memory_disabled,
+)
 from pfnlab.rules.pat import (
     leaf_has_the_reserved_type,
     leaf_has_the_type_asked_for,
@@ -19,6 +23,7 @@ from pfnlab.rules.secondary import (
 
 RULES = (
     no_leaf_while_memory_disabled,
+    no_translation_while_memory_disabled,
     no_bus_access_while_memory_disabled,
     leaf_maps_its_own_pfn,
     leaf_lies_in_its_vma,
@@ -41,5 +46,6 @@ __all__ = [
     "no_bus_access_while_memory_disabled",
     "no_guest_entry_while_memory_disabled",
     "no_leaf_while_memory_disabled",
+    "no_translation_while_memory_disabled",
     "reserved_type_is_that_of_the_first_page",
 ]
