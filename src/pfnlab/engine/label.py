@@ -147,3 +147,22 @@ def dependent(one: Label, other: Label) -> bool:
             if number == another and CONFLICT[mode * MODES + its]:
                 return True
     return False
+
+
+# The modes that conflict with each, as bits.
+_ROWS: Final[list[int]] = [
+    sum(CONFLICT[mode * MODES + other] << other for other in range(MODES)) for mode in range(MODES)
+]
+
+
+def sees_more(label: Label, *others: Label) -> bool:
+    """Whether a step could depend on this label and on none of the others."""
+    for number, mode in label.accesses:
+        row = _ROWS[mode]
+        for other in others:
+            for another, its in other.accesses:
+                if number == another:
+                    row &= ~_ROWS[its]
+        if row:
+            return True
+    return False
