@@ -196,10 +196,8 @@ class Execution:
     def run(self, task: Task, result: Any) -> Operation:
         """Run a task's own code up to its next announcement."""
         before, self.running = self.running, task
-        if task.worker is None:
-            op = self.pool.start(task)
-        else:
-            op = self.pool.resume(task, result)
+        begun = task.worker is not None
+        op = self.pool.resume(task, result) if begun else self.pool.start(task)
         self.running = before
         return op
 

@@ -35,8 +35,24 @@ class Hold:
 class Task:
     """One actor of a program."""
 
-    __slots__ = ("abandoned", "created", "fed", "finished", "function", "held", "index", "lazy",
-                 "made", "name", "pending", "since", "signal", "steps", "worker", "works")  # fmt: skip
+    __slots__ = (
+        "abandoned",
+        "created",
+        "fed",
+        "finished",
+        "function",
+        "held",
+        "index",
+        "lazy",
+        "made",
+        "name",
+        "pending",
+        "signal",
+        "since",
+        "steps",
+        "worker",
+        "works",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, index: int, function: Callable[[], Any], lazy: bool = False
