@@ -13,8 +13,9 @@ out of it; a race that is only weakly covered is looked at again in the next exe
 the alternatives of a choice become branches only where it is met first.
 
 With `optimal` off it is Source-DPOR: of each sequence only the first step is kept, and what
-follows is found anew.  Executions may then turn out to be in vain.  A state whose tree has
-outgrown `limit` goes on in that way.
+follows is found anew.  Executions may then turn out to be in vain.  When the tree of some state
+outgrows `limit`, the whole search goes on in that way: a sequence that was weakly covered may
+be dropped only where what it leads to is planned in full.
 """
 
 from pfnlab.engine.event import Event
@@ -181,15 +182,13 @@ class Optimal:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
             return True
-        if not self.optimal or frame.size > self.limit:
-            if how == WEAKLY and self.optimal:
-                return False
+        if not self.optimal or self.fell_back or frame.size > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
             return False
         if how == WEAKLY:
             return False
-        how, added = insert(frame.tree, sequence)
+        how, added = insert(frame.tree, sequence, frame.current)
         frame.size += added
         if how == WEAKLY:
             return False
