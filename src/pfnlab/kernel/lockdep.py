@@ -34,14 +34,33 @@ DOCUMENTED_LOCK_ORDER = contract(
     "mm/rmap.c and mm/filemap.c: header comments; vfio_pci_core.c: comments on memory_lock",
 )
 
+NO_FS_RECLAIM_UNDER_I_MMAP = contract(
+    "R13",
+    "no_fs_reclaim_under_i_mmap",
+    "An allocation under the rmap lock may enter reclaim, which takes the rmap lock of others.",
+    "drivers/dma-buf/dma-resv.c: dma_resv_lockdep(), v6.12; mm/page_alloc.c: fs_reclaim_acquire()",
+)
+
 Edge = tuple[str, str]
+
+FS_RECLAIM = "fs_reclaim"  # a class without a lock; see gfp.py
+I_MMAP = "AddressSpace.i_mmap_rwsem"
+
+# What every boot shows lockdep, in dma_resv_lockdep().
+AT_BOOT: tuple[Edge, ...] = (
+    ("Mm.mmap_lock", "DmaResv.lock"),
+    ("DmaResv.lock", FS_RECLAIM),
+    (FS_RECLAIM, I_MMAP),
+)
 
 # Outer lock, inner lock.  A lock of a design is in no such list.
 DOCUMENTED: tuple[Edge, ...] = (
     ("VfioIommu.lock", "Mm.mmap_lock"),
     ("Mm.mmap_lock", "VfioPciDevice.memory_lock"),
     ("VfioDeviceSet.lock", "VfioPciDevice.memory_lock"),
-    ("VfioPciDevice.memory_lock", "AddressSpace.i_mmap_rwsem"),
+    ("VfioPciDevice.memory_lock", "DmaResv.lock"),
+    ("VfioPciDevice.memory_lock", I_MMAP),
+    *AT_BOOT,
 )
 
 
@@ -55,6 +74,9 @@ class Seen:
     schedule: str  # up to there
 
 
+BOOT = Seen("dma_resv_lockdep()", 0, -1, "")
+
+
 class Lockdep:
     """One order graph per execution, and one over all executions.
 
@@ -62,12 +84,14 @@ class Lockdep:
     """
 
     def __init__(self) -> None:
-        self.setup: dict[Edge, Seen] = {}
-        self.now: dict[Edge, Seen] = {}
+        self.setup: dict[Edge, Seen] = dict.fromkeys(AT_BOOT, BOOT)
+        self.now: dict[Edge, Seen] = dict(self.setup)
         self.ever: dict[Edge, Seen] = {}
+        self.task_flags: dict[int, int] = {}  # by task; see gfp.py
 
     def restart(self) -> None:
         self.now = dict(self.setup)
+        self.task_flags.clear()
 
     def acquiring(
         self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
@@ -91,8 +115,9 @@ class Lockdep:
                 if edge not in self.ever and task is not execution.setup:
                     self.ever[edge] = Seen(*_first(seen), schedule_of(execution))
                 if (lock.lock_class, hold.lock.lock_class) in ALWAYS:
+                    reclaim = edge == (I_MMAP, FS_RECLAIM)
                     violate(
-                        DOCUMENTED_LOCK_ORDER,
+                        NO_FS_RECLAIM_UNDER_I_MMAP if reclaim else DOCUMENTED_LOCK_ORDER,
                         _line(edge, seen),
                         f"The order is {lock.lock_class} > {hold.lock.lock_class}.",
                         call=f"{verb}({lock.name})",
@@ -108,13 +133,14 @@ class Lockdep:
                     )
 
     def leftover(self) -> Leftover | None:
+        graph = self.setup | self.ever
         for edge in self.ever:
-            cycle = find_cycle(edge, self.ever)
+            cycle = find_cycle(edge, graph)
             if cycle:
                 return Leftover(
                     LOCK_ORDER,
-                    tuple(_line(part, self.ever[part]) for part in cycle),
-                    tuple(self.ever[part].schedule for part in cycle),
+                    tuple(_line(part, graph[part]) for part in cycle),
+                    tuple(self.ever[part].schedule for part in cycle if part in self.ever),
                 )
         return None
 
@@ -137,6 +163,8 @@ def _first(seen: Seen) -> tuple[str, int, int]:
 
 
 def _line(edge: Edge, seen: Seen) -> str:
+    if seen is BOOT:
+        return f"{edge[0]} > {edge[1]}: {seen.task} shows it at every boot."
     return (
         f"{edge[0]} > {edge[1]}: {seen.task} takes {edge[1]} "
         f"while it holds {edge[0]} (step {seen.held_since})."
