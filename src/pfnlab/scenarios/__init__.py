@@ -5,5 +5,6 @@ One module per subject; every `@scenario` in it is found by `pfnlab check`.
 
 # In the order in which they are listed: the simplest first.
 MODULES = (
-    "faults", "zaps", "mmaps", "forks", "resets", "power", "regions", "dma", "kvm", "pat", "pairs",
+    "faults", "zaps", "mmaps", "forks", "resets", "power", "regions", "dma", "dma_bufs", "kvm",
+    "pat", "huge", "exits", "pairs",
 )  # fmt: skip
