@@ -101,7 +101,8 @@ def test_the_matrix_names_the_rule_that_each_design_breaks(pfnlab: Command) -> N
     assert ran.status == 1
     rows = [line.split() for line in ran.out.splitlines()]
     broken = [row for row in rows if row[:1] == ["remap_on_fault"]]
-    assert sum(row.count("R3") for row in broken) == len(all_scenarios())
+    # No fault with memory on: two scenarios of dma-bufs, and interrupts_vs_fault.
+    assert sum(row.count("R3") for row in broken) == len(all_scenarios()) - 3
     assert sum(row.count("ok") for row in rows if row[:1] == ["huge_fault"]) == len(all_scenarios())
     assert "R3   mmap_assert_write_locked: vm_flags_set(vma, VM_PAT) needs" in ran.out
     assert ran.out.endswith("See one: pfnlab check remap_on_fault first_fault\n")
