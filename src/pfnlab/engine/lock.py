@@ -6,6 +6,7 @@ step: the task cannot run until it is.
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine.cell import Cell
@@ -26,6 +27,20 @@ LOCK_BALANCE = Rule(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class PseudoLock:
+    """A class of locks that no object has, and nobody ever holds: only the order counts."""
+
+    name: str
+
+    @property
+    def lock_class(self) -> str:
+        return self.name
+
+    def acquiring(self, verb: str, mode: str) -> None:
+        tell_monitors(self, verb, mode, False, 0)
+
+
 class Lock(Cell):
     """A cell with holders; steps that take and release it carry clocks between tasks."""
 
@@ -37,11 +52,7 @@ class Lock(Cell):
 
     def acquiring(self, verb: str, mode: str, tried: bool = False, subclass: int = 0) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
-        execution, task = running()
-        for monitor in execution.program.monitors:
-            what = monitor.acquiring(task, self, verb, mode, tried, subclass)
-            if what is not None:
-                perform(Operation(MONITOR, "monitor", value=what, target=monitor))
+        tell_monitors(self, verb, mode, tried, subclass)
 
     def take(
         self,
@@ -106,6 +117,16 @@ class Lock(Cell):
                 f"{task.name} calls {verb} for {self.name} and does not hold it.",
                 call=f"{verb}({self.name})",
             )
+
+
+def tell_monitors(
+    lock: Lock | PseudoLock, verb: str, mode: str, tried: bool, subclass: int
+) -> None:
+    execution, task = running()
+    for monitor in execution.program.monitors:
+        what = monitor.acquiring(task, lock, verb, mode, tried, subclass)
+        if what is not None:
+            perform(Operation(MONITOR, "monitor", value=what, target=monitor))
 
 
 class LockMember(Member):

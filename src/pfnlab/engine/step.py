@@ -153,4 +153,5 @@ def done_trying() -> None:
 
 
 __all__ = ["NO_DATA_RACE", "NO_USE_AFTER_FREE", "begin_trying", "choose", "done_trying", "join",
-           "peek", "perform", "read_plain", "start", "try_again", "violate", "write_plain"]  # fmt: skip
+           "peek", "perform", "read_plain", "start", "try_again", "violate",
+           "write_plain"]  # fmt: skip

@@ -5,6 +5,7 @@ Each event gets its vector clock over dependence as it is made, and the earlier 
 races with: dependent ones of other tasks that nothing in between orders.
 """
 
+from itertools import pairwise
 from typing import Any, final
 
 from pfnlab.engine import deadlock
@@ -50,7 +51,7 @@ class Machine:
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in execution.program.alike:
-            for first, second in zip(group, group[1:], strict=False):
+            for first, second in pairwise(group):
                 self.after[second] = first
         self.born: list[bool] = [before < 0 for before in self.after]
         self.chained = bool(execution.program.alike)

@@ -152,7 +152,7 @@ class Optimal:
                 done[place] = self._reverse(machine.race_first[place], machine.race_second[place])
 
     def _reverse(self, first: int, second: int) -> bool:
-        """Make sure that the other order of a race is tried; whether it need not be looked at again."""
+        """See that the other order of a race is tried; whether that is settled for good."""
         machine, frame = self.machine, self.frames[first]
         if second >= 0:
             event = machine.events[second]

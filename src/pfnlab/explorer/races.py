@@ -245,9 +245,9 @@ class Other:
         """
         store = self.machine.store
         after = store.value_at(number, position + 1)
-        if type(after) is not Holders:
-            return after
-        before: Holders = store.value_at(number, position)
+        before = store.value_at(number, position)
+        if type(after) is not Holders or type(before) is not Holders:
+            return after  # a lock that did not exist before comes with its first value
         return Holders(
             value.writer if after.writer == before.writer else after.writer,
             _changed(value.readers, before.readers, after.readers),

@@ -7,6 +7,7 @@ from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.shared import free
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.file import fput, get_file
+from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 from pfnlab.kernel.locks import mmap_write_lock, mmap_write_unlock, return_to_user_space
 from pfnlab.kernel.mmu_gather import MmuGather, tlb_finish_mmu, tlb_gather_mmu
 from pfnlab.kernel.munmap import do_vmi_munmap
@@ -35,6 +36,7 @@ def mmap_region(
         mmap_write_unlock(mm)
         return_to_user_space()
         return None, error
+    might_alloc(GFP_KERNEL)
     vma = Vma(mm, address, address + length, pgoff, VM_READ | VM_WRITE | VM_SHARED)
     vma.vm_file = get_file(vdev.file)
     error = call_mmap(vdev, vma)

@@ -41,6 +41,7 @@ class Kernel:
                        under pci_bus_sem: lockdep reported it on v6.9-rc5, and v6.10 has
                        the fix of May 2024.  v6.1 copies after the walk; when that changed
                        in between is not known here
+    dma_buf            a BAR can be exported as a dma-buf, which a disable revokes, v6.19
     """
 
     name: str
@@ -54,12 +55,14 @@ class Kernel:
     tlb_end_vma_flushes: bool = False
     tlb_free_vmas_flushes: bool = True
     hot_reset_info_in_walk: bool = False
+    dma_buf: bool = True
 
 
 V7_3 = Kernel("v7.3")
 V6_16 = replace(
-    V7_3, name="v6.16", thp_gate=True, tlb_end_vma_flushes=True, tlb_free_vmas_flushes=False
-)
+    V7_3, name="v6.16", thp_gate=True, tlb_end_vma_flushes=True, tlb_free_vmas_flushes=False,
+    dma_buf=False,
+)  # fmt: skip
 V6_12 = replace(V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False)
 V6_10 = replace(V6_12, name="v6.10")
 V6_9 = replace(V6_10, name="v6.9", hot_reset_info_in_walk=True)
