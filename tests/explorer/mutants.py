@@ -102,18 +102,6 @@ def weak_sleep() -> AbstractContextManager[None]:
     return patched(optimal, "asleep", asleep)
 
 
-def trylock_keeps_its_result() -> AbstractContextManager[None]:
-    """A trylock ends as it did, also where it comes first."""
-    made = Other._label
-
-    def label(other: Other, between: list[int]) -> Label | None:
-        if other.event is not None and not other.op.waits:
-            return other.event.label
-        return made(other, between)
-
-    return patched(Other, "_label", label)
-
-
 def trylock_ignores_unlocks() -> AbstractContextManager[None]:
     """A trylock that fails races with no release, as if it were a lock that waits."""
     return conflicts(TRYLOCK_FAILED, UNLOCK, False)
