@@ -51,9 +51,9 @@ def test_a_wait_races_with_more_than_the_newest_step_before_it() -> None:
 def test_who_stands_in_the_way_is_left_out_of_the_other_order() -> None:
     # The two readers need each other inside, so a writer comes before both or after both.
     readers = program(
-        [("section", "write", "s1", [], "")],
         [("section", "read", "s1", [("wait", "y", 1), ("write", "x", 1)], "")],
         [("section", "read", "s1", [("write", "y", 1), ("wait", "x", 1)], "")],
+        [("section", "write", "s1", [], "")],
     )
 
     assert lost(mutants.without_drop, readers) == 1
