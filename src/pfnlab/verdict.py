@@ -50,6 +50,7 @@ def explore(
     max_schedules: int | None = None,
     max_seconds: float | None = None,
     preemptions: int | None = None,
+    depth: int | None = None,
     seed: int = 0,
     step_limit: int = STEP_LIMIT,
     progress: Progress | None = None,
@@ -62,14 +63,14 @@ def explore(
     Raises ModelError if the scenario or design misuses the model.
     """
     chosen = make_policy(policy, seed, preemptions)
-    if not (isinstance(chosen, Reduced) or chosen.complete) and max_schedules is None and max_seconds is None:
+    if isinstance(chosen, RandomWalk | Pct) and max_schedules is None and max_seconds is None:
         max_schedules = RANDOM_SCHEDULES
-    limits = search.Limits(max_schedules, max_seconds, step_limit)
+    limits = search.Limits(max_schedules, max_seconds, step_limit, depth)
     make = program_maker(design, rules, kernel)
     try:
         check_determinism(make, scenario)
         return search.Search(
-            make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress
+            make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress, seed
         ).run()
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
@@ -103,16 +104,16 @@ def replay(
 
 
 def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy | Reduced:
-    """A new policy by name.  A bound on preemptions needs the search without reduction."""
-    if preemptions is not None:
-        return Exhaustive(preemptions)
+    """A new policy by name.  With a bound on preemptions there is no reduction."""
     match name:
+        case "exhaustive":
+            return Exhaustive(preemptions)
+        case "dpor" | "source" if preemptions is not None:
+            return Reduced(preemptions=preemptions)
         case "dpor":
             return Reduced()
         case "source":
             return Reduced(optimal=False)
-        case "exhaustive":
-            return Exhaustive()
         case "random":
             return RandomWalk(seed)
         case "pct":
