@@ -283,6 +283,8 @@ class Machine:
             op = self.nodes[task].op
             if op.code == op_.JOIN or not op.waits or not self.store.started[task]:
                 continue
+            if self.steps[task] >= self.depth:
+                continue
             label = pending_label(self.store, op, task)
             before = self.clock_of(task)
             for earlier in self.conflicts_of_wait(task, label):
