@@ -1,0 +1,158 @@
+"""Follow a saved counterexample, as far as it fits a program that has been edited since.
+
+Each task is led along its own saved steps, in the order in which they were saved.  A step fits
+if the task is about to do the same to the same object.  If it is about to do what was saved for
+later, the steps in between are gone; if to do what was not saved at all, that step is new and
+is made.  Where the two part is said.  After the last saved step the execution is run to its
+end: a failure may have moved a few steps on.
+"""
+
+from dataclasses import dataclass
+
+from pfnlab.engine.execution import STEP_LIMIT, Execution
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.program import Program
+from pfnlab.engine.schedule import join_racing, schedule_of, split_racing
+from pfnlab.engine.task import Task
+from pfnlab.explorer.policy import options
+from pfnlab.explorer.replay import Build, MakeProgram, replay
+from pfnlab.explorer.result import Finding
+from pfnlab.explorer.saved import Saved, SavedStep, object_of
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where an execution parted from the saved one.
+
+    now   what the task is about to do instead; "" if it does nothing any more
+    how   "does", "waits", "ended" or "gone": there is no such task
+    site  the source line of `now`
+    """
+
+    saved: SavedStep
+    how: str
+    now: str = ""
+    site: str = ""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What came of it: the schedule that was run, where it parted, and what broke."""
+
+    schedule: str
+    partings: tuple[Parting, ...]
+    finding: Finding | None
+
+
+def follow_saved(
+    make_program: MakeProgram, build: Build, saved: Saved, step_limit: int = STEP_LIMIT
+) -> Followed:
+    """Follow each execution of a saved counterexample."""
+    racing, _schedule = split_racing(saved.schedule)
+    program = make_program()
+    program.racing = racing
+    execution = Execution(program, build, recording=True, step_limit=step_limit)
+    schedules: list[str] = []
+    partings: list[Parting] = []
+    try:
+        for steps in saved.runs:
+            execution.restart()
+            led = _Led(execution, list(steps))
+            led.follow()
+            partings += led.partings
+            if len(saved.runs) == 1:
+                led.go_on()
+            schedules.append(schedule_of(execution))
+    finally:
+        execution.end()
+    schedule = join_racing(racing, ";".join(schedules))
+    finding = replay(make_program, build, schedule, step_limit)
+    return Followed(finding.schedule if finding is not None else schedule, tuple(partings), finding)
+
+
+class _Led:
+    """One execution that is led along saved steps."""
+
+    def __init__(self, execution: Execution, steps: list[SavedStep]) -> None:
+        self.execution = execution
+        self.left = steps
+        self.last = ""  # the task that was led last
+        self.tasks = {task.name: task for task in execution.program.tasks}
+        self.partings: list[Parting] = []
+
+    def follow(self) -> None:
+        while self.left and not self.execution.broken and self._lead_one():
+            pass
+        if self.left and not self.execution.broken:
+            self._part(self.left[0], "waits")
+
+    def go_on(self) -> None:
+        """Run to the end: the task that went last first, the others as they were declared."""
+        execution = self.execution
+        while not execution.broken:
+            enabled = options(execution)
+            if not enabled:
+                execution.finish()
+                return
+            names = [execution.program.tasks[choice.task].name for choice in enabled]
+            place = names.index(self.last) if self.last in names else 0
+            self._fire(execution.program.tasks[enabled[place].task], 0)
+
+    def _lead_one(self) -> bool:
+        """Deal with the first saved step whose task need not wait; False if all wait."""
+        waiting: set[str] = set()
+        for place, saved in enumerate(self.left):
+            if saved.task in waiting:
+                continue
+            if self._lead(saved, self.left[place + 1 :]):
+                del self.left[place]
+                return True
+            waiting.add(saved.task)
+        return False
+
+    def _lead(self, saved: SavedStep, later: list[SavedStep]) -> bool:
+        """Bring a task to and over a step; False if it has to wait."""
+        task = self.tasks.get(saved.task)
+        if task is None:
+            self._part(saved, "gone")
+            return True
+        parted = False
+        while not self.execution.broken:
+            op = self.execution.pending[task.index]
+            if op is None:
+                if not parted:
+                    self._part(saved, "ended")
+                return True
+            fits = _fits(self.execution.program, op, saved)
+            if not fits and not parted:
+                self._part(saved, "does")
+                parted = True
+            own = [step for step in later if step.task == saved.task]
+            if not fits and any(_fits(self.execution.program, op, step) for step in own):
+                return True  # the saved step is gone
+            if not self.execution.ready(task):
+                return False
+            self._fire(task, min(saved.choice, op.options - 1) if fits else 0)
+            if fits:
+                return True
+        return True
+
+    def _fire(self, task: Task, choice: int) -> None:
+        self.execution.fire(task, choice)
+        self.last = task.name
+
+    def _part(self, saved: SavedStep, how: str) -> None:
+        task = self.tasks.get(saved.task)
+        before = self.partings[-1] if self.partings else None
+        now = site = ""
+        if task is not None and self.execution.recorder is not None:
+            op = self.execution.pending[task.index]
+            if op is not None:
+                now = f"{op.verb} {object_of(self.execution.program, op)}".rstrip()
+                site = self.execution.recorder.site(task)
+        if before is None or (before.saved.task, before.now, before.how) != (saved.task, now, how):
+            self.partings.append(Parting(saved, how, now, site))
+
+
+def _fits(program: Program, op: Operation, saved: SavedStep) -> bool:
+    return op.verb == saved.verb and object_of(program, op) == saved.object
