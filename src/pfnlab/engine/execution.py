@@ -229,7 +229,7 @@ class Execution:
             self.deadlocked(index)
 
     def _made(self, task: Task, op: Operation, result: Any) -> None:
-        self.trails[task.index].append(Done(op, result, len(self.events) - 1))
+        self.trails[task.index].append(Done(op, result, len(self.events) - 1, self.steps))
 
     def _plain(self, task: Task, op: Operation) -> Any:
         if op.code == op_.MONITOR:
@@ -297,14 +297,16 @@ class Execution:
         told = self.notes if rule.accepted else self.broken
         return any(broken.violation.rule == rule.name for broken in told)
 
-    def _describe(self, waiting: list[int]) -> tuple[str, ...]:
-        return deadlock.describe(self.store, self.pending, self.program.tasks, waiting)
+    def _describe(self, waiting: list[int], *, cycle: bool) -> tuple[str, ...]:
+        recorder, tasks = self.recorder, self.program.tasks
+        sites = recorder.site if recorder is not None else lambda _task: ""
+        return deadlock.describe(self.store, self.pending, tasks, waiting, sites, cycle)
 
     def deadlocked(self, index: int) -> None:
         """A task waits: report it if those who make it wait do so for ever."""
         cycle = deadlock.waiting_cycle(self.store, self.pending, index)
         if cycle:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle), cycle)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle, cycle=True), cycle)
 
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
@@ -320,11 +322,11 @@ class Execution:
             first = spinning[0]
             looks = [self.cells[cell] for cell, _mode in self.store.retry_label(first).accesses]
             seen = ", ".join(cell.name for cell in looks if cell.traced)
-            task = self.program.tasks[first].name
-            evidence = (f"{task} will try again for ever; it looks at {seen}.",)
-            self._fail(deadlock.NO_LIVELOCK, evidence, spinning)
+            trail = self.trails[first][self._op(first).value :]
+            told = deadlock.describe_loop(self.program.tasks, first, trail, seen)
+            self._fail(deadlock.NO_LIVELOCK, (told,), spinning)
         else:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting), waiting)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting, cycle=False), waiting)
 
     def _op(self, index: int) -> Operation:
         op = self.pending[index]
@@ -353,7 +355,8 @@ class Execution:
 
     def _check_limit(self, task: Task) -> None:
         if task.steps > self.step_limit:  # enforced or not: there is no other way out
-            evidence = (f"{task.name} has made more than {self.step_limit} steps.",)
+            trail = self.trails[task.index]
+            evidence = (deadlock.describe_endless(task, self.step_limit, trail),)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 
     def report(

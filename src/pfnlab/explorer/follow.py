@@ -1,10 +1,11 @@
 """Follow a saved counterexample, as far as it fits a program that has been edited since.
 
 Each task is led along its own saved steps, in the order in which they were saved.  A step fits
-if the task is about to do the same to the same object.  If it is about to do what was saved for
-later, the steps in between are gone; if to do what was not saved at all, that step is new and
-is made.  Where the two part is said.  After the last saved step the execution is run to its
-end: a failure may have moved a few steps on.
+if the task is about to do the same to the same object.  If it is about to do what was not saved
+at all, that step is new and is made.  If it is about to do what was saved for later, either the
+steps in between are gone or this one is new: both are tried, and what breaks the rule again, or
+else fits more steps, is taken.  Where the two part is said.  After the last saved step the
+execution is run to its end: a failure may have moved a few steps on.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pfnlab.explorer.policy import options
 from pfnlab.explorer.replay import Build, MakeProgram, replay
 from pfnlab.explorer.result import Finding
 from pfnlab.explorer.saved import Saved, SavedStep, object_of
+
+MOST_TRIED = 64  # ways to take doubtful steps
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,9 @@ def follow_saved(
     partings: list[Parting] = []
     try:
         for steps in saved.runs:
-            execution.restart()
-            led = _Led(execution, list(steps))
-            led.follow()
+            led = _best(execution, steps, saved.rule, to_end=len(saved.runs) == 1)
             partings += led.partings
-            if len(saved.runs) == 1:
-                led.go_on()
-            schedules.append(schedule_of(execution))
+            schedules.append(led.schedule)
     finally:
         execution.end()
     schedule = join_racing(racing, ";".join(schedules))
@@ -70,15 +69,49 @@ def follow_saved(
     return Followed(finding.schedule if finding is not None else schedule, tuple(partings), finding)
 
 
-class _Led:
-    """One execution that is led along saved steps."""
+def _best(execution: Execution, steps: tuple[SavedStep, ...], rule: str, to_end: bool) -> "_Led":
+    """Decide each doubtful step one way and the other, as far as there are not too many."""
+    best: _Led | None = None
+    waiting: list[list[bool]] = [[]]
+    for place in range(MOST_TRIED):
+        if place == len(waiting):
+            break
+        led = _Led(execution, steps, waiting[place])
+        led.follow()
+        if to_end:
+            led.go_on()
+        led.schedule = schedule_of(execution)
+        led.breaks = execution.violation is not None and execution.violation.rule == rule
+        for doubt in range(len(waiting[place]), led.doubts):
+            waiting.append([*waiting[place], *[False] * (doubt - len(waiting[place])), True])
+        if best is None or led.score() > best.score():
+            best = led
+    assert best is not None
+    return best
 
-    def __init__(self, execution: Execution, steps: list[SavedStep]) -> None:
+
+class _Led:
+    """One execution that is led along saved steps.
+
+    new     whether each doubtful step is taken for a new one; where this ends, it is not
+    doubts  doubtful steps so far
+    """
+
+    def __init__(self, execution: Execution, steps: tuple[SavedStep, ...], new: list[bool]) -> None:
+        execution.restart()
         self.execution = execution
-        self.left = steps
+        self.new = new
+        self.doubts = 0
+        self.fitted = 0
+        self.schedule = ""
+        self.breaks = False
+        self.left = list(steps)
         self.last = ""  # the task that was led last
         self.tasks = {task.name: task for task in execution.program.tasks}
         self.partings: list[Parting] = []
+
+    def score(self) -> tuple[bool, int, int]:
+        return self.breaks, self.fitted, -len(self.partings)
 
     def follow(self) -> None:
         while self.left and not self.execution.broken and self._lead_one():
@@ -129,11 +162,14 @@ class _Led:
                 parted = True
             own = [step for step in later if step.task == saved.task]
             if not fits and any(_fits(self.execution.program, op, step) for step in own):
-                return True  # the saved step is gone
+                self.doubts += 1
+                if self.doubts > len(self.new) or not self.new[self.doubts - 1]:
+                    return True  # the saved step is gone
             if not self.execution.ready(task):
                 return False
             self._fire(task, min(saved.choice, op.options - 1) if fits else 0)
             if fits:
+                self.fitted += 1
                 return True
         return True
 

@@ -8,10 +8,12 @@ import shlex
 import textwrap
 
 from pfnlab.engine.record import TraceStep
+from pfnlab.explorer.repeats import repeats_from
 from pfnlab.explorer.result import Finding, Note, Result, Trace
 
 WIDTH = 100
 MOST_COLUMNS = 3
+MOST_ROUNDS = 3  # of a loop that are shown, one after the other
 FELL_BACK = """\
 Not all that was to be tried could be planned as whole sequences, so some steps were planned one by
 one: the search is as complete, and ran more schedules than it takes."""
@@ -106,7 +108,19 @@ def _steps(trace: Trace, rule: str) -> str:
         lines = _columns(trace.steps, tasks, widths, rule)
     else:
         lines = _prefixed(trace.steps, rule)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in _without_repeats(trace.steps, lines))
+
+
+def _without_repeats(steps: tuple[TraceStep, ...], lines: list[str]) -> list[str]:
+    """The lines of steps, a loop that goes on and on once only."""
+    begin, length = repeats_from(steps)
+    end = begin + length
+    times, left = divmod(len(steps) - end, length) if length else (0, 0)
+    if times < MOST_ROUNDS:
+        return lines
+    kept = 1 + end  # the first line is the head
+    again = f"        steps {steps[begin].number} to {steps[end - 1].number} again, {times} times"
+    return [*lines[:kept], again, *lines[1 + len(steps) - left :]]
 
 
 def _columns(

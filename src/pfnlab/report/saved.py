@@ -137,9 +137,7 @@ def parting_text(parting: Parting) -> str:
 def _outcome(saved: Saved, followed: Followed) -> str:
     finding = followed.finding
     if finding is None:
-        return (
-            f"{saved.rule} does not break any more along these steps: pfnlab check says if at all."
-        )
+        return f"{saved.rule} does not break along these steps any more; elsewhere it may."
     if finding.violation.rule == saved.rule:
         return f"{saved.rule} still breaks."
     return f"It was {saved.rule} that broke, and is {finding.violation.rule} now."
