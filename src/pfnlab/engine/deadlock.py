@@ -130,6 +130,6 @@ def describe_endless(task: Task, limit: int, trail: Sequence[Done]) -> str:
     for length in range(1, min(LONGEST_ROUND, len(shown) // 3) + 1):
         last, before, first = (shown[-length * back :][:length] for back in (1, 2, 3))
         if last == before == first:
-            verbs = f"{length} steps" if length > 1 else "1 step"
-            return f"{text} It repeats the same {verbs} with the same results."
+            what = f"its last {length} steps" if length > 1 else "its last step"
+            return f"{text} It repeats {what}, with the same results."
     return text

@@ -119,7 +119,9 @@ def _without_repeats(steps: tuple[TraceStep, ...], lines: list[str]) -> list[str
     if times < MOST_ROUNDS:
         return lines
     kept = 1 + end  # the first line is the head
-    again = f"        steps {steps[begin].number} to {steps[end - 1].number} again, {times} times"
+    first, last = steps[begin].number, steps[end - 1].number
+    which = f"step {first}" if first == last else f"steps {first} to {last}"
+    again = f"        {which} again, {times} times"
     return [*lines[:kept], again, *lines[1 + len(steps) - left :]]
 
 
