@@ -273,7 +273,7 @@ class Execution:
     def _monitor(self, task: Task, op: Operation) -> None:
         self.heard.append(Heard(op.value, task.name, len(self.events) - 1))
         found = op.target.heard(self.heard, self)
-        if found is not None:
+        if found is not None and self.program.enforces(found.rule):
             self._plain_step(task)
             self._record_call(task, found.call)
             self.report(found.rule, found.rule.sentence, found.evidence, task, found.relevant)

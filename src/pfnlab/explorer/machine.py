@@ -326,7 +326,7 @@ class Machine:
         name = execution.program.tasks[task].name
         heard.append(Heard(op.value, name, len(self.events) - 1))
         found = op.target.heard(heard, execution)
-        if found is not None:
+        if found is not None and execution.program.enforces(found.rule):
             event.steps += 1
             self._report(found.rule, found.evidence, task, found.relevant)
 
