@@ -5,7 +5,7 @@
 #   make quick    the fast tests: what you run all the time
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
-#   make bench    measure
+#   make bench    measure, into docs/performance.md: up to ten minutes
 #   make docs     write the generated pages
 #   make pins     write constraints.txt anew from the newest releases
 #   make compile  compile the core again after its sources changed
@@ -60,7 +60,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 
 bench: $(VENV)/installed-dev $(VENV)/compiled
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/generate.py

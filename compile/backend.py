@@ -3,12 +3,7 @@
 from typing import Any
 
 from hatchling import build
-from hatchling.build import (
-    build_sdist,
-    get_requires_for_build_editable,
-    get_requires_for_build_sdist,
-    get_requires_for_build_wheel,
-)
+from hatchling.build import build_sdist, get_requires_for_build_sdist
 
 __all__ = [
     "build_editable",
@@ -21,7 +16,20 @@ __all__ = [
 
 Settings = dict[str, Any] | None
 
+# mypy has mypyc; setuptools runs the C compiler for it.
+COMPILERS = ["mypy>=2.4", "setuptools>=65"]
+
 wanted = True  # whether hook.py is to compile the core
+
+
+def get_requires_for_build_wheel(settings: Settings = None) -> list[str]:
+    _take(settings)
+    return [*build.get_requires_for_build_wheel(settings), *(COMPILERS if wanted else [])]
+
+
+def get_requires_for_build_editable(settings: Settings = None) -> list[str]:
+    _take(settings)
+    return [*build.get_requires_for_build_editable(settings), *(COMPILERS if wanted else [])]
 
 
 def build_wheel(directory: str, settings: Settings = None, metadata: str | None = None) -> str:

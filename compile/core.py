@@ -3,8 +3,8 @@
     python compile/core.py
 
 does it for the sources of this tree, with the mypyc that this Python has, and ends with
-status 1 if it has none.  An install does the same through hook.py.  Without a C compiler, or if anything else is missing, it leaves a
-record that says why, and pfnlab runs interpreted.
+status 1 if it has none.  An install does the same through hook.py.  Without a C compiler, or
+if anything else is missing, it leaves a record that says why, and pfnlab runs interpreted.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def core_module() -> ModuleType:
     return module
 
 
-def compile_core(folder: Path, *, wanted: bool = True) -> str:
+def compile_core(folder: Path, build: Path = BUILD, *, wanted: bool = True) -> str:
     """Put the binary and its record into a folder; return why there is no binary, or ""."""
     core = core_module()
     # What no binary was made from is never used: a build that is cut off leaves nothing behind.
@@ -56,7 +56,7 @@ def compile_core(folder: Path, *, wanted: bool = True) -> str:
         if not wanted:
             raise CannotCompileError(NOT_WANTED)
         with _quietly():
-            shutil.copyfile(_built(core), folder / core.BINARY)
+            shutil.copyfile(_built(core, build), folder / core.BINARY)
         why_not = ""
     except CannotCompileError as error:
         why_not = str(error)
@@ -81,15 +81,15 @@ def up_to_date(folder: Path) -> bool:
     return same and not record["why_not"] and (folder / core.BINARY).is_file()
 
 
-def _built(core: ModuleType) -> Path:
-    """The binary, made in BUILD."""
+def _built(core: ModuleType, build: Path) -> Path:
+    """The binary, made in a folder that may have parts of it from before."""
     try:
         from mypyc.build import mypycify
         from setuptools import Distribution, Extension
     except ImportError as error:
         raise CannotCompileError(f"{error.name} was not there to compile it") from error
     _try_compiler()
-    place = BUILD / f"{core.FOLDER.name}-O{OPTIMISE}"
+    place = build / f"{core.FOLDER.name}-O{OPTIMISE}"
     with contextlib.chdir(SOURCE):
         try:
             made = mypycify(

@@ -32,7 +32,7 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         self.folder = Path(tempfile.mkdtemp())
         place = self.folder / module.FOLDER.name
-        why_not = core.compile_core(place, wanted=backend.wanted)
+        why_not = core.compile_core(place, self.folder / "build", wanted=backend.wanted)
         self._tell(why_not)
         inside = module.FOLDER.relative_to(core.SOURCE)
         if why_not:
