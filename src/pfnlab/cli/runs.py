@@ -3,6 +3,7 @@
 import concurrent.futures
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from pfnlab.catalogue import find_design, find_scenario
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.result import Result
 from pfnlab.explorer.search import Search
+from pfnlab.report.progress import progress_text
 from pfnlab.verdict import explore
 
 Pair = tuple[str, str]  # design and scenario, as the user names them
-SHOW_EVERY = 50  # schedules
+SHOW_EVERY = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Options:
     max_seconds: float | None
     preemptions: int | None
     seed: int
+    depth: int | None = None
 
     def flags(self) -> tuple[str, ...]:
         """What a command needs to look at the same things: kernel and rules."""
@@ -51,6 +54,7 @@ class Options:
             max_schedules=self.max_schedules,
             max_seconds=self.max_seconds,
             preemptions=self.preemptions,
+            depth=self.depth,
             seed=self.seed,
             progress=progress,
         )
@@ -83,13 +87,17 @@ def _one_by_one(
     pairs: list[Pair], options: Options, show: Callable[[str, int], None]
 ) -> dict[Pair, Result | None]:
     results: dict[Pair, Result | None] = dict.fromkeys(pairs)
+    shown = 0.0
     for done, pair in enumerate(pairs):
 
         def progress(
             search: Search, _execution: Execution, done: int = done, pair: Any = pair
         ) -> None:
-            if search.schedules % SHOW_EVERY == 1:
-                show(f"{pair[1]} on {pair[0]}: {search.schedules} schedules", done)
+            nonlocal shown
+            now = time.perf_counter()
+            if now - shown >= SHOW_EVERY:
+                shown = now
+                show(f"{pair[1]} on {pair[0]}: {progress_text(search.progress())}", done)
 
         try:
             result = options.explore(pair, progress)

@@ -1,44 +1,65 @@
-"""What a search has found so far: the best telling of each rule that broke."""
+"""What a search has found so far: the best telling of each distinct failure.
+
+Failures are the same if they break one rule at one place: with the same last step, or the same
+two steps that met there.  What a place is must be known for every failing execution at once, so
+it is made of labels; the source lines of a place are only known when its telling is followed
+again, and places that turn out to have the same lines are put together then (search.py).
+"""
 
 from dataclasses import dataclass
 
+from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Broken, Execution
+from pfnlab.engine.label import ADD
 from pfnlab.explorer.order import Order
 from pfnlab.explorer.shortest import Telling, shortened, whole
+
+MOST_PLACES = 12  # of one rule that are told apart; all others count as one more
 
 
 @dataclass
 class Candidate:
-    """The best tellings so far of one broken rule, and how many executions broke it."""
+    """The best tellings so far of one failure, and how many executions had it."""
 
+    rule: str
     short: Telling
     full: Telling
     failing: int = 1
 
 
 class Kept:
-    """Candidates by rule; and notes, of rules that may break."""
+    """Candidates by rule and place; and notes, of rules that may break."""
 
     def __init__(self) -> None:
         self.failing = 0
         self.candidates: dict[str, Candidate] = {}
+        self.places: dict[str, int] = {}  # of each rule, how many are told apart
         self.notes: dict[str, tuple[Telling, tuple[str, ...]]] = {}
 
-    def failure(self, execution: Execution, broken: Broken, order: Order | None = None) -> None:
+    def failure(
+        self, execution: Execution, broken: Broken, order: Order | None = None, count: int = 1
+    ) -> None:
         """A rule broke in this execution."""
         rule = broken.violation.rule
-        known = self.candidates.get(rule)
+        key = f"{rule} {place_of(execution, broken)}"
+        if key not in self.candidates and self.places.get(rule, 0) >= MOST_PLACES:
+            key = f"{rule} elsewhere"
+        known = self.candidates.get(key)
         most = known.short.steps if known is not None else None
         short = shortened(execution, broken, order, most)
         if known is None:
             if short is not None:
-                self.candidates[rule] = Candidate(short, whole(execution))
+                self.candidates[key] = Candidate(rule, short, whole(execution), count)
+                self.places[rule] = self.places.get(rule, 0) + 1
             return
-        known.failing += 1
+        known.failing += count
         if sum(event.steps for event in execution.events) <= known.full.steps:
             known.full = min(known.full, whole(execution), key=Telling.key)
         if short is not None:
             known.short = min(known.short, short, key=Telling.key)
+
+    def rules(self) -> set[str]:
+        return {candidate.rule for candidate in self.candidates.values()}
 
     def note(self, execution: Execution, note: Broken, order: Order | None = None) -> None:
         """The shortest telling of a known exception, taken when it is met."""
@@ -46,3 +67,37 @@ class Kept:
         told = shortened(execution, note, order, known[0].steps if known is not None else None)
         if told is not None and (known is None or told.key() < known[0].key()):
             self.notes[note.violation.rule] = (told, note.violation.evidence)
+
+
+def place_of(execution: Execution, broken: Broken) -> str:
+    """Where a rule broke, as far as the labels of steps tell."""
+    events = execution.events
+    if broken.race is not None:
+        return " ".join(_words(events[position]) for position in broken.race)
+    if broken.relevant:  # of several tasks: where each of them is
+        newest = {events[position].task: events[position] for position in sorted(broken.relevant)}
+        return " ".join(_words(newest[task]) for task in sorted(newest))
+    if broken.event < 0:
+        return ""
+    last = events[broken.event]
+    met = _met(events, broken.event)
+    return _words(last) if met is None else f"{_words(last)} {_words(met)}"
+
+
+def _met(events: list[Event], position: int) -> Event | None:
+    """The newest step of another task on a word that the task of this one used after it."""
+    task = events[position].task
+    used = 0
+    for event in reversed(events[: position + 1]):
+        memory = [number for number, mode in event.label.accesses if mode <= ADD]
+        if event.task == task:
+            for number in memory:
+                used |= 1 << number
+        elif any(used >> number & 1 for number in memory):
+            return event
+    return None
+
+
+def _words(event: Event) -> str:
+    accesses = ",".join(f"{number}.{mode}" for number, mode in event.label.accesses)
+    return f"{event.task}:{accesses}"
