@@ -1,5 +1,6 @@
 """Labels tell the whole truth: independent steps can be swapped without anyone noticing."""
 
+import pickle
 import random
 
 import pytest
@@ -120,3 +121,9 @@ def test_two_readers_and_a_writer_have_the_labels_of_their_outcomes() -> None:
         kind.READ_LOCK, kind.READ_LOCK, kind.READ_UNLOCK, kind.READ_UNLOCK,
         kind.WRITE_LOCK, kind.WRITE_UNLOCK,
     ]  # fmt: skip
+
+
+def test_a_label_can_be_sent_to_another_process() -> None:
+    label = Label(((3, kind.READ_LOCK), (5, kind.READ)), blocking=True, killable=True)
+
+    assert pickle.loads(pickle.dumps(label)) == label
