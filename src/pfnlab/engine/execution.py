@@ -108,7 +108,7 @@ class Execution:
         for task in self.program.tasks:
             task.restart()
         for task in self.program.tasks:
-            if self.violation is None and not task.lazy:
+            if not self.failed_setup and not task.lazy:
                 self._begin(task)
 
     def rewind(self) -> None:

@@ -63,7 +63,7 @@ class Machine:
         self.events = execution.events
         self.nodes = [trie.root() for trie in self.tries]
         for task, node in enumerate(self.nodes):
-            if node.code == op_.END:
+            if node.code == op_.END and self.store.started[task]:
                 self.store.ended[task] = True
 
     # ---- what can happen

@@ -177,7 +177,7 @@ class Optimal:
             return False
         if how == WEAKLY:
             return False
-        how, added = insert(frame.tree, sequence)
+        how, added = insert(frame.tree, sequence, frame.current)
         frame.size += added
         if how == WEAKLY:
             return False

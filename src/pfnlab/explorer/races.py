@@ -7,11 +7,12 @@ another way: a trylock succeeds, a wait has to wait.  So it is made once in that
 taken back.
 """
 
+from collections import Counter
 from typing import Any, Final
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.event import Event
-from pfnlab.engine.fire import fire, ready
+from pfnlab.engine.fire import Holders, fire, ready
 from pfnlab.engine.label import ACQUIRES, MODES, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.explorer.machine import Machine
@@ -170,7 +171,7 @@ class Other:
             for number in numbers:
                 past = store.past[number]
                 if position in past:
-                    values[number] = store.value_at(number, position + 1)
+                    values[number] = self._after(number, position, values[number])
         return values
 
     def _made(self, between: list[int]) -> Label | None:
@@ -218,8 +219,34 @@ class Other:
             for place in range(marks[position], end):
                 entry = log[place]
                 if isinstance(entry, int):
-                    changed[entry] = store.value_at(entry, position + 1)
+                    changed[entry] = self._after(entry, position, changed[entry])
         return changed
+
+    def _after(self, number: int, position: int, value: Any) -> Any:
+        """What a cell holds after an event, if it held this value before it.
+
+        That is what the event left, but for a rw_semaphore: readers commute, and so do waiting
+        writers, so others may have come or gone since.
+        """
+        store = self.machine.store
+        after = store.value_at(number, position + 1)
+        if type(after) is not Holders:
+            return after
+        before: Holders = store.value_at(number, position)
+        return Holders(
+            value.writer if after.writer == before.writer else after.writer,
+            _changed(value.readers, before.readers, after.readers),
+            _changed(value.queued, before.queued, after.queued),
+        )
+
+
+def _changed(
+    tasks: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Some tasks, with who came and without who went between two others."""
+    if before == after:
+        return tasks
+    return tuple(sorted((Counter(tasks) + Counter(after) - Counter(before)).elements()))
 
 
 def _acquires(label: Label, number: int) -> bool:

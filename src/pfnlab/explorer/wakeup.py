@@ -58,8 +58,10 @@ def weak_initial(branch: Branch, sequence: list[Event]) -> int:
     return len(sequence)
 
 
-def insert(tree: list[Branch], sequence: list[Event]) -> tuple[int, int]:
-    """Put a sequence into a forest.
+def insert(
+    tree: list[Branch], sequence: list[Event], current: Branch | None = None
+) -> tuple[int, int]:
+    """Put a sequence into a forest; below the current branch all will be found anyway.
 
     Returns GROWN, COVERED or WEAKLY, and how many branches were added.
     """
@@ -71,6 +73,8 @@ def insert(tree: list[Branch], sequence: list[Event]) -> tuple[int, int]:
             place = weak_initial(branch, left)
             if place < 0:
                 continue
+            if branch is current:
+                return WEAKLY, 0
             if place < len(left):
                 del left[place]
             else:
