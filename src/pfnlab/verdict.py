@@ -62,7 +62,11 @@ def explore(
     Raises ModelError if the scenario or design misuses the model.
     """
     chosen = make_policy(policy, seed, preemptions)
-    if not (isinstance(chosen, Reduced) or chosen.complete) and max_schedules is None and max_seconds is None:
+    if (
+        not (isinstance(chosen, Reduced) or chosen.complete)
+        and max_schedules is None
+        and max_seconds is None
+    ):
         max_schedules = RANDOM_SCHEDULES
     limits = search.Limits(max_schedules, max_seconds, step_limit)
     make = program_maker(design, rules, kernel)

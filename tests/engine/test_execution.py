@@ -64,10 +64,11 @@ def test_a_restart_undoes_any_random_program(code: list[list[Statement]]) -> Non
     before = [cell.value for cell in execution.cells]
     walk = RandomWalk(seed=3)
     for _ in range(4):
-        while choices := [task for task in execution.enabled() if task.pending is not None]:
+        while choices := execution.enabled():
             task = walk.random.choice(choices)
-            assert task.pending is not None
-            execution.fire(task, walk.random.randrange(task.pending.options))
+            pending = execution.pending[task.index]
+            assert pending is not None
+            execution.fire(task, walk.random.randrange(pending.options))
         execution.restart()
         assert [cell.value for cell in execution.cells[: len(before)]] == before
         assert [task.held for task in execution.program.tasks] == [[] for _ in code]

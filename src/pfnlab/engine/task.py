@@ -35,8 +35,25 @@ class Hold:
 class Task:
     """One actor of a program."""
 
-    __slots__ = ("abandoned", "created", "fed", "finished", "function", "held", "index", "lazy",
-                 "made", "name", "pending", "since", "signal", "steps", "worker", "works")  # fmt: skip
+    __slots__ = (
+        "abandoned",
+        "created",
+        "fed",
+        "finished",
+        "flags",
+        "function",
+        "held",
+        "index",
+        "lazy",
+        "made",
+        "name",
+        "pending",
+        "signal",
+        "since",
+        "steps",
+        "worker",
+        "works",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, index: int, function: Callable[[], Any], lazy: bool = False
@@ -60,6 +77,7 @@ class Task:
         self.since = -1  # the length of the history when the task began to try
         self.created = 0  # objects made so far: part of the next one's identity
         self.held: list[Hold] = []
+        self.flags = 0  # its own, as task->flags in the kernel: nobody else looks at them
         self.works: list[Callable[[], None]] = []  # put off until no lock is held
 
     def holds(self, lock: Cell) -> Hold | None:
@@ -113,9 +131,12 @@ class WorkerPool:
 
     def resume(self, task: Task, result: Any) -> Operation:
         """Give a task the result of its operation and run it up to the next one."""
-        assert task.worker is not None
-        task.worker.greenlet.parent = greenlet.getcurrent()
-        task.worker.greenlet.switch(result)
+        worker = task.worker
+        assert worker is not None
+        worker.greenlet.switch(result)
+        if not task.finished:
+            assert task.pending is not None
+            return task.pending
         return self._settle(task)
 
     def abandon(self, task: Task) -> None:

@@ -13,20 +13,18 @@ out of it; a race that is only weakly covered is looked at again in the next exe
 the alternatives of a choice become branches only where it is met first.
 
 With `optimal` off it is Source-DPOR: of each sequence only the first step is kept, and what
-follows is found anew.  Executions may then turn out to be in vain.  A state whose tree has
-outgrown `limit` goes on in that way.
-
-A search may be a part of a greater one (slices.py): then the frames before `base` are copies,
-whose branches somebody else explores.  What races want there is kept in `above`.
+follows is found anew.  Executions may then turn out to be in vain.  When the tree of some state
+outgrows `limit`, the whole search goes on in that way: a sequence that was weakly covered may
+be dropped only where what it leads to is planned in full.
 """
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent
-from pfnlab.engine.operation import CHOOSE
+from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.races import Other
-from pfnlab.explorer.wakeup import COVERED, GROWN, LENT, WEAKLY, Branch, Frame, asleep, insert
+from pfnlab.explorer.races import Other, between, mutex_free
+from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch, Frame, asleep, insert
 
 TREE_LIMIT = 20_000  # branches put into the tree of one state
 
@@ -46,31 +44,23 @@ class Optimal:
         self.fell_back = False  # some tree has outgrown the limit
         self.started = False
         self.over = False
-        # of a part of a search
-        self.base = 0  # frames before this one belong to others
-        self.waiting = False  # nothing is left but what others explore
-        self.above: list[tuple[int, list[Event] | None]] = []  # wanted before `base`
 
     def next(self) -> bool:
         """Run another execution; False if there is none left."""
-        while not self.over:
-            if self.started and not self._backtrack():
-                self.over = True
-                break
-            self.started = True
-            if self._extend():
-                return True
-        return False
+        if self.over or (self.started and not self._backtrack()):
+            self.over = True
+            return False
+        self.started = True
+        self._extend()
+        return True
 
     # ---- one execution
 
-    def _extend(self) -> bool:
-        """Go on from the present state to the end; False where others have gone all ways."""
+    def _extend(self) -> None:
+        """Go on from the present state to the end."""
         machine, frames = self.machine, self.frames
         while True:
             frame = frames[-1]
-            if frame.tree and frame.tree[0].lent and not self._pass(frame):
-                return False
             if not frame.tree and not self._open(frame):
                 break
             branch = frame.tree[0]
@@ -78,32 +68,21 @@ class Optimal:
                 continue
             frame.current = branch
             self.continued = branch.task
-            event = machine.make(branch.task, branch.choice)
-            branch.label = event.label
-            sleep = [
-                other
-                for other in frame.sleep
-                if other.task != branch.task and not dependent(other.label, event.label)
-            ]
+            label = branch.label = machine.make(branch.task, branch.choice).label
+            sleep: list[Branch] = []
+            for other in frame.sleep:
+                if other.task != branch.task and not (
+                    other.label.bits & label.bits and dependent(other.label, label)
+                ):
+                    sleep.append(other)
             frames.append(Frame(sleep, branch.after))
-            if machine.execution.unchecked_race:
-                return True
+            if machine.stop:
+                return
         if not self.in_vain:
             machine.finish()
         if not self.in_vain or not self.optimal or self.fell_back:
             machine.add_blocked()
             self._reverse_races()
-        return True
-
-    def _pass(self, frame: Frame) -> bool:
-        """Leave out what others explore; whether anything remains."""
-        while frame.tree and frame.tree[0].lent:
-            branch = frame.tree.pop(0)
-            frame.sleep.append(branch)
-            frame.tried += 1
-            if branch.lent == LENT:
-                frame.lent.append(branch)
-        return bool(frame.tree)
 
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""
@@ -113,9 +92,8 @@ class Optimal:
         for _ in range(machine.tasks):
             if machine.enabled(task):
                 found = True
-                op = machine.nodes[task].op
-                for choice in range(op.options):
-                    if not self._sleeps(frame, task, choice):
+                for choice in range(machine.nodes[task].op.options):
+                    if not (frame.sleep and self._sleeps(frame, task, choice)):
                         frame.tree.append(Branch(task, choice, NOTHING))
                 if frame.tree:
                     break
@@ -125,7 +103,7 @@ class Optimal:
 
     def _possible(self, frame: Frame, branch: Branch) -> bool:
         """Whether a step that was only guessed can happen; if so, with all its choices."""
-        if self._sleeps(frame, branch.task, branch.choice) or not self.machine.enabled(branch.task):
+        if not self.machine.enabled(branch.task):
             del frame.tree[0]
             return False
         for choice in range(1, self.machine.nodes[branch.task].op.options):
@@ -142,7 +120,7 @@ class Optimal:
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
         frames = self.frames
-        while len(frames) > self.base:
+        while frames:
             frame = frames[-1]
             current = frame.current
             if current is not None:
@@ -154,15 +132,12 @@ class Optimal:
                     frame.tree[:] = [
                         branch
                         for branch in frame.tree
-                        if branch.lent or not self._sleeps(frame, branch.task, branch.choice)
+                        if not self._sleeps(frame, branch.task, branch.choice)
                     ]
-            if self._pass(frame):
+            if frame.tree:
                 break
-            if frame.lent:
-                self.waiting = True
-                return False
             frames.pop()
-        if len(frames) <= self.base:
+        if not frames:
             return False
         self.machine.undo(len(frames) - 1)
         return True
@@ -177,51 +152,60 @@ class Optimal:
                 done[place] = self._reverse(machine.race_first[place], machine.race_second[place])
 
     def _reverse(self, first: int, second: int) -> bool:
-        """Make sure that the other order of a race is tried; whether it need not be looked at again."""
-        other = Other(self.machine, first, second)
+        """See that the other order of a race is tried; whether that is settled for good."""
+        machine, frame = self.machine, self.frames[first]
+        if second >= 0:
+            event = machine.events[second]
+            node = event.node
+            if (node.fixed and not (machine.rules and event.label.writes)) or (
+                node.code == LOCK and mutex_free(machine, node.op.number, first, second)
+            ):
+                # Nothing that comes before it now changes how it ends.
+                positions = between(machine.events, first, second)
+                sequence = [machine.events[position] for position in positions]
+                sequence.append(event)
+                return self._insert(frame, sequence, positions, second)
+        other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
-            self.try_everything(first)
+            self._try_everything(frame, first)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            how = self.want(first, sequence)
-            if how == WEAKLY or (how == GROWN and self._choice_follows(other, second)):
+            if not self._insert(frame, sequence, other.between, second):
                 settled = False
         return settled
 
-    def want(self, depth: int, sequence: list[Event]) -> int:
-        """A sequence must be tried from the state at this depth: GROWN, COVERED or WEAKLY."""
-        frame = self.frames[depth]
+    def _insert(
+        self, frame: Frame, sequence: list[Event], positions: list[int], second: int
+    ) -> bool:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
-            return how
-        if not self.optimal or frame.size > self.limit:
-            if how == GROWN or not self.optimal:
-                self.fell_back = self.fell_back or self.optimal
-                if self._want_first(frame, sequence) and depth < self.base:
-                    self.above.append((depth, sequence))
-            return WEAKLY
+            return True
+        if not self.optimal or self.fell_back or frame.size > self.limit:
+            self.fell_back = self.fell_back or self.optimal
+            self._want_first(frame, sequence)
+            return False
         if how == WEAKLY:
-            return how
+            return False
         how, added = insert(frame.tree, sequence, frame.current)
         frame.size += added
-        if added and depth < self.base:
-            self.above.append((depth, sequence))
-        return how
+        if how == WEAKLY:
+            return False
+        return how == COVERED or not self._choice_follows(positions, second)
 
-    def _choice_follows(self, other: Other, second: int) -> bool:
+    def _choice_follows(self, positions: list[int], second: int) -> bool:
         """Whether the sequence has a choice that was met after the second event."""
         events = self.machine.events
-        for position in reversed(other.between):
+        for position in reversed(positions):
             if position < second:
                 return False
             if events[position].node.code == CHOOSE:
                 return True
         return False
 
-    def _want_first(self, frame: Frame, sequence: list[Event]) -> bool:
-        """Source-DPOR: some step that could begin the sequence must be tried.  Whether it is new."""
+    def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
+        """Source-DPOR: some step that could begin the sequence must be tried."""
         wanted = {(branch.task, branch.choice) for branch in frame.tree}
         first: Event | None = None
         for place, event in enumerate(sequence):
@@ -234,26 +218,21 @@ class Optimal:
             if not begins:
                 continue
             if (event.task, event.choice) in wanted:
-                return False
+                return
             if first is None:
                 first = event
         assert first is not None
         frame.tree.append(Branch(first.task, first.choice, first.label))
-        return True
 
-    def try_everything(self, depth: int) -> None:
+    def _try_everything(self, frame: Frame, position: int) -> None:
         """Labels do not tell how a wait can end: try every task that was enabled there."""
         self.fell_back = True
-        machine, frame = self.machine, self.frames[depth]
+        machine = self.machine
         wanted = {branch.task for branch in frame.tree}
-        grown = False
         for task in range(machine.tasks):
             if task in wanted or self._sleeps(frame, task, 0):
                 continue
             frame.tree.append(Branch(task, 0, NOTHING))
-            grown = True
-        if grown and depth < self.base:
-            self.above.append((depth, None))
 
 
 __all__ = ["COVERED", "GROWN", "Optimal"]

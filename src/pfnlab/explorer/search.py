@@ -1,5 +1,6 @@
 """The search: run executions as a policy chooses them, and keep what they find."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pfnlab.engine.schedule import join_racing
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.keep import Kept
 from pfnlab.explorer.optimal import Optimal
+from pfnlab.explorer.order import order_as_made
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.replay import Build, MakeProgram, replay
 from pfnlab.explorer.result import Finding, Note, Result
@@ -56,6 +58,18 @@ class Search:
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
         began = time.perf_counter()
+        # The heap only grows here, and has no garbage to look for.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            execution = self._until_settled(began)
+        finally:
+            if collecting:
+                gc.enable()
+        return self._result(execution, began)
+
+    def _until_settled(self, began: float) -> Execution:
+        """Search, and begin anew for each field that is found to race, and may."""
         while True:
             self.policy = self.make_policy()
             execution = Execution(self._program(), self.build, step_limit=self.limits.steps)
@@ -67,13 +81,12 @@ class Search:
             finally:
                 execution.end()
             if not race:
-                break
+                return execution
             # Only race-free accesses need no scheduling (see step.py): begin anew, with
             # every access to this field a step.  What was found so far will be found again.
             self.racing |= {race}
             self.schedules = self.given_up = self.longest = 0
             self.kept = Kept()
-        return self._result(execution, began)
 
     def _result(self, execution: Execution, began: float) -> Result:
         findings = [self._finding(rule) for rule in self.kept.candidates]
@@ -138,14 +151,13 @@ class Search:
         if execution.failed_setup:
             execution.restart()
             self._count(execution, False)
-            self.kept.everything(execution)
+            self._keep_all(execution, False)
             return ""
         search = self.reduced = Optimal(execution, optimal=policy.optimal)
-        tasks = len(execution.program.tasks)
         while search.next():
             self._count(execution, search.in_vain)
             if execution.broken or execution.notes:
-                self.kept.everything(execution, tasks)
+                self._keep_all(execution, True)
             if self._enough(execution, began):
                 break
         if not execution.unchecked_race:
@@ -156,6 +168,17 @@ class Search:
         self.schedules += 1
         self.given_up += given_up
         self.longest = max(self.longest, sum(event.steps for event in execution.events))
+
+    def _keep_all(self, execution: Execution, clocked: bool) -> None:
+        """Keep what broke in an execution that has run to its end."""
+        if execution.broken:
+            self.kept.failing += 1
+        for broken in execution.broken:
+            order = order_as_made(execution.events) if clocked else None
+            self.kept.failure(execution, broken, order)
+        for note in execution.notes:
+            order = order_as_made(execution.events) if clocked else None
+            self.kept.note(execution, note, order)
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:
         """An execution in which the code of tasks runs."""

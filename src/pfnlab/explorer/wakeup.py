@@ -14,23 +14,15 @@ GROWN: Final = 0
 COVERED: Final = 1
 WEAKLY: Final = 2  # covered, but by a branch that the sequence does not have: look again
 
-OWN: Final = 0
-LENT: Final = 1
-EXPLORED: Final = 2
-
 
 @final
 class Branch:
-    """One step to try, and what to try after it.
-
-    lent  LENT if it is a leaf that somebody else explores, EXPLORED once that is done
-    """
+    """One step to try, and what to try after it."""
 
     def __init__(self, task: int, choice: int, label: Label) -> None:
         self.task = task
         self.choice = choice
         self.label = label
-        self.lent = OWN
         self.after: list[Branch] = []
 
 
@@ -41,18 +33,16 @@ class Frame:
     sleep    steps that were tried from here or above, with nothing dependent made since
     tree     what must be tried, the present branch first
     current  the branch that is taken
-    tried    how many of `sleep` were tried from here, the last ones
-    lent     of those, the ones that others are still exploring
     size     branches that were put into the tree
     """
+
+    current: Branch | None = None
+    tried: int = 0
+    size: int = 0
 
     def __init__(self, sleep: list[Branch], tree: list[Branch]) -> None:
         self.sleep = sleep
         self.tree = tree
-        self.current: Branch | None = None
-        self.lent: list[Branch] = []
-        self.tried = 0
-        self.size = 0
 
 
 def weak_initial(branch: Branch, sequence: list[Event]) -> int:
@@ -60,13 +50,15 @@ def weak_initial(branch: Branch, sequence: list[Event]) -> int:
 
     Its position in the sequence; len(sequence) if the sequence does not have it; -1 if not.
     """
-    task, label = branch.task, branch.label
-    for place, event in enumerate(sequence):
+    task, label, place = branch.task, branch.label, 0
+    bits = label.bits
+    for event in sequence:
         if event.task == task:
             return place if event.choice == branch.choice else -1
-        if dependent(label, event.label):
+        if bits & event.label.bits and dependent(label, event.label):
             return -1
-    return len(sequence)
+        place += 1
+    return place
 
 
 def insert(
@@ -115,5 +107,5 @@ def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
     return WEAKLY if weak else GROWN
 
 
-__all__ = ["COVERED", "EXPLORED", "GROWN", "LENT", "NOTHING", "OWN", "WEAKLY", "Branch", "Frame", "asleep", "insert",
+__all__ = ["COVERED", "GROWN", "NOTHING", "WEAKLY", "Branch", "Frame", "asleep", "insert",
            "weak_initial"]  # fmt: skip
