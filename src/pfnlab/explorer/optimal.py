@@ -20,7 +20,7 @@ be dropped only where what it leads to is planned in full.
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.label import NOTHING, dependent
+from pfnlab.engine.label import NOTHING, dependent, sees_more
 from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other, between, mutex_free
@@ -164,7 +164,7 @@ class Optimal:
                 positions = between(machine.events, first, second)
                 sequence = [machine.events[position] for position in positions]
                 sequence.append(event)
-                return self._insert(frame, sequence, positions, second)
+                return self._insert(frame, sequence, positions, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
@@ -172,16 +172,16 @@ class Optimal:
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            if not self._insert(frame, sequence, other.between, second):
+            if not self._insert(frame, sequence, other.between, first, second):
                 settled = False
         return settled
 
     def _insert(
-        self, frame: Frame, sequence: list[Event], positions: list[int], second: int
+        self, frame: Frame, sequence: list[Event], positions: list[int], first: int, second: int
     ) -> bool:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
-            return True
+            return self._settles(sequence, positions, first, second)
         if not self.optimal or self.fell_back or frame.size > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
@@ -192,17 +192,25 @@ class Optimal:
         frame.size += added
         if how == WEAKLY:
             return False
-        return how == COVERED or not self._choice_follows(positions, second)
+        return self._settles(sequence, positions, first, second)
 
-    def _choice_follows(self, positions: list[int], second: int) -> bool:
-        """Whether the sequence has a choice that was met after the second event."""
+    def _settles(
+        self, sequence: list[Event], positions: list[int], first: int, second: int
+    ) -> bool:
+        """Whether the sequence would be no other, whatever came after the second event.
+
+        It would if a choice did, or what the second event, as it ends now, depends on.
+        """
         events = self.machine.events
+        if second < 0:
+            return False
         for position in reversed(positions):
             if position < second:
-                return False
+                break
             if events[position].node.code == CHOOSE:
-                return True
-        return False
+                return False
+        label, before = sequence[-1].label, events[second].label
+        return label is before or not sees_more(label, before, events[first].label)
 
     def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
         """Source-DPOR: some step that could begin the sequence must be tried."""
