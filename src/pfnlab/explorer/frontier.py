@@ -76,7 +76,7 @@ class Frontier:
         for wish in done.wishes:
             self._wish(part, wish)
         if done.state is None:
-            self._finish(number, part)
+            self._finish(number, part, done.fell_back)
             return
         part.state, part.waiting = done.state, done.waiting
         self._look(number)
@@ -98,7 +98,7 @@ class Frontier:
         if not part.waiting or not part.parts or not all(wish.done for wish in part.wishes):
             self.ready.append(number)
 
-    def _finish(self, number: int, part: Part) -> None:
+    def _finish(self, number: int, part: Part, fell_back: bool) -> None:
         """A part has come to its end, and has nobody to wait for."""
         assert not part.parts
         if part.wishes:  # came while its last slice ran; but then somebody was there to wish
@@ -108,7 +108,7 @@ class Frontier:
             parent = self.parts[part.parent]
             parent.parts.discard(number)
             *path, step = path_to(part.state, part.state.base)
-            parent.wishes.append(Wish(tuple(path), (step,), True))
+            parent.wishes.append(Wish(tuple(path), (step,), True, fell_back))
             self._look(part.parent)
 
     # ---- as JSON

@@ -30,15 +30,15 @@ class Kept:
         self.candidates: dict[str, Candidate] = {}
         self.notes: dict[str, tuple[Telling, tuple[str, ...]]] = {}
 
-    def everything(self, execution: Execution, clocked: int | None = None) -> None:
+    def everything(self, execution: Execution, *, clocked: bool = False) -> None:
         """What broke in an execution that has run to its end; its events have their clocks."""
         if execution.broken:
             self.failing += 1
         for broken in execution.broken:
-            order = order_as_made(execution.events, clocked) if clocked is not None else None
+            order = order_as_made(execution.events) if clocked else None
             self.failure(execution, broken, order)
         for note in execution.notes:
-            order = order_as_made(execution.events, clocked) if clocked is not None else None
+            order = order_as_made(execution.events) if clocked else None
             self.note(execution, note, order)
 
     def failure(self, execution: Execution, broken: Broken, order: Order | None = None) -> None:

@@ -12,7 +12,6 @@ from pfnlab.engine.schedule import join_racing
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.keep import Kept
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.order import order_as_made
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.replay import Build, MakeProgram, replay
 from pfnlab.explorer.result import Finding, Note, Result
@@ -151,13 +150,13 @@ class Search:
         if execution.failed_setup:
             execution.restart()
             self._count(execution, False)
-            self._keep_all(execution, False)
+            self.kept.everything(execution)
             return ""
         search = self.reduced = Optimal(execution, optimal=policy.optimal)
         while search.next():
             self._count(execution, search.in_vain)
             if execution.broken or execution.notes:
-                self._keep_all(execution, True)
+                self.kept.everything(execution, clocked=True)
             if self._enough(execution, began):
                 break
         if not execution.unchecked_race:
@@ -168,17 +167,6 @@ class Search:
         self.schedules += 1
         self.given_up += given_up
         self.longest = max(self.longest, sum(event.steps for event in execution.events))
-
-    def _keep_all(self, execution: Execution, clocked: bool) -> None:
-        """Keep what broke in an execution that has run to its end."""
-        if execution.broken:
-            self.kept.failing += 1
-        for broken in execution.broken:
-            order = order_as_made(execution.events) if clocked else None
-            self.kept.failure(execution, broken, order)
-        for note in execution.notes:
-            order = order_as_made(execution.events) if clocked else None
-            self.kept.note(execution, note, order)
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:
         """An execution in which the code of tasks runs."""

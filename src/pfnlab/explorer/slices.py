@@ -65,6 +65,7 @@ class Slice:
     waiting  nothing is left but in the branches that others explore
     parts    branches given away, each the state of a part
     wishes   for the owners of frames before the base
+    fell_back  it has become Source-DPOR
     race     a field that tasks race for: the whole search begins anew, with it among its steps
     """
 
@@ -73,6 +74,7 @@ class Slice:
     waiting: bool = False
     parts: tuple[State, ...] = ()
     wishes: tuple[Wish, ...] = ()
+    fell_back: bool = False
     race: str = ""
 
 
@@ -107,6 +109,7 @@ class Workplace:
         execution.take_over()
         search.machine.undo(0)
         execution.unchecked_race = ""
+        search.machine.stop = False
         search.over = search.waiting = search.in_vain = False
         search.above = []
         restore(search, work.state, work.wishes)
@@ -135,7 +138,8 @@ class Workplace:
             None if over else save(search),
             search.waiting,
             tuple(parts),
-            tuple(_wish(work, depth, events) for depth, events in search.above),
+            tuple(_wish(work, depth, events, search.fell_back) for depth, events in search.above),
+            search.fell_back,
         )
 
 
@@ -184,6 +188,8 @@ def _give(
         _give(search, after, [*way, ahead], parts, most)
 
 
-def _wish(work: Work, depth: int, events: list[Event] | None) -> Wish:
+def _wish(
+    work: Work, depth: int, events: list[Event] | None, fell_back: bool
+) -> Wish:
     steps = None if events is None else tuple((event.task, event.choice) for event in events)
-    return Wish(path_to(work.state, depth), steps)
+    return Wish(path_to(work.state, depth), steps, False, fell_back)

@@ -57,11 +57,13 @@ class Wish(NamedTuple):
     path   the steps to the state that it is about
     steps  a sequence that must be tried from there; None for every step that is possible
     done   it has been tried: it is one step, that was given away
+    fell_back  who asks has become Source-DPOR; so must who hears it
     """
 
     path: Steps
     steps: Steps | None
     done: bool = False
+    fell_back: bool = False
 
 
 BEGINNING = State((FrameState(False, (), (), (), 0),))
@@ -109,7 +111,7 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
         slept = [_branch(machine, twig) for twig in saved.slept]
         frame = Frame([*inherited, *slept], tree)
         frame.tried, frame.size = len(slept), saved.size
-        frame.lent = [slept[place] for place in saved.lent]
+        frame.lent = tuple(slept[place] for place in saved.lent)
         frame.current = tree[0] if saved.taken else None
         frames.append(frame)
         path = path_to(state, depth)
@@ -139,6 +141,7 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
     """Do as a wish says; it is about the state at this depth, or one that is planned after it."""
     machine, frame = search.machine, search.frames[depth]
     tree = frame.tree
+    search.fell_back = search.fell_back or wish.fell_back
     for task, choice in wish.path[depth:]:
         tree = _find(tree, task, choice).after
         _make(machine, task, choice)
@@ -148,8 +151,7 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
         machine.undo(depth)
         branch = _find([*tree, *frame.lent], *step)
         branch.lent = EXPLORED
-        if branch in frame.lent:
-            frame.lent.remove(branch)
+        frame.lent = tuple(lent for lent in frame.lent if lent is not branch)
         return
     sequence = None
     if wish.steps is not None:
@@ -223,8 +225,8 @@ def _twigs_from(data: Any) -> tuple[Twig, ...]:
 
 
 def wish_from(data: Any) -> Wish:
-    path, steps, done = data
-    return Wish(_steps_from(path), None if steps is None else _steps_from(steps), done)
+    path, steps, done, fell_back = data
+    return Wish(_steps_from(path), None if steps is None else _steps_from(steps), done, fell_back)
 
 
 def _steps_from(data: Any) -> Steps:

@@ -28,7 +28,7 @@ class Totals:
         self.given_up += given_up
         self.longest = max(self.longest, sum(event.steps for event in execution.events))
         if execution.broken or execution.notes:
-            self.kept.everything(execution, len(execution.program.tasks))
+            self.kept.everything(execution, clocked=True)
 
     def add(self, other: "Totals") -> None:
         self.schedules += other.schedules
