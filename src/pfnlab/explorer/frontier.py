@@ -95,7 +95,7 @@ class Frontier:
         part = self.parts[number]
         if part.running or number in self.ready:
             return
-        if not part.waiting or not part.parts or not all(wish.done for wish in part.wishes):
+        if not part.waiting or part.wishes:
             self.ready.append(number)
 
     def _finish(self, number: int, part: Part, fell_back: bool) -> None:

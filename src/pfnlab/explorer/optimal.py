@@ -97,14 +97,17 @@ class Optimal:
         return True
 
     def _pass(self, frame: Frame) -> bool:
-        """Leave out what others explore; whether anything remains."""
+        """Leave out what others explore; whether anything can be done now.
+
+        What is planned after a branch may grow as long as others explore one before it.
+        """
         while frame.tree and frame.tree[0].lent:
             branch = frame.tree.pop(0)
             frame.sleep.append(branch)
             frame.tried += 1
             if branch.lent == LENT:
                 frame.lent = (*frame.lent, branch)
-        return bool(frame.tree)
+        return bool(frame.tree) and not (frame.lent and frame.tree[0].after)
 
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""
