@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 from itertools import product
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -20,7 +21,9 @@ from pfnlab.catalogue import (
     is_path,
     scenario_groups,
 )
-from pfnlab.cli.runs import Options, Pair, run_all
+from pfnlab.cli.checkpoint import resumable
+from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.runs import Options, Pair
 from pfnlab.explorer.result import Result
 from pfnlab.report.broken import summary_text
 from pfnlab.report.counterexample import result_text, verdict_text
@@ -54,6 +57,17 @@ def check(
         int | None,
         typer.Option(min=1, help="Processes; by default one for each CPU that it may use."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on the Ray cluster there; 'local' starts one."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint of this command, or the last.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")
     ] = False,
@@ -67,12 +81,20 @@ def check(
     Without arguments: the matrix of all designs and scenarios.  Exit status: 0 all hold,
     1 a rule broke, 2 wrong use, 3 incomplete.
     """
+    options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
+                      preemptions, seed)  # fmt: skip
     designs, scenarios = _chosen(design, scenario)
     check_rule_names(rule or (), scenarios)
     pairs = [(d, s) for d in designs for s in scenarios]
-    options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
-                      preemptions, seed)  # fmt: skip
-    results = run_all(pairs, options, jobs or len(os.sched_getaffinity(0)))
+    resumed = None
+    if resume:
+        pairs, options, resumed = resumable(
+            checkpoint, pairs, options, whatever=design is None and scenario is None
+        )
+        designs = list(dict.fromkeys(d for d, _ in pairs))
+        scenarios = list(dict.fromkeys(s for _, s in pairs))
+    where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
+    results = run_all(pairs, options, where.jobs, where)
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))

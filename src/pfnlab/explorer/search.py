@@ -65,7 +65,7 @@ class Search:
         finally:
             if collecting:
                 gc.enable()
-        return self._result(execution, began)
+        return self.result(execution, began)
 
     def _until_settled(self, began: float) -> Execution:
         """Search, and begin anew for each field that is found to race, and may."""
@@ -87,7 +87,7 @@ class Search:
             self.schedules = self.given_up = self.longest = 0
             self.kept = Kept()
 
-    def _result(self, execution: Execution, began: float) -> Result:
+    def result(self, execution: Execution, began: float) -> Result:
         findings = [self._finding(rule) for rule in self.kept.candidates]
         findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
         findings += [found for found in self._leftovers(execution) if found is not None]

@@ -12,6 +12,7 @@ one part, as it would be in one search, whatever the order in which wishes come.
 slice is run again somewhere else.
 """
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -101,9 +102,18 @@ class Workplace:
         self.execution.end()
 
     def run(
-        self, work: Work, budget: Budget, stop: Callable[[], bool] = lambda: False
+        self, work: Work, budget: Budget, enough: Callable[[Totals], bool] = lambda _totals: False
     ) -> Slice:
-        """Explore a part until the budget is spent, or `stop` says so between executions."""
+        """Explore a part until the budget is spent, or until `enough` says so between executions."""
+        collecting = gc.isenabled()
+        gc.disable()  # the heap only grows here, and has no garbage to look for
+        try:
+            return self._run(work, budget, enough)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, work: Work, budget: Budget, enough: Callable[[Totals], bool]) -> Slice:
         search, execution = self.search, self.execution
         began = time.perf_counter()
         execution.take_over()
@@ -120,7 +130,7 @@ class Workplace:
                 break
             if budget.seconds is not None and time.perf_counter() - began >= budget.seconds:
                 break
-            if stop():
+            if enough(totals):
                 break
         return self._slice(work, totals, budget)
 
