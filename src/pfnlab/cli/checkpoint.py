@@ -185,6 +185,6 @@ def package_hash() -> str:
 
 def _hash(files: set[str]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(files, key=lambda file: Path(file).name):
+    for file in sorted(files):
         whole.update(Path(file).read_bytes())
     return whole.hexdigest()[:16]

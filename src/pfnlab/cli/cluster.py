@@ -4,6 +4,7 @@ Each actor keeps the programs that it has seen.  One that dies, with its machine
 replaced, and its task taken again.  Designs and scenarios in files are sent along as they are.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from pfnlab.cli.processes import PATIENCE
 from pfnlab.engine.errors import ModelError
 
 TICK = 0.2  # seconds
-STOPPING = 20.0  # seconds that actors get to come to a place where a search can be saved
 LOCAL = "local"
 
 
@@ -32,6 +32,10 @@ class Actor:
                 raise ModelError(f"{path} is another file on a machine of the cluster")
         self.checker = checker
         self.stopped = False
+
+    def process(self) -> int:
+        """The number of its process."""
+        return os.getpid()
 
     def stop(self) -> None:
         """Come to an end; called while a task runs."""
@@ -66,6 +70,7 @@ class Cluster:
         self.address = address
         self.tasks: dict[Any, tuple[Any, Task]] = {}  # by what will come: actor and task
         self.idle: list[Any] = []
+        self.processes: list[Any] = []  # the numbers of those that were begun
 
     def run(self, tick: Callable[[], bool]) -> None:
         """Work until the board is done, or `tick` says that it is enough."""
@@ -77,7 +82,7 @@ class Cluster:
                 if not board.interrupted and tick():
                     board.interrupted = True
                     for actor, _task in self.tasks.values():
-                        actor.stop.remote()
+                        actor.stop.options(concurrency_group="stop").remote()
                 self._hand_out()
                 if not self.tasks:
                     break
@@ -105,12 +110,18 @@ class Cluster:
             if task is None:
                 return
             actor = self.idle.pop() if self.idle else self._begin()
-            self.tasks[actor.do.remote(task)] = (actor, task)
+            # Tasks are greenlets, which stay in their thread: one for all work.
+            do = actor.do.options(concurrency_group="work")
+            self.tasks[do.remote(task)] = (actor, task)
 
     def _begin(self) -> Any:
-        remote = self.ray.remote(num_cpus=1, max_concurrency=2, max_restarts=0)(Actor)
+        remote = self.ray.remote(
+            num_cpus=1, max_restarts=0, concurrency_groups={"work": 1, "stop": 1}
+        )(Actor)
         checker = Checker(self.board.checker.options)
-        return remote.remote(checker, _files(self.board))
+        actor = remote.remote(checker, _files(self.board))
+        self.processes.append(actor.process.options(concurrency_group="stop").remote())
+        return actor
 
     def _hear(self, reference: Any) -> None:
         actor, task = self.tasks.pop(reference)
