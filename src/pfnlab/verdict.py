@@ -1,16 +1,21 @@
 """The Python interface: a scenario, a design, a verdict."""
 
+import hashlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from pfnlab.catalogue import explained
+from pfnlab.catalogue import explained, find_design, find_scenario
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Scenario
 from pfnlab.explorer import search
 from pfnlab.explorer.determinism import check_determinism
 from pfnlab.explorer.exhaustive import Exhaustive
+from pfnlab.explorer.follow import Followed
+from pfnlab.explorer.follow import follow_saved as follow_steps
 from pfnlab.explorer.policy import Policy
 from pfnlab.explorer.replay import replay as follow_again
 from pfnlab.explorer.result import Finding, Result
+from pfnlab.explorer.saved import Saved, Source, steps_of
 from pfnlab.explorer.search import Reduced
 from pfnlab.explorer.walk import Pct, RandomWalk
 from pfnlab.kernel.design import Design
@@ -50,6 +55,7 @@ def explore(
     max_schedules: int | None = None,
     max_seconds: float | None = None,
     preemptions: int | None = None,
+    depth: int | None = None,
     seed: int = 0,
     step_limit: int = STEP_LIMIT,
     progress: Progress | None = None,
@@ -62,18 +68,14 @@ def explore(
     Raises ModelError if the scenario or design misuses the model.
     """
     chosen = make_policy(policy, seed, preemptions)
-    if (
-        not (isinstance(chosen, Reduced) or chosen.complete)
-        and max_schedules is None
-        and max_seconds is None
-    ):
+    if isinstance(chosen, RandomWalk | Pct) and max_schedules is None and max_seconds is None:
         max_schedules = RANDOM_SCHEDULES
-    limits = search.Limits(max_schedules, max_seconds, step_limit)
+    limits = search.Limits(max_schedules, max_seconds, step_limit, depth)
     make = program_maker(design, rules, kernel)
     try:
         check_determinism(make, scenario)
         return search.Search(
-            make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress
+            make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress, seed
         ).run()
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
@@ -106,17 +108,63 @@ def replay(
         raise explained(error, source_files(scenario, design)) from error
 
 
+def save(
+    version: str,
+    design: str,
+    scenario: str,
+    finding: Finding,
+    *,
+    kernel: str | None = None,
+    rules: tuple[str, ...] | None = None,
+) -> Saved:
+    """A finding as a counterexample to keep; design and scenario are named as for a command."""
+    a_design, a_scenario = find_design(design), find_scenario(scenario)
+    runs = steps_of(program_maker(a_design, rules, kernel), a_scenario, finding.schedule)
+    return Saved(
+        version, *sources_of(design, scenario), kernel, rules,
+        finding.violation.rule, finding.schedule, runs,
+    )  # fmt: skip
+
+
+def follow_saved(saved: Saved) -> tuple[Followed, tuple[str, ...]]:
+    """Follow a saved counterexample; what came of it, and the names of what has changed since."""
+    design, scenario = find_design(saved.design.spec), find_scenario(saved.scenario.spec)
+    now = sources_of(saved.design.spec, saved.scenario.spec)
+    pairs = zip((saved.design, saved.scenario), now, strict=True)
+    changed = tuple(known.name for known, its in pairs if known.hash != its.hash)
+    try:
+        make = program_maker(design, saved.rules, saved.kernel)
+        return follow_steps(make, scenario, saved), changed
+    except Exception as error:
+        raise explained(error, source_files(scenario, design)) from error
+
+
+def sources_of(design: str, scenario: str) -> tuple[Source, Source]:
+    """What a design and a scenario are now, to tell later whether they have changed."""
+    a_design, a_scenario = find_design(design), find_scenario(scenario)
+    return (
+        Source(a_design.name, design, _hash(a_design.files())),
+        Source(a_scenario.name, scenario, _hash({a_scenario.build.__code__.co_filename})),
+    )
+
+
+def _hash(files: set[str]) -> str:
+    """Of the contents of files, whatever they are called."""
+    parts = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
 def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy | Reduced:
-    """A new policy by name.  A bound on preemptions needs the search without reduction."""
-    if preemptions is not None:
-        return Exhaustive(preemptions)
+    """A new policy by name.  With a bound on preemptions there is no reduction."""
     match name:
+        case "exhaustive":
+            return Exhaustive(preemptions)
+        case "dpor" | "source" if preemptions is not None:
+            return Reduced(preemptions=preemptions)
         case "dpor":
             return Reduced()
         case "source":
             return Reduced(optimal=False)
-        case "exhaustive":
-            return Exhaustive()
         case "random":
             return RandomWalk(seed)
         case "pct":

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,11 +25,14 @@ from pfnlab.catalogue import (
 from pfnlab.cli.checkpoint import resumable
 from pfnlab.cli.jobs import Where, run_all
 from pfnlab.cli.runs import Options, Pair
+from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.report.broken import summary_text
 from pfnlab.report.counterexample import result_text, verdict_text
 from pfnlab.report.data import report_data
 from pfnlab.report.matrix import column_text, design_text, matrix_text
+from pfnlab.report.saved import saved_text
+from pfnlab.verdict import save as save_counterexample
 
 
 def check(
@@ -52,6 +56,9 @@ def check(
     preemptions: Annotated[
         int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")
     ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="At most so many steps of each task.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For the random policies.")] = 0,
     jobs: Annotated[
         int | None,
@@ -66,26 +73,32 @@ def check(
         typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint of this command, or the last.")
+        bool,
+        typer.Option("--resume", help="Go on from the checkpoint of this command, or the last."),
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
     all_findings: Annotated[
-        bool, typer.Option("--all-findings", help="Show every rule that broke.")
+        bool, typer.Option("--all-findings", help="Show every place where a rule broke.")
     ] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Save the shortest counterexample, for pfnlab replay FILE.")
+    ] = None,
 ) -> int:
     """Run every interleaving, and print the shortest schedule that breaks a rule.
 
     Without arguments: the matrix of all designs and scenarios.  Exit status: 0 all hold,
     1 a rule broke, 2 wrong use, 3 incomplete.
     """
-    options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
-                      preemptions, seed)  # fmt: skip
     designs, scenarios = _chosen(design, scenario)
     check_rule_names(rule or (), scenarios)
     pairs = [(d, s) for d in designs for s in scenarios]
+    options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
+                      preemptions, seed, depth)  # fmt: skip
+    if save is not None and save.suffix != ".json":
+        raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
     resumed = None
     if resume:
         pairs, options, resumed = resumable(
@@ -100,6 +113,8 @@ def check(
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
     else:
         print(_text(designs, scenarios, results, options, all_findings, verbose))
+    if save is not None:
+        print(_save(save, results, options), file=sys.stderr if as_json else sys.stdout)
     return exit_status(list(results.values()))
 
 
@@ -109,6 +124,24 @@ def exit_status(results: list[Result | None]) -> int:
         return 3
     verdicts = {result.verdict for result in results if result is not None}
     return 1 if "FAIL" in verdicts else 3 if "incomplete" in verdicts else 0
+
+
+def _save(path: Path, results: dict[Pair, Result | None], options: Options) -> str:
+    """Save the shortest counterexample of all; returns what to say about it."""
+    found = [
+        (result.findings[0], pair)
+        for pair, result in results.items()
+        if result is not None and result.findings
+    ]
+    if not found:
+        return f"No rule broke: {path} was not written."
+    finding, pair = min(found, key=lambda item: (item[0].steps, item[0].switches))
+    saved = save_counterexample(
+        pfnlab.__version__, *pair, finding, kernel=options.kernel, rules=options.rules
+    )
+    path.write_text(saved_text(saved), encoding="utf-8")
+    which = f"{saved.scenario.name} on {saved.design.name}" if len(results) > 1 else "Saved"
+    return f"{which}: pfnlab replay {shlex.quote(str(path))}"
 
 
 def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[str]]:

@@ -9,11 +9,12 @@ from typing import Any
 from pfnlab.catalogue import explained, find_design, find_scenario
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.execution import Execution
+from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.result import Result
-from pfnlab.explorer.search import Reduced, Search
+from pfnlab.explorer.search import Limits, Reduced, Search
 from pfnlab.explorer.slices import Budget, Slice, Work, Workplace
 from pfnlab.explorer.state import State, save
-from pfnlab.explorer.totals import Totals, totals_of
+from pfnlab.explorer.totals import Totals, take_over, totals_of
 from pfnlab.verdict import make_policy, program_maker, source_files
 
 WORKPLACES = 3  # programs that a process keeps, with all that is known of their tasks
@@ -37,7 +38,8 @@ class Whole:
 def reduced(options: Options) -> Reduced | None:
     """The policy, if it is one whose searches can be saved and split."""
     policy = make_policy(options.policy, options.seed, options.preemptions)
-    return policy if isinstance(policy, Reduced) else None
+    saves = isinstance(policy, Reduced) and policy.preemptions is None
+    return policy if isinstance(policy, Reduced) and saves else None
 
 
 class Checker:
@@ -67,7 +69,7 @@ class Checker:
             last[:] = [search, execution.program]
             show(search)
             seconds = time.perf_counter() - began
-            if search.reduced is None or self.policy is None:
+            if self.policy is None or not isinstance(search.reduced, Optimal):
                 if interrupted():
                     raise KeyboardInterrupt
                 return
@@ -101,7 +103,9 @@ class Checker:
         try:
             if place is None:
                 make = program_maker(design, self.options.rules, self.options.kernel)
-                place = Workplace(make, scenario, racing, optimal=self.policy.optimal)
+                place = Workplace(
+                    make, scenario, racing, optimal=self.policy.optimal, depth=self.options.depth
+                )
             done = place.run(work, budget, enough)
         except Exception as error:
             raise explained(error, source_files(scenario, design)) from error
@@ -118,10 +122,10 @@ class Checker:
         policy = self.policy
         scenario = find_scenario(pair[1])
         make = program_maker(find_design(pair[0]), self.options.rules, self.options.kernel)
-        search = Search(make, scenario, lambda: policy, racing=racing, kept=totals.kept)
+        limits = Limits(depth=self.options.depth)
+        search = Search(make, scenario, lambda: policy, limits, racing=racing)
         search.policy, search.why_incomplete = policy, why
-        search.schedules, search.given_up = totals.schedules, totals.given_up
-        search.longest = totals.longest
+        take_over(search, totals)
         program = make()
         program.racing = racing
         execution = Execution(program, scenario, step_limit=search.limits.steps)

@@ -17,6 +17,7 @@ from pfnlab.cli.processes import PATIENCE, SHARE, Processes
 from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.explorer.result import Result
 from pfnlab.explorer.search import Search
+from pfnlab.report.progress import progress_text
 
 SHOW_EVERY = 0.2  # seconds
 
@@ -106,7 +107,7 @@ class _Run:
             def show(search: Search, name: str = name) -> None:
                 if time.monotonic() - self.shown >= SHOW_EVERY:
                     self.shown = time.monotonic()
-                    self.show(f"{name}: {search.schedules} schedules", board.done)
+                    self.show(f"{name}: {progress_text(search.progress())}", board.done)
 
             if task.work is None:
                 whole = board.checker.whole(

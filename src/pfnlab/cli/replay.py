@@ -1,21 +1,35 @@
-"""pfnlab replay: follow one schedule, as a counterexample printed it."""
+"""pfnlab replay: follow one schedule, as a counterexample printed it, or a saved counterexample."""
 
 import json
-from typing import Annotated
+from dataclasses import replace as changed_in
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 import pfnlab
 from pfnlab.catalogue import check_rule_names, find_design, find_scenario
+from pfnlab.engine.errors import ModelError
+from pfnlab.explorer.result import Finding
+from pfnlab.explorer.saved import Saved
+from pfnlab.report.as_test import test_text
 from pfnlab.report.counterexample import finding_text
 from pfnlab.report.data import SCHEMA, finding_data
+from pfnlab.report.saved import followed_text, parting_text, saved_of
+from pfnlab.verdict import follow_saved
 from pfnlab.verdict import replay as follow
+
+USAGE = "replay needs DESIGN SCENARIO SCHEDULE, or FILE.json that check --save has written"
 
 
 def replay(
-    design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")],
-    scenario: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")],
-    schedule: Annotated[str, typer.Argument(help='As printed: "config:1,vcpu:5,config:2".')],
+    design: Annotated[
+        str, typer.Argument(help="A name, or ./file.py[:name]; or alone, a saved counterexample.")
+    ],
+    scenario: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
+    schedule: Annotated[
+        str | None, typer.Argument(help='As printed: "config:1,vcpu:5,config:2".')
+    ] = None,
     kernel: Annotated[
         str | None, typer.Option(help="A kernel profile, as v6.9; by default the design's own.")
     ] = None,
@@ -23,25 +37,73 @@ def replay(
         list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
+    as_test: Annotated[
+        bool, typer.Option("--as-test", help="Print a pytest function to paste.")
+    ] = False,
 ) -> int:
-    """Follow one schedule and print what happens.  Exit status 1 if a rule breaks."""
+    """Follow one schedule, or a saved counterexample, and print what happens.
+
+    A saved counterexample is followed as far as it fits the design of today.  Exit status 1 if
+    a rule breaks.
+    """
+    rules = tuple(rule) if rule else None
+    if scenario is None and design.endswith(".json"):
+        return _replay_file(design, kernel, rules, as_json, as_test)
+    if scenario is None or schedule is None:
+        raise ModelError(USAGE)
     a_design, a_scenario = find_design(design), find_scenario(scenario)
     check_rule_names(rule or (), [scenario])
-    finding = follow(
-        a_scenario, a_design, schedule, kernel=kernel, rules=tuple(rule) if rule else None
-    )
+    finding = follow(a_scenario, a_design, schedule, kernel=kernel, rules=rules)
+    names = a_design.name, a_scenario.name
+    if as_test:
+        print(test_text(design, scenario, names, schedule, finding, kernel, rules), end="")
+        return 0
     if as_json:
-        data = finding_data(finding) if finding is not None else None
-        print(
-            json.dumps(
-                {"schema": SCHEMA, "pfnlab": pfnlab.__version__, "design": a_design.name,
-                 "scenario": a_scenario.name, "finding": data},
-                indent=2,
-            )
-        )  # fmt: skip
+        print(_json(names, finding))
     elif finding is None:
         print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule}")
     else:
         print(f"{a_scenario.name} on {a_design.name}: FAIL  {finding.violation.rule}\n")
         print(finding_text(finding))
     return 0 if finding is None else 1
+
+
+def _replay_file(
+    path: str, kernel: str | None, rules: tuple[str, ...] | None, as_json: bool, as_test: bool
+) -> int:
+    saved = load_saved(path)
+    saved = changed_in(saved, kernel=kernel or saved.kernel, rules=rules or saved.rules)
+    check_rule_names(saved.rules or (), [saved.scenario.spec])
+    followed, changed = follow_saved(saved)
+    finding = followed.finding
+    names = saved.design.name, saved.scenario.name
+    if as_test:
+        specs = saved.design.spec, saved.scenario.spec
+        text = test_text(*specs, names, followed.schedule, finding, saved.kernel, saved.rules)
+        print(text, end="")
+        return 0
+    if as_json:
+        partings = [parting_text(parting) for parting in followed.partings]
+        print(_json(names, finding, partings=partings, changed=list(changed)))
+    else:
+        print(followed_text(saved, followed, changed))
+    return 0 if finding is None else 1
+
+
+def load_saved(path: str) -> Saved:
+    """Read a saved counterexample; raises ModelError for anything else."""
+    if not Path(path).is_file():
+        raise ModelError(f"there is no file {path}")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} is no saved counterexample: it is no text") from error
+    return saved_of(text, path)
+
+
+def _json(names: tuple[str, str], finding: Finding | None, **more: Any) -> str:
+    data = finding_data(finding) if finding is not None else None
+    head = {"schema": SCHEMA, "pfnlab": pfnlab.__version__}
+    return json.dumps(
+        {**head, "design": names[0], "scenario": names[1], "finding": data, **more}, indent=2
+    )

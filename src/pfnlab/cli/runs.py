@@ -27,6 +27,7 @@ class Options:
     max_seconds: float | None
     preemptions: int | None
     seed: int
+    depth: int | None = None
 
     def flags(self) -> tuple[str, ...]:
         """What a command needs to look at the same things: kernel and rules."""
@@ -46,6 +47,7 @@ class Options:
             max_schedules=self.max_schedules,
             max_seconds=self.max_seconds,
             preemptions=self.preemptions,
+            depth=self.depth,
             seed=self.seed,
             progress=progress,
         )

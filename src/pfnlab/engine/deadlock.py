@@ -1,12 +1,13 @@
 """Tasks that wait for each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.fire import ready
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Rule
+from pfnlab.engine.sights import Done
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import Task
 
@@ -16,6 +17,7 @@ NO_LIVELOCK = Rule(
 )
 ENDS = Rule("every_task_ends", "A task does not end within the step limit.", "L1")
 
+LONGEST_ROUND = 200  # steps of a loop that is looked for
 Pending = Sequence[Operation | None]  # of each task
 
 
@@ -62,23 +64,72 @@ def waiting_cycle(store: Store, pending: Pending, start: int) -> list[int]:
 
 
 def describe(
-    store: Store, pending: Pending, tasks: Sequence[Task], waiting: list[int]
+    store: Store,
+    pending: Pending,
+    tasks: Sequence[Task],
+    waiting: list[int],
+    sites: Callable[[Task], str],
+    cycle: bool,
 ) -> tuple[str, ...]:
-    """One line for each waiting task: what for, held by whom since which step."""
+    """The cycle, if these tasks are one; then of each what it waits for, and who has that.
+
+    `sites` gives the source line at which a task waits.
+    """
     lines = []
+    if cycle and len(waiting) > 1:
+        first, *others = [tasks[index].name for index in (*waiting, waiting[0])]
+        lines.append(f"{first} waits for {', which waits for '.join(others)}.")
     for index in waiting:
-        op = pending[index]
-        if op is None or op.target is None:
+        op, task = pending[index], tasks[index]
+        if op is None or not op.waits or ready(store, op, index):
             continue
-        held = []
-        for other in blockers_of(store, op, index):
-            holder = tasks[other]
-            hold = holder.holds(op.target)
-            if hold is None:
-                held.append(f"{holder.name}, which waits for it in front")
-            else:
-                how = f" for {hold.mode}" if hold.mode else ""
-                held.append(f"{holder.name}{how} since step {hold.step}")
-        by = " and ".join(held) if held else "nobody that will let go"
-        lines.append(f"{tasks[index].name} waits in {op.verb} for {op.target.name}, held by {by}.")
+        what = f" for {op.target.name}" if op.target is not None else ""
+        what = f" for {tasks[op.number].name}" if op.code == op_.JOIN else what
+        others = [_holder(op, tasks[other]) for other in blockers_of(store, op, index)]
+        if op.code == op_.JOIN:
+            why = ", which does not end"
+        elif others:
+            why = f", held by {' and '.join(others)}"
+        elif op.code in (op_.WAIT, op_.COND_WAKE):
+            why = ", and nobody will wake it"
+        else:
+            why = ", held by nobody that will let go"
+        lines.append(f"{task.name} waits in {op.verb}{what}{_at(sites(task))}{why}.")
     return tuple(lines)
+
+
+def _holder(op: Operation, holder: Task) -> str:
+    """Who has a lock: since which step, taken in which line."""
+    hold = holder.holds(op.target)
+    if hold is None:
+        return f"{holder.name}, which waits for it in front"
+    how = f" for {hold.mode}" if hold.mode else ""
+    return f"{holder.name}{how} since step {hold.step}{_at(hold.site)}"
+
+
+def _at(site: str) -> str:
+    return f" ({site})" if site else ""
+
+
+def describe_loop(tasks: Sequence[Task], index: int, trail: Sequence[Done], seen: str) -> str:
+    """What a task looks at that tries again for ever, and the steps of a round."""
+    name = tasks[index].name
+    steps = [done.step for done in trail if done.shown]
+    text = f"{name} will try again for ever; it looks at {seen}."
+    if not steps:
+        return text
+    first, last = min(steps), max(steps)
+    which = f"step {first}" if first == last else f"steps {first} to {last}"
+    return f"{text} A round is {which} of {name}."
+
+
+def describe_endless(task: Task, limit: int, trail: Sequence[Done]) -> str:
+    """A task that has made too many steps; and its loop, if it ends in one."""
+    text = f"{task.name} has made more than {limit} steps."
+    shown = [(done.op.verb, done.op.number, str(done.result)) for done in trail if done.shown]
+    for length in range(1, min(LONGEST_ROUND, len(shown) // 3) + 1):
+        last, before, first = (shown[-length * back :][:length] for back in (1, 2, 3))
+        if last == before == first:
+            what = f"its last {length} steps" if length > 1 else "its last step"
+            return f"{text} It repeats {what}, with the same results."
+    return text

@@ -49,7 +49,6 @@ class Execution(Outcome):
         self.step_limit = step_limit
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
         self.running: Task | None = self.setup
-        self.trails: list[list[Done]] = []  # what each task has done
         try:
             build(program)
             tasks = program.tasks
@@ -78,7 +77,6 @@ class Execution(Outcome):
         self.end()
         self.store.undo(0)
         self.clear()
-        self.trails = [[] for _ in self.program.tasks]
         if self.recorder is not None:
             self.recorder.clear()
         self.broken += self.failed_setup
@@ -193,7 +191,7 @@ class Execution(Outcome):
             self.deadlocked(index)
 
     def _made(self, task: Task, op: Operation, result: Any) -> None:
-        self.trails[task.index].append(Done(op, result, len(self.events) - 1))
+        self.trails[task.index].append(Done(op, result, len(self.events) - 1, self.steps))
 
     def _plain(self, task: Task, op: Operation) -> Any:
         if op.code == op_.MONITOR:
@@ -237,7 +235,7 @@ class Execution(Outcome):
     def _monitor(self, task: Task, op: Operation) -> None:
         self.heard.append(Heard(op.value, task.name, len(self.events) - 1))
         found = op.target.heard(self.heard, self)
-        if found is not None:
+        if found is not None and self.program.enforces(found.rule):
             self._plain_step(task)
             self._record_call(task, found.call)
             self.report(found.rule, found.rule.sentence, found.evidence, task, found.relevant)
@@ -270,7 +268,8 @@ class Execution(Outcome):
 
     def _check_limit(self, task: Task) -> None:
         if task.steps > self.step_limit:  # enforced or not: there is no other way out
-            evidence = (f"{task.name} has made more than {self.step_limit} steps.",)
+            trail = self.trails[task.index]
+            evidence = (deadlock.describe_endless(task, self.step_limit, trail),)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 
     # ---- setting up

@@ -9,6 +9,7 @@ from pfnlab.engine.event import Event
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard, Program, Rule, Violation
 from pfnlab.engine.record import Recorder
+from pfnlab.engine.sights import Done
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import Hold, Task
 
@@ -49,6 +50,7 @@ class Outcome:
         self.notes: list[Broken] = []  # of rules that are known to break
         self.heard: list[Heard] = []  # what monitors have been told
         self.unchecked_race = ""  # a field that tasks race for while that rule is left out
+        self.trails: list[list[Done]] = [[] for _ in self.program.tasks]  # what each has done
         self.pending: list[Operation | None] = [None] * len(self.program.tasks)
 
     @property
@@ -96,7 +98,7 @@ class Outcome:
         """A task waits: report it if those who make it wait do so for ever."""
         cycle = deadlock.waiting_cycle(self.store, self.pending, index)
         if cycle:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle), cycle)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle, cycle=True), cycle)
 
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
@@ -112,11 +114,11 @@ class Outcome:
             first = spinning[0]
             looks = [self.cells[cell] for cell, _mode in self.store.retry_label(first).accesses]
             seen = ", ".join(cell.name for cell in looks if cell.traced)
-            task = self.program.tasks[first].name
-            evidence = (f"{task} will try again for ever; it looks at {seen}.",)
-            self._fail(deadlock.NO_LIVELOCK, evidence, spinning)
+            trail = self.trails[first][self._op(first).value :]
+            told = deadlock.describe_loop(self.program.tasks, first, trail, seen)
+            self._fail(deadlock.NO_LIVELOCK, (told,), spinning)
         else:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting), waiting)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting, cycle=False), waiting)
 
     def _op(self, index: int) -> Operation:
         op = self.pending[index]
@@ -131,5 +133,7 @@ class Outcome:
         for index in tasks:
             self.store.park(index)  # with its operation still pending: races with it count
 
-    def _describe(self, waiting: list[int]) -> tuple[str, ...]:
-        return deadlock.describe(self.store, self.pending, self.program.tasks, waiting)
+    def _describe(self, waiting: list[int], *, cycle: bool) -> tuple[str, ...]:
+        recorder, tasks = self.recorder, self.program.tasks
+        sites = recorder.site if recorder is not None else lambda _task: ""
+        return deadlock.describe(self.store, self.pending, tasks, waiting, sites, cycle)

@@ -18,6 +18,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import observing, running
 from pfnlab.engine.operation import INIT, Operation
 from pfnlab.engine.race import NO_USE_AFTER_FREE
+from pfnlab.engine.spin import Transparent
 from pfnlab.engine.step import perform, read_plain, violate, write_plain
 from pfnlab.engine.store import Store
 
@@ -53,7 +54,7 @@ class SharedType(type):
         return made
 
 
-class Shared(metaclass=SharedType):
+class Shared(Transparent, metaclass=SharedType):
     """Base of everything that tasks share.  `class Vma(Shared, freeable=True)` can be freed."""
 
     _freeable = False

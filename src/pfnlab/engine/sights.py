@@ -17,11 +17,22 @@ Look = Callable[[Any], Any]  # a value of the cell to what the task sees of it
 
 
 class Done(NamedTuple):
-    """An operation that a task has made, its result, and the event that it belongs to."""
+    """An operation that a task has made, its result, and the event that it belongs to.
+
+    step   its number in a trace, where there is one; that of the step before, if it is not shown
+    """
 
     op: Operation
     result: Any
     event: int
+    step: int = 0
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has a line of its own in a trace."""
+        if self.op.plain:
+            return self.op.target is not None and getattr(self.op.target, "traced", False)
+        return self.op.counted
 
 
 def _value(value: Any) -> Any:

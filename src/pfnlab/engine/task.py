@@ -9,6 +9,7 @@ task after another, and a task that is given up is unwound by `Abandoned` and le
 worker ready for the next.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ import greenlet
 
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned
-from pfnlab.engine.operation import END, Operation
+from pfnlab.engine.operation import END, RETRY, Operation
+from pfnlab.engine.spin import LOOKS, TRIES, Looked
 
 ENDED = Operation(END, "end", counted=False)
 
@@ -36,23 +38,8 @@ class Task:
     """One actor of a program."""
 
     __slots__ = (
-        "abandoned",
-        "created",
-        "fed",
-        "finished",
-        "flags",
-        "function",
-        "held",
-        "index",
-        "lazy",
-        "made",
-        "name",
-        "pending",
-        "signal",
-        "since",
-        "steps",
-        "worker",
-        "works",
+        "abandoned", "created", "fed", "finished", "flags", "function", "held", "index", "lazy",
+        "looked", "made", "name", "pending", "signal", "since", "steps", "worker", "works",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +57,7 @@ class Task:
         """Before the first operation; the results of the first ones may be known."""
         self.pending: Operation | None = None
         self.fed = fed
+        self.looked = Looked()
         self.made = 0  # operations so far: the length of the history
         self.finished = False
         self.abandoned = False
@@ -164,7 +152,28 @@ class WorkerPool:
 
 
 def announce(task: Task, operation: Operation) -> Any:
-    """Tell the engine what the running task does next; returns the result."""
+    """Tell the engine what the running task does next; returns the result.
+
+    A task that goes round in circles waits until something that it sees has changed.
+    """
+    code, looked = operation.code, task.looked
+    if task.since < 0 and (code in LOOKS or code in TRIES):
+        length = looked.round(code, operation.number, sys._getframe(1))
+        if length:
+            looked.clear()
+            _answered(task, Operation(RETRY, "spin", value=task.made - length))
+        result = _answered(task, operation)
+        if code in LOOKS or not result:
+            looked.add(code, operation.number, result)
+        else:
+            looked.clear()
+        return result
+    looked.clear()
+    return _answered(task, operation)
+
+
+def _answered(task: Task, operation: Operation) -> Any:
+    """The result of an operation: a known one, or what the engine resumes with."""
     made = task.made
     if made < len(task.fed):
         result = task.fed[made]

@@ -47,7 +47,7 @@ def _steps(execution: Execution, seed: int) -> list[Any]:
     return [
         (op.code, op.verb, _word(op.target), _word(_written(op, result)), event)
         for trail in execution.trails
-        for op, result, event in trail
+        for op, result, event, _step in trail
     ]
 
 

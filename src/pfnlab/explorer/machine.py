@@ -22,6 +22,7 @@ from pfnlab.engine.store import Store
 from pfnlab.engine.task import ENDED
 from pfnlab.explorer.trie import Node, Trie
 
+NO_DEPTH = 1 << 60
 STOPPED = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
 _RELEASE = [mode in RELEASES for mode in range(MODES)]
 
@@ -30,8 +31,12 @@ _RELEASE = [mode in RELEASES for mode in range(MODES)]
 class Machine:
     """One execution over tries."""
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, depth: int | None = None) -> None:
         self.execution = execution
+        # A task that has made so many steps makes no more.  That is a property of its history,
+        # so nothing is lost among those executions in which no task makes more.
+        self.depth = depth if depth is not None else NO_DEPTH
+        self.cut = False  # some task could have gone on
         self.store: Store = execution.store
         self.watch = execution.watch
         self.rules = bool(execution.program.invariants)
@@ -74,7 +79,7 @@ class Machine:
         node = self.nodes[task]
         if node.code >= op_.PLAIN or not self.store.started[task] or self.store.parked[task]:
             return False
-        if not self.born[task]:
+        if not self.born[task] or self.steps[task] >= self.depth:
             return False
         return node.code < op_.LOCK or ready(self.store, node.op, task)
 
@@ -319,6 +324,8 @@ class Machine:
             op = self.nodes[task].op
             if op.code == op_.JOIN or not op.waits or not self.store.started[task]:
                 continue
+            if self.steps[task] >= self.depth:
+                continue
             label = pending_label(self.store, op, task)
             before = self.past_of(task)
             for earlier in self.conflicts_of_wait(task, label):
@@ -365,7 +372,7 @@ class Machine:
         name = execution.program.tasks[task].name
         heard.append(Heard(op.value, name, len(self.events) - 1))
         found = op.target.heard(heard, execution)
-        if found is not None:
+        if found is not None and execution.program.enforces(found.rule):
             event.steps += 1
             self._report(found.rule, found.evidence, task, found.relevant)
 
@@ -394,7 +401,22 @@ class Machine:
         for task in range(self.tasks):
             if self.blocked(task):
                 execution.deadlocked(task)
-        execution.finish()
+        if self.depth != NO_DEPTH and self._has_cut():
+            self.cut = True
+        else:
+            execution.finish()
+
+    def _has_cut(self) -> bool:
+        """Whether a task could go on, were it not for its number of steps."""
+        store = self.store
+        return any(
+            node.code < op_.PLAIN
+            and store.started[task]
+            and not store.parked[task]
+            and self.steps[task] >= self.depth
+            and ready(store, node.op, task)
+            for task, node in enumerate(self.nodes)
+        )
 
     # ---- back
 

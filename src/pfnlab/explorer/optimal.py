@@ -36,15 +36,20 @@ class Optimal:
     """The search over one program; `next` runs one execution to its end."""
 
     def __init__(
-        self, execution: Execution, *, optimal: bool = True, limit: int = TREE_LIMIT
+        self,
+        execution: Execution,
+        *,
+        optimal: bool = True,
+        limit: int = TREE_LIMIT,
+        depth: int | None = None,
     ) -> None:
-        self.machine = Machine(execution)
+        self.machine = Machine(execution, depth)
         self.optimal = optimal
         self.limit = limit
         self.frames = [Frame([], [])]
         self.continued = 0  # the task that made the last step
         self.in_vain = False  # the last execution was given up as one that was seen
-        self.fell_back = False  # some tree has outgrown the limit
+        self.fell_back = False  # some tree has outgrown the limit, or labels did not tell enough
         self.started = False
         self.over = False
         # of a part of a search

@@ -35,14 +35,17 @@ class Trace:
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that broke, the shortest schedule that breaks it, and what happens there."""
+    """A rule that broke, the shortest schedule that breaks it there, and what happens.
+
+    A rule that breaks at several places has a finding for each.
+    """
 
     violation: Violation
     schedule: str
     steps: int
     switches: int
     trace: Trace
-    failing: int = 1  # schedules run that broke this rule
+    failing: int = 1  # schedules run that broke this rule here
 
 
 class Note(NamedTuple):
@@ -60,6 +63,9 @@ class Result:
     schedules      executions run, those given up as equivalent to another included
     given_up       executions given up
     failing        executions that broke a rule
+    walks          random executions besides those, for a first failure
+    fell_back      some executions may have been run in vain, as not all that is to be tried
+                   could be planned
     complete       every interleaving was covered, so no findings means that the rules hold
     why_incomplete what stopped the search, in words
     steps          of the longest execution
@@ -77,6 +83,8 @@ class Result:
     seed: int | None = None
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()
+    walks: int = 0
+    fell_back: bool = False
 
     @property
     def violation(self) -> Violation | None:

@@ -9,12 +9,20 @@ from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program
 from pfnlab.engine.schedule import join_racing
+from pfnlab.explorer.bounded import Bounded
 from pfnlab.explorer.determinism import check_histories
-from pfnlab.explorer.keep import Kept
+from pfnlab.explorer.distinct import distinct
+from pfnlab.explorer.estimate import Progress, Sizes
+from pfnlab.explorer.keep import Candidate, Kept
+from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.replay import Build, MakeProgram, replay
 from pfnlab.explorer.result import Finding, Note, Result
+from pfnlab.explorer.walk import Aside, Pct, RandomWalk, walk
+
+WALK_AFTER = 200  # executions.  A search that is over by then needs no help.
+WALKS = 200
 
 
 @dataclass(frozen=True)
@@ -24,17 +32,29 @@ class Limits:
     schedules: int | None = None
     seconds: float | None = None
     steps: int = STEP_LIMIT  # of one task, after which it is said never to end
+    depth: int | None = None  # of one task, after which it is not looked at any further
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """Search up to independence, by Optimal-DPOR or, as a second opinion, Source-DPOR."""
+    """Search up to independence, by Optimal-DPOR or, as a second opinion, Source-DPOR.
+
+    With a bound on preemptions there is no reduction: see bounded.py.
+    """
 
     optimal: bool = True
+    preemptions: int | None = None
 
     @property
     def name(self) -> str:
+        if self.preemptions is not None:
+            return "preemptions"
         return "dpor" if self.optimal else "source"
+
+    def begin(self, execution: Execution, depth: int | None) -> "Optimal | Bounded":
+        if self.preemptions is not None:
+            return Bounded(execution, self.preemptions, depth)
+        return Optimal(execution, optimal=self.optimal, depth=depth)
 
 
 @dataclass
@@ -46,17 +66,23 @@ class Search:
     make_policy: Callable[[], "Policy | Reduced"]
     limits: Limits = field(default_factory=Limits)
     on_execution: Callable[["Search", Execution], None] | None = None
+    seed: int = 0  # of the walks
     schedules: int = 0
+    walks: int = 0
     given_up: int = 0
     longest: int = 0
+    cut: bool = False  # an execution was longer than the limit
+    fell_back: bool = False  # a part of it, that ran elsewhere, has become Source-DPOR
     why_incomplete: str = ""
     racing: frozenset[str] = frozenset()
     kept: Kept = field(default_factory=Kept)
-    reduced: Optimal | None = None  # while it runs
+    reduced: Optimal | Bounded | None = None  # while it runs
+    sizes: Sizes = field(default_factory=Sizes)
+    began: float = 0.0
 
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
-        began = time.perf_counter()
+        began = self.began = time.perf_counter()
         # The heap only grows here, and has no garbage to look for.
         collecting = gc.isenabled()
         gc.disable()
@@ -84,16 +110,15 @@ class Search:
             # Only race-free accesses need no scheduling (see step.py): begin anew, with
             # every access to this field a step.  What was found so far will be found again.
             self.racing |= {race}
-            self.schedules = self.given_up = self.longest = 0
-            self.kept = Kept()
+            self.schedules = self.given_up = self.longest = self.walks = 0
+            self.kept, self.sizes = Kept(), Sizes()
 
     def result(self, execution: Execution, began: float) -> Result:
-        findings = [self._finding(rule) for rule in self.kept.candidates]
-        findings.sort(key=lambda finding: (finding.steps, finding.switches, finding.schedule))
+        findings = distinct([self._finding(found) for found in self.kept.candidates.values()])
         findings += [found for found in self._leftovers(execution) if found is not None]
-        bounded = isinstance(self.policy, Reduced)
-        bound = "" if isinstance(self.policy, Reduced) else self.policy.bound
-        complete = bounded or (not isinstance(self.policy, Reduced) and self.policy.complete)
+        policy = self.policy
+        bound = self._bound()
+        complete = isinstance(policy, Reduced) or policy.complete
         notes = self.kept.notes
         return Result(
             findings=tuple(findings),
@@ -102,15 +127,38 @@ class Search:
             failing=self.kept.failing,
             complete=complete and not (self.why_incomplete or bound),
             steps=self.longest,
-            policy=self.policy.name,
+            policy=policy.name,
             why_incomplete=self.why_incomplete or bound,
-            seed=None if isinstance(self.policy, Reduced) else self.policy.seed,
+            seed=None if isinstance(policy, Reduced) else policy.seed,
+            walks=self.walks,
+            fell_back=self.fell_back or (self.reduced is not None and self.reduced.fell_back),
             seconds=time.perf_counter() - began,
             notes=tuple(
                 Note(rule.rule, notes[rule.rule.name][1], notes[rule.rule.name][0].schedule)
                 for rule in execution.program.invariants
                 if rule.rule.name in notes
             ),
+        )
+
+    def _bound(self) -> str:
+        """What was left out on purpose, in words."""
+        search, parts = self.reduced, []
+        if isinstance(search, Bounded) and search.pruned:
+            parts.append(f"at most {many(search.preemptions, 'preemption')}")
+        elif not isinstance(self.policy, Reduced) and self.policy.bound:
+            parts.append(self.policy.bound)
+        if self.cut or (search is not None and search.machine.cut):
+            parts.append(f"at most {many(self.limits.depth or 0, 'step')} of each task")
+        return ", ".join(parts)
+
+    def progress(self) -> Progress:
+        """How far the search has come."""
+        known = self.reduced is not None and self.sizes.runs > 0
+        return Progress(
+            self.schedules,
+            time.perf_counter() - self.began,
+            self.sizes.estimate() if known else None,
+            self.kept.failing,
         )
 
     def _program(self) -> Program:
@@ -122,6 +170,8 @@ class Search:
         """Run until the policy ends or a limit is reached; or return a field that races."""
         if isinstance(self.policy, Reduced):
             return self._run_reduced(execution, self.policy, began)
+        if isinstance(self.policy, RandomWalk | Pct) and not execution.failed_setup:
+            return self._run_walks(execution, self.policy, began)
         while self.policy.begin():
             self._run_one(execution, self.policy)
             if self._enough(execution, began):
@@ -152,15 +202,48 @@ class Search:
             self._count(execution, False)
             self.kept.everything(execution)
             return ""
-        search = self.reduced = Optimal(execution, optimal=policy.optimal)
+        search = self.reduced = policy.begin(execution, self.limits.depth)
         while search.next():
             self._count(execution, search.in_vain)
+            self.sizes.note(search.frames)
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)
             if self._enough(execution, began):
                 break
+            if self.schedules == WALK_AFTER and self._walk_aside(search.machine, began):
+                break
         if not execution.unchecked_race:
             check_histories(search.machine.tries)
+        return execution.unchecked_race
+
+    def _walk_aside(self, machine: Machine, began: float) -> bool:
+        """A search that goes on for long looks for a first failure: whether it must end."""
+        if self.kept.failing:
+            return False
+        execution, aside = machine.execution, Aside(machine)
+        policy = RandomWalk(self.seed)
+        while self.walks < WALKS and not execution.unchecked_race:
+            walk(machine, policy)
+            self.walks += 1
+            if execution.broken or execution.notes:
+                self.kept.everything(execution, clocked=True, count=0)
+            if execution.broken or self._limit_reached(began):
+                break
+        if execution.unchecked_race or self.why_incomplete:
+            return True
+        aside.put_back()
+        return False
+
+    def _run_walks(self, execution: Execution, policy: RandomWalk | Pct, began: float) -> str:
+        machine = Machine(execution, self.limits.depth)
+        while not self._limit_reached(began):
+            walk(machine, policy)
+            self._count(execution, given_up=False)
+            self.cut = machine.cut
+            if execution.broken or execution.notes:
+                self.kept.everything(execution, clocked=True)
+            if self._enough(execution, began):
+                break
         return execution.unchecked_race
 
     def _count(self, execution: Execution, given_up: bool) -> None:
@@ -173,10 +256,17 @@ class Search:
         execution.restart()
         noted = self._keep_new(execution, 0)
         finished = True
+        depth = self.limits.depth
         while True:
-            enabled = options(execution)
+            every = options(execution)
+            enabled = every
+            if depth is not None:
+                tasks = execution.program.tasks
+                enabled = [choice for choice in every if tasks[choice.task].steps < depth]
             if not enabled:
-                execution.finish()
+                self.cut = self.cut or bool(every)
+                if not every:
+                    execution.finish()
                 noted = self._keep_new(execution, noted)
                 break
             choice = policy.choose(execution, enabled)
@@ -213,24 +303,27 @@ class Search:
             )
             for left in found
             if left is not None
-            and left.rule.name not in self.kept.candidates
+            and left.rule.name not in self.kept.rules()
             and execution.program.enforces(left.rule)
         ]
 
-    def _finding(self, rule: str) -> Finding:
+    def _finding(self, candidate: Candidate) -> Finding:
         """Follow the shortest schedule once more, with its trace."""
-        candidate = self.kept.candidates[rule]
         for telling in (candidate.short, candidate.full):
             schedule = join_racing(self.racing, telling.schedule)
             try:
                 finding = replay(self.make_program, self.build, schedule, self.limits.steps)
             except BadSchedule:
                 continue
-            if finding is not None and finding.violation.rule == rule:
+            if finding is not None and finding.violation.rule == candidate.rule:
                 break
         else:
-            raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
+            raise AssertionError(f"{candidate.full.schedule} does not break {candidate.rule} again")
         return Finding(
             finding.violation, finding.schedule, finding.steps, telling.switches,
             finding.trace, candidate.failing,
         )  # fmt: skip
+
+
+def many(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

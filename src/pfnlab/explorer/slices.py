@@ -91,12 +91,13 @@ class Workplace:
         optimal: bool = True,
         limit: int = TREE_LIMIT,
         step_limit: int = STEP_LIMIT,
+        depth: int | None = None,
     ) -> None:
         program = make_program()
         program.racing = racing
         self.racing = racing
         self.execution = Execution(program, build, step_limit=step_limit)
-        self.search = Optimal(self.execution, optimal=optimal, limit=limit)
+        self.search = Optimal(self.execution, optimal=optimal, limit=limit, depth=depth)
 
     def end(self) -> None:
         self.execution.end()
@@ -119,7 +120,7 @@ class Workplace:
         execution.take_over()
         search.machine.undo(0)
         execution.unchecked_race = ""
-        search.machine.stop = False
+        search.machine.stop = search.machine.cut = False
         search.over = search.waiting = search.in_vain = False
         search.above = []
         restore(search, work.state, work.wishes)
@@ -139,6 +140,7 @@ class Workplace:
         if self.execution.unchecked_race:
             return Slice(race=self.execution.unchecked_race)
         totals.memories = memories_of(self.execution.program)
+        totals.cut, totals.fell_back = search.machine.cut, search.fell_back
         over = search.over and not search.waiting
         if over:
             check_histories(search.machine.tries)

@@ -19,6 +19,9 @@ class Totals:
     schedules: int = 0
     given_up: int = 0
     longest: int = 0
+    walks: int = 0
+    cut: bool = False  # an execution was longer than the limit
+    fell_back: bool = False
     kept: Kept = field(default_factory=Kept)
     memories: list[list[Any]] = field(default_factory=list)
 
@@ -34,6 +37,9 @@ class Totals:
         self.schedules += other.schedules
         self.given_up += other.given_up
         self.longest = max(self.longest, other.longest)
+        self.walks += other.walks
+        self.cut = self.cut or other.cut
+        self.fell_back = self.fell_back or other.fell_back
         self.kept.add(other.kept)
         # A monitor that has been told more comes after what is known already.
         for place, memory in enumerate(other.memories):
@@ -62,6 +68,22 @@ def memories_of(program: Program) -> list[list[Any]]:
 
 def totals_of(search: Search, program: Program) -> Totals:
     """Of a search that runs in this process."""
+    running = search.reduced
     return Totals(
-        search.schedules, search.given_up, search.longest, search.kept, memories_of(program)
+        search.schedules,
+        search.given_up,
+        search.longest,
+        search.walks,
+        search.cut or (running is not None and running.machine.cut),
+        search.fell_back or (running is not None and running.fell_back),
+        search.kept,
+        memories_of(program),
     )
+
+
+def take_over(search: Search, totals: Totals) -> None:
+    """Make the result of a search that was made elsewhere one of this search."""
+    search.schedules, search.given_up = totals.schedules, totals.given_up
+    search.longest, search.walks = totals.longest, totals.walks
+    search.cut, search.fell_back = totals.cut, totals.fell_back
+    search.kept = totals.kept

@@ -56,6 +56,14 @@ class Frame:
         self.sleep = sleep
         self.tree = tree
 
+    @property
+    def done(self) -> int:
+        return self.tried
+
+    @property
+    def left(self) -> int:
+        return len(self.tree)
+
 
 def weak_initial(branch: Branch, sequence: list[Event]) -> int:
     """Whether a step could come before a whole sequence.

@@ -1,5 +1,7 @@
 """Random schedules: for a first bug, and for programs too big to finish.
 
+They run over tries, as the search does: see machine.py.
+
 `RandomWalk` picks any enabled task at every step.  `Pct` gives tasks random priorities
 and lowers one at a few random steps (Burckhardt et al., ASPLOS 2010): a bug that needs
 d ordering decisions in a run of k steps of n tasks is hit with probability at least
@@ -10,6 +12,7 @@ import random
 from dataclasses import dataclass, field
 
 from pfnlab.engine.execution import Execution
+from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.policy import Choice
 
 
@@ -77,3 +80,49 @@ class Pct:
 
     def end(self, execution: Execution, finished: bool) -> None:
         pass
+
+
+def walk(machine: Machine, policy: RandomWalk | Pct) -> None:
+    """One execution as a policy chooses it, from the first state to its end, or to a failure."""
+    execution = machine.execution
+    machine.undo(0)
+    policy.begin()
+    while not execution.unchecked_race:
+        enabled = options_of(machine)
+        if not enabled:
+            machine.finish()
+            return
+        choice = policy.choose(execution, enabled)
+        if choice is None:
+            return
+        machine.make(choice.task, choice.option)
+
+
+def options_of(machine: Machine) -> list[Choice]:
+    """Every step that can happen now, in the order in which tasks were declared."""
+    return [
+        Choice(task, option)
+        for task in range(machine.tasks)
+        if machine.enabled(task)
+        for option in range(machine.nodes[task].op.options)
+    ]
+
+
+class Aside:
+    """Remembers where a search stands, so that its machine can be used for something else."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.made = [(event.task, event.choice) for event in machine.events]
+        self.done = list(machine.race_done)
+
+    def put_back(self) -> None:
+        """The same events again, with the same races: those of blocked operations are left out.
+
+        They belong to an end of an execution, and that is behind when the search goes on.
+        """
+        machine = self.machine
+        machine.undo(0)
+        for task, choice in self.made:
+            machine.make(task, choice)
+        machine.race_done[:] = self.done[: len(machine.race_done)]

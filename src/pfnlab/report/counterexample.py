@@ -8,10 +8,15 @@ import shlex
 import textwrap
 
 from pfnlab.engine.record import TraceStep
+from pfnlab.explorer.repeats import repeats_from
 from pfnlab.explorer.result import Finding, Note, Result, Trace
 
 WIDTH = 100
 MOST_COLUMNS = 3
+MOST_ROUNDS = 3  # of a loop that are shown, one after the other
+FELL_BACK = """\
+Not all that was to be tried could be planned as whole sequences, so some steps were planned one by
+one: the search is as complete, and ran more schedules than it takes."""
 _STICKY = "\x1f"  # a space at which no line is broken
 
 
@@ -31,7 +36,8 @@ def result_text(
     """
     title = f"{scenario} on {design}" if design else scenario
     if not result.findings:
-        return "\n".join([verdict_text(result, title), *map(note_text, result.notes)])
+        said = [wrapped(FELL_BACK)] if result.fell_back else []
+        return "\n".join([verdict_text(result, title), *said, *map(note_text, result.notes)])
     shown = result.findings if all_findings else result.findings[:1]
     texts = []
     for finding in shown:
@@ -57,7 +63,7 @@ def note_text(note: Note) -> str:
     """A known exception: "note R26: ...", what was seen, and where."""
     name = note.rule.number or note.rule.name
     text = " ".join((note.rule.sentence, *(f"{line}." for line in note.evidence)))
-    return _wrapped(f"note {name}: {text} Schedule: {note.schedule}")
+    return wrapped(f"note {name}: {text} Schedule: {note.schedule}")
 
 
 def replay_command(design: str, scenario: str, schedule: str, flags: tuple[str, ...] = ()) -> str:
@@ -80,11 +86,12 @@ def finding_text(finding: Finding) -> str:
 
 def _reason(finding: Finding) -> str:
     return "\n".join(
-        _wrapped(line) for line in (finding.violation.sentence, *finding.violation.evidence)
+        wrapped(line) for line in (finding.violation.sentence, *finding.violation.evidence)
     )
 
 
-def _wrapped(line: str) -> str:
+def wrapped(line: str) -> str:
+    """A line of text under a title, in as many lines as it takes."""
     return textwrap.fill(
         line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
     ).replace(_STICKY, " ")
@@ -101,7 +108,21 @@ def _steps(trace: Trace, rule: str) -> str:
         lines = _columns(trace.steps, tasks, widths, rule)
     else:
         lines = _prefixed(trace.steps, rule)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in _without_repeats(trace.steps, lines))
+
+
+def _without_repeats(steps: tuple[TraceStep, ...], lines: list[str]) -> list[str]:
+    """The lines of steps, a loop that goes on and on once only."""
+    begin, length = repeats_from(steps)
+    end = begin + length
+    times, left = divmod(len(steps) - end, length) if length else (0, 0)
+    if times < MOST_ROUNDS:
+        return lines
+    kept = 1 + end  # the first line is the head
+    first, last = steps[begin].number, steps[end - 1].number
+    which = f"step {first}" if first == last else f"steps {first} to {last}"
+    again = f"        {which} again, {times} times"
+    return [*lines[:kept], again, *lines[1 + len(steps) - left :]]
 
 
 def _columns(
@@ -167,12 +188,12 @@ def _notes(trace: Trace) -> str:
                 f"{lock} ({f'{mode}, ' if mode else ''}step {step})".replace(" ", _STICKY)
                 for lock, mode, step in held
             ]
-            lines.append(_wrapped(f"held by {task}: {', '.join(texts)}"))
+            lines.append(wrapped(f"held by {task}: {', '.join(texts)}"))
     if trace.race is not None:
         by_number = {step.number: step for step in trace.steps}
         first, second = (by_number[number] for number in trace.race)
         lines.append(
-            _wrapped(
+            wrapped(
                 f"race: steps {first.number} ({first.task}, {first.verb}) and {second.number} "
                 f"({second.task}, {second.verb}) share no lock: either order can happen"
             )
@@ -186,15 +207,27 @@ def _counts(result: Result, shown: int) -> str:
     text = "  " + ", ".join(parts)
     rules = len(result.findings)
     if rules > shown:
-        names = ", ".join(finding.violation.rule for finding in result.findings[shown:])
-        text += f"; also broken: {names} (--all-findings)"
+        shown_rules = {finding.violation.rule for finding in result.findings[:shown]}
+        rest = [finding.violation.rule for finding in result.findings[shown:]]
+        others = ", ".join(dict.fromkeys(rule for rule in rest if rule not in shown_rules))
+        places = sum(rule in shown_rules for rule in rest)
+        more = [f"also broken: {others}"] if others else []
+        more += [f"also broken in {many(places, 'more place')}"] if places else []
+        text += f"; {'; '.join(more)} (--all-findings)"
     elif result.failing > 1 and rules == 1:
         text += ", the shortest is shown"
     text += "."
+    if not result.failing and result.walks:
+        text += "\n" + wrapped(
+            f"One of {many(result.walks, 'random walk')} has found it; "
+            "the search has not come to it."
+        )
     if not result.complete:
-        text += "\n" + _wrapped(
+        text += "\n" + wrapped(
             f"The search did not finish ({result.why_incomplete}): others may be shorter."
         )
+    if result.fell_back:
+        text += "\n" + wrapped(FELL_BACK)
     return text
 
 

@@ -1,0 +1,120 @@
+"""Loops that wait by looking: `while not device.ready: pass`.
+
+Left alone such a loop has an execution for every number of rounds.  It is found here, and made a
+wait for a change of what it looks at, as if it had called try_again().
+
+A task is in the same state as before if its Python frames are: the same instruction of the same
+code, and equal locals.  If it also has only looked at things since, and seen the same as in the
+round before, it will do the same again for as long as what it sees does not change.  So waiting
+for a change loses nothing.  It must never happen to a loop that ends by itself.  Hence it is only
+done where everything that a frame remembers can be seen:
+
+* every local is a number, a text, a tuple of such, or a Shared object, whose state is in cells;
+* the code has no `for`, as an iterator counts rounds unseen, no `yield`, and no `:=`, which can
+  keep an old value on the stack while the local already has a new one;
+* what lies on the stack between operators comes from these locals and from what was seen since
+  the loop went round.  That is why two rounds must be the same, and not one.
+"""
+
+import dis
+from enum import Enum
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any, Final, final
+
+from pfnlab.engine import operation as op_
+
+# A task that makes these has changed nothing.
+LOOKS: Final = frozenset({op_.READ, op_.LOOK, op_.PLAIN_READ})
+TRIES: Final = frozenset({op_.TRYLOCK, op_.DOWN_READ_TRYLOCK, op_.DOWN_WRITE_TRYLOCK})
+_PLAIN_VALUES: Final = (bool, int, float, complex, str, bytes, type(None))
+_GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+VISITS: Final = 16  # earlier looks at the same thing that are compared
+
+State = tuple[Any, ...]
+
+
+class Transparent:
+    """An object whose whole state is in cells: the same one has nothing else to remember."""
+
+
+@final
+class Looked:
+    """What a task has looked at since it last did anything else."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, Any]] = []  # code, number, result
+        self.visits: dict[tuple[int, int], list[tuple[int, State | None]]] = {}
+
+    def clear(self) -> None:
+        if self.seen:
+            self.seen.clear()
+            self.visits.clear()
+
+    def add(self, code: int, number: int, result: Any) -> None:
+        self.seen.append((code, number, result))
+
+    def round(self, code: int, number: int, frame: FrameType | None) -> int:
+        """Looks in the round that the task has just made twice; 0 if it goes round in no circle."""
+        seen, here = self.seen, len(self.seen)
+        visits = self.visits.setdefault((code, number), [])
+        if not visits:
+            visits.append((here, None))
+            return 0
+        state = state_of(frame)
+        if state is None:
+            return 0
+        found = 0
+        for place, other in visits[: -VISITS - 1 : -1]:
+            before = 2 * place - here
+            if before >= 0 and other == state and seen[before:place] == seen[place:here]:
+                found = here - place
+                break
+        visits.append((here, state))
+        return found
+
+
+def state_of(frame: FrameType | None) -> State | None:
+    """All that a task's own code remembers here; None if it may be more than can be seen."""
+    state: list[Any] = []
+    while frame is not None:
+        code = frame.f_code
+        if not _can_be_seen_through(code):
+            return None
+        state += (code, frame.f_lasti)
+        if not str(frame.f_globals.get("__name__", "")).startswith("pfnlab.engine"):
+            for name, value in frame.f_locals.items():
+                known = _known(value)
+                if known is None:
+                    return None
+                state += (name, known)
+        frame = frame.f_back
+    return tuple(state)
+
+
+def _known(value: Any) -> Any:
+    """A value that compares by all that it is; None if that cannot be told."""
+    kind = type(value)
+    if kind in _PLAIN_VALUES or isinstance(value, Enum):
+        return kind, value
+    if isinstance(value, Transparent):
+        return kind, id(value)
+    if isinstance(value, tuple):
+        parts = [_known(part) for part in value]
+        return None if None in parts else (kind, *parts)
+    return None
+
+
+@cache
+def _can_be_seen_through(code: CodeType) -> bool:
+    if code.co_flags & _GENERATORS:
+        return False
+    before = ""
+    for instruction in dis.get_instructions(code):
+        name = instruction.opname
+        if name.startswith(("FOR_ITER", "SEND", "YIELD")):
+            return False
+        if before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
+            return False  # :=, or a = b = c
+        before = name
+    return True

@@ -1,0 +1,208 @@
+"""Loops that wait by looking are waits; loops that end by themselves are not touched."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pfnlab import explore
+from pfnlab.engine import Program, Shared, field, mutex, update, wait_event, word
+from pfnlab.engine.execution import Execution
+from pfnlab.explorer.search import Search
+from tests.explorer.oracles import Build, scenario
+
+Run = Callable[["Memory"], Any]
+
+
+class Memory(Shared):
+    x = word(0)
+    y = word(0)
+    lock = mutex()
+    flag = field(False)
+
+    def __init__(self) -> None:
+        self.name = "memory"
+
+
+def tasks(*runs: Run) -> Build:
+    def build(program: Program) -> None:
+        memory = Memory()
+        for place, run in enumerate(runs):
+            program.add_task(f"t{place}", lambda run=run: called(run, memory))
+
+    return build
+
+
+def called(run: Any, memory: Memory) -> None:
+    """Calls a function of this module by name, so that no frame holds a function."""
+    RUNS[run](memory)
+
+
+def until_one(memory: Memory) -> None:
+    while memory.x != 1:
+        pass
+    memory.y = 1
+
+
+def until_any(memory: Memory) -> None:
+    while not memory.x and not memory.y:
+        pass
+
+
+def until_locked(memory: Memory) -> None:
+    while not memory.lock.trylock():
+        pass
+    memory.lock.unlock()
+
+
+def sum_of_both(memory: Memory) -> None:
+    while memory.x + memory.y < 3:
+        pass
+
+
+def set_one(memory: Memory) -> None:
+    memory.x = 1
+
+
+def set_and_take_back(memory: Memory) -> None:
+    memory.x = 1
+    memory.x = 0
+
+
+def set_both(memory: Memory) -> None:
+    memory.x = 1
+    memory.y = 2
+
+
+def counts_to_five(memory: Memory) -> None:
+    rounds = 0
+    while rounds < 5 and not memory.x:
+        rounds += 1
+    memory.y = rounds
+
+
+def counts_in_a_list(memory: Memory) -> None:
+    rounds: list[int] = []
+    while len(rounds) < 5 and not memory.x:
+        rounds.append(1)
+
+
+def counts_with_an_iterator(memory: Memory) -> None:
+    for _ in range(5):
+        if memory.x:
+            return
+
+
+def counts_on_the_stack(memory: Memory) -> None:
+    rounds: Any = 0
+    while True:
+        rounds = more((rounds, rounds := None, memory.x))
+        if rounds > 5:
+            return
+
+
+def more(parts: tuple[int, None, int]) -> int:
+    return parts[0] + 1
+
+
+def counts_in_a_word(memory: Memory) -> None:
+    while not memory.x and update(memory, "y", lambda old: old + 1) < 5:
+        pass
+
+
+def takes_turns(memory: Memory) -> None:
+    """Reads one word in two places, of which each must be told from the other."""
+    while not memory.x and not memory.y and not memory.x:
+        pass
+
+
+def flips_a_local(memory: Memory) -> None:
+    turn, rounds = True, 0.0
+    while not memory.x:
+        turn = not turn
+        rounds += 0.5
+        if rounds == 4.0:
+            return
+
+
+RUNS = {name: run for name, run in list(globals().items()) if callable(run)}
+SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns"]
+FINITE = [
+    "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
+    "counts_in_a_word", "flips_a_local",
+]  # fmt: skip
+
+
+def named(*names: str) -> Build:
+    return tasks(*names)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["until_one", "until_any", "sum_of_both", "takes_turns"])
+def test_a_loop_that_nothing_ends_is_a_livelock(name: str) -> None:
+    result = explore(scenario(named(name)))
+
+    assert result.violation is not None
+    assert result.violation.rule == "no_livelock"
+    assert result.complete
+    assert "will try again for ever; it looks at memory.x" in result.violation.evidence[0]
+
+
+@pytest.mark.parametrize("name", FINITE)
+def test_a_loop_that_ends_by_itself_ends_by_itself(name: str) -> None:
+    result = explore(scenario(named(name)))
+
+    assert (result.verdict, result.schedules) == ("ok", 1)
+
+
+@pytest.mark.parametrize("name", FINITE)
+def test_a_loop_that_ends_by_itself_makes_all_its_rounds(name: str) -> None:
+    steps: list[str] = []
+
+    def note(_search: Search, execution: Execution) -> None:
+        steps.extend(done.op.verb for trail in execution.trails for done in trail)
+
+    explore(scenario(named(name)), policy="exhaustive", progress=note)
+
+    assert "spin" not in steps
+    assert steps.count("read") >= 5
+
+
+def finals(build: Build, policy: str) -> tuple[set[Any], set[str], bool]:
+    """Final values, the rules that broke, and whether it was everything."""
+    states = set()
+
+    def note(_search: Search, execution: Execution) -> None:
+        if not execution.broken:
+            states.add(tuple((cell.name, cell.value) for cell in execution.cells))
+
+    result = explore(scenario(build), policy=policy, progress=note)
+    return states, {f.violation.rule for f in result.findings}, result.complete
+
+
+@pytest.mark.parametrize("spin", SPINS)
+@pytest.mark.parametrize("other", ["set_one", "set_and_take_back", "set_both", "until_locked"])
+def test_the_search_of_a_spinning_program_ends_and_agrees_with_the_oracle(
+    spin: str, other: str
+) -> None:
+    build = named(spin, other)
+
+    found = finals(build, "dpor")
+    assert found[2]
+    assert found == finals(build, "exhaustive")
+
+
+def waits_for_one(memory: Memory) -> None:
+    wait_event(memory, "x", lambda x: x == 1)
+    memory.y = 1
+
+
+RUNS["waits_for_one"] = waits_for_one
+
+
+@pytest.mark.parametrize("other", ["set_one", "set_and_take_back"])
+def test_a_loop_has_the_outcomes_of_a_wait(other: str) -> None:
+    spins = finals(named("until_one", other), "dpor")
+    waits = finals(named("waits_for_one", other), "dpor")
+
+    assert spins[0] == waits[0]
+    assert bool(spins[1]) == bool(waits[1]) == (other == "set_and_take_back")
