@@ -28,7 +28,7 @@ class Task:
     racing: frozenset[str] = frozenset()
     part: int = -1
     work: Work | None = None
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass

@@ -127,9 +127,7 @@ class _Run:
                         self.show(f"{name}: {many} schedules", board.done)
                     return self.interrupted()
 
-                done = board.checker.slice(
-                    task.pair, task.racing, task.work, task.budget, enough
-                )
+                done = board.checker.slice(task.pair, task.racing, task.work, task.budget, enough)
                 board.slice(task, done)
             self.checkpoint.write(board)
 

@@ -210,9 +210,7 @@ class Optimal:
                 settled = False
         return settled
 
-    def _insert(
-        self, sequence: list[Event], positions: list[int], first: int, second: int
-    ) -> bool:
+    def _insert(self, sequence: list[Event], positions: list[int], first: int, second: int) -> bool:
         if self.want(first, sequence) == WEAKLY:
             return False
         return self._settles(sequence, positions, first, second)
@@ -255,7 +253,7 @@ class Optimal:
         return label is before or not sees_more(label, before, events[first].label)
 
     def _want_first(self, frame: Frame, sequence: list[Event]) -> bool:
-        """Source-DPOR: some step that could begin the sequence must be tried.  Whether it is new."""
+        """Source-DPOR: some step that begins the sequence must be tried.  Whether it is new."""
         wanted = {(branch.task, branch.choice) for branch in frame.tree}
         first: Event | None = None
         for place, event in enumerate(sequence):

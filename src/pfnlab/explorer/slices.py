@@ -105,7 +105,7 @@ class Workplace:
     def run(
         self, work: Work, budget: Budget, enough: Callable[[Totals], bool] = lambda _totals: False
     ) -> Slice:
-        """Explore a part until the budget is spent, or until `enough` says so between executions."""
+        """Explore a part until the budget is spent, or `enough` says so between executions."""
         collecting = gc.isenabled()
         gc.disable()  # the heap only grows here, and has no garbage to look for
         try:
@@ -200,8 +200,6 @@ def _give(
         _give(search, after, [*way, ahead], parts, most)
 
 
-def _wish(
-    work: Work, depth: int, events: list[Event] | None, fell_back: bool
-) -> Wish:
+def _wish(work: Work, depth: int, events: list[Event] | None, fell_back: bool) -> Wish:
     steps = None if events is None else tuple((event.task, event.choice) for event in events)
     return Wish(path_to(work.state, depth), steps, False, fell_back)

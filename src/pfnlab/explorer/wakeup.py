@@ -127,5 +127,5 @@ def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
     return WEAKLY if weak else GROWN
 
 
-__all__ = ["COVERED", "EXPLORED", "GROWN", "LENT", "NOTHING", "OWN", "WEAKLY", "Branch", "Frame", "asleep", "insert",
-           "weak_initial"]  # fmt: skip
+__all__ = ["COVERED", "EXPLORED", "GROWN", "LENT", "NOTHING", "OWN", "WEAKLY", "Branch", "Frame",
+           "asleep", "insert", "weak_initial"]  # fmt: skip
