@@ -75,11 +75,20 @@ def in_parts(
 
 def counted(totals: Totals) -> tuple[Any, ...]:
     """What must be equal, however a search was split."""
-    kept = totals.kept
-    found = {rule: found.failing for rule, found in kept.candidates.items()}
-    return totals.schedules, totals.given_up, totals.longest, kept.failing, found
+    return (
+        totals.schedules, totals.given_up, totals.longest, totals.kept.failing, broke(totals),
+    )  # fmt: skip
+
+
+def broke(totals: Totals) -> dict[str, int]:
+    """How many executions broke each rule."""
+    found: dict[str, int] = {}
+    for candidate in totals.kept.candidates.values():
+        found[candidate.rule] = found.get(candidate.rule, 0) + candidate.failing
+    return found
 
 
 def told(totals: Totals) -> dict[str, str]:
     """The shortest schedule that breaks each rule."""
-    return {rule: found.short.schedule for rule, found in totals.kept.candidates.items()}
+    found = sorted(totals.kept.candidates.values(), key=lambda one: one.short.key(), reverse=True)
+    return {candidate.rule: candidate.short.schedule for candidate in found}

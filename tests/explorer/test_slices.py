@@ -10,7 +10,7 @@ from pfnlab.catalogue import find_design, find_scenario
 from pfnlab.engine import Program, Shared, mutex, word
 from pfnlab.verdict import program_maker
 from tests.explorer.all_events import Lab, random_program
-from tests.explorer.parts import alone, counted, in_parts, told
+from tests.explorer.parts import alone, broke, counted, in_parts, told
 
 Build = Callable[[Any], None]
 
@@ -66,7 +66,7 @@ def philosophers(number: int) -> Build:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_trace_is_explored_once(way: dict[str, int]) -> None:
-    assert counted(in_parts(Program, lastzero(6), **way))[:2] == (144, 0)
+    assert counted(in_parts(Program, lastzero(4), **way))[:2] == (28, 0)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -74,15 +74,13 @@ def test_a_deadlock_is_found_once(way: dict[str, int]) -> None:
     totals = in_parts(Program, philosophers(5), **way)
 
     assert (totals.schedules, totals.given_up) == (31, 0)
-    assert {rule: found.failing for rule, found in totals.kept.candidates.items()} == {
-        "no_deadlock": 1
-    }
+    assert broke(totals) == {"no_deadlock": 1}
 
 
 def test_slices_that_are_lost_are_run_again() -> None:
-    totals = in_parts(Program, lastzero(6), workers=3, schedules=2, give=3, deaths=0.3)
+    totals = in_parts(Program, lastzero(4), workers=3, schedules=2, give=3, deaths=0.3)
 
-    assert (totals.schedules, totals.given_up) == (144, 0)
+    assert (totals.schedules, totals.given_up) == (28, 0)
 
 
 @pytest.mark.slow

@@ -253,7 +253,7 @@ class Optimal:
         return label is before or not sees_more(label, before, events[first].label)
 
     def _want_first(self, frame: Frame, sequence: list[Event]) -> bool:
-        """Source-DPOR: try some step that could begin the sequence; whether it is new."""
+        """Source-DPOR: some step that begins the sequence must be tried.  Whether it is new."""
         wanted = {(branch.task, branch.choice) for branch in frame.tree}
         first: Event | None = None
         for place, event in enumerate(sequence):

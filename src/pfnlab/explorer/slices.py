@@ -105,7 +105,7 @@ class Workplace:
     def run(
         self, work: Work, budget: Budget, enough: Callable[[Totals], bool] = lambda _totals: False
     ) -> Slice:
-        """Explore a part until the budget is spent, or `enough` says so after an execution."""
+        """Explore a part until the budget is spent, or `enough` says so between executions."""
         collecting = gc.isenabled()
         gc.disable()  # the heap only grows here, and has no garbage to look for
         try:

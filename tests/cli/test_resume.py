@@ -1,0 +1,162 @@
+"""A search that was killed goes on from its checkpoint, and ends as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.big import BIG, COMMAND
+from tests.cli.command import Command
+
+TRACES = 5650  # of big() on huge_fault
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "big.py"
+    path.write_text(BIG, encoding="utf-8")
+    return path
+
+
+def begun(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def schedules_in(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    (check,) = json.loads(checkpoint.read_text())["checks"]
+    return int(check["totals"]["schedules"])
+
+
+def stopped_at(number: int, schedules: int, checkpoint: Path, *arguments: str) -> tuple[str, str]:
+    """Begin a command, and send it a signal once its checkpoint has so many executions."""
+    process = begun(*arguments, "--checkpoint", str(checkpoint))
+    try:
+        while schedules_in(checkpoint) < schedules:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        return process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_search_that_was_killed_twice_counts_as_one_that_was_not(
+    big: Path, tmp_path: Path, jobs: str
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    command = ("check", "huge_fault", str(big), "--jobs", jobs)
+
+    stopped_at(signal.SIGKILL, 1, file, *command)
+    stopped_at(signal.SIGKILL, 2000, file, *command, "--resume")
+    out, err = begun(*command, "--resume", "--json", "--checkpoint", str(file)).communicate()
+
+    (result,) = json.loads(out)["results"]
+    assert (result["verdict"], result["complete"]) == ("ok", True), err
+    assert (result["schedules"], result["given_up"]) == (TRACES, 0)
+    assert not file.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.json"
+
+    out, err = stopped_at(signal.SIGINT, 1000, file, "check", "huge_fault", str(big), "--jobs", "2")
+
+    assert out.startswith("big on huge_fault: INCOMPLETE, ")
+    assert out.endswith(" schedules without a failure (interrupted)\n")
+    assert err == "pfnlab: interrupted\n"
+    assert schedules_in(file) >= 1000
+
+
+@pytest.fixture
+def checkpoint(pfnlab: Command, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One of a search that Ctrl-C ended at once."""
+    file = tmp_path / "checkpoint.json"
+    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
+    monkeypatch.setattr("pfnlab.cli.checkpoint.EVERY", 0.0)
+    monkeypatch.setattr("pfnlab.cli.jobs.Checkpoint.remove", lambda _self: None)
+    pfnlab("check", "huge_fault", "first_fault", "--jobs", "1", "--checkpoint", str(file))
+    assert file.exists()
+    return file
+
+
+def test_a_checkpoint_of_another_scenario_is_refused(pfnlab: Command, checkpoint: Path) -> None:
+    ran = pfnlab("check", "huge_fault", "two_faults", "--resume", "--checkpoint", str(checkpoint))
+
+    assert ran.status == 2
+    assert ran.err == (
+        f"pfnlab: {checkpoint} is of huge_fault first_fault, not of what is asked for\n"
+    )
+
+
+def test_a_checkpoint_with_other_options_is_refused(pfnlab: Command, checkpoint: Path) -> None:
+    ran = pfnlab(
+        "check", "huge_fault", "first_fault", "--rule", "D1", "--resume", "--checkpoint",
+        str(checkpoint),
+    )  # fmt: skip
+
+    assert (ran.status, ran.err) == (2, f"pfnlab: {checkpoint} was made with other options\n")
+
+
+@pytest.mark.parametrize("what", ["design", "scenario"])
+def test_a_checkpoint_of_another_version_is_refused(
+    pfnlab: Command, checkpoint: Path, what: str
+) -> None:
+    data = json.loads(checkpoint.read_text())
+    data["checks"][0][what] = "0"
+    checkpoint.write_text(json.dumps(data))
+
+    ran = pfnlab("check", "--resume", "--checkpoint", str(checkpoint))
+
+    name = {"design": "huge_fault", "scenario": "first_fault"}[what]
+    assert ran.status == 2
+    assert ran.err == f"pfnlab: {checkpoint} is of another version of the {what} {name}\n"
+
+
+def test_a_checkpoint_of_another_pfnlab_is_refused(pfnlab: Command, checkpoint: Path) -> None:
+    data = json.loads(checkpoint.read_text())
+    data["version"] = "0.0.1"
+    checkpoint.write_text(json.dumps(data))
+
+    ran = pfnlab("check", "--resume", "--checkpoint", str(checkpoint))
+
+    assert (ran.status, ran.err) == (
+        2,
+        f"pfnlab: {checkpoint} is of pfnlab 0.0.1, this is 0.1.0\n",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"checks": [{"pair": []}]}'])
+def test_a_file_that_is_no_checkpoint_is_refused(
+    pfnlab: Command, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    file.write_text(text)
+
+    ran = pfnlab("check", "--resume", "--checkpoint", str(file))
+
+    assert (ran.status, ran.err) == (2, f"pfnlab: {file} is no checkpoint of pfnlab check\n")
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none.json"
+
+    ran = pfnlab("check", "--resume", "--checkpoint", str(file))
+
+    assert (ran.status, ran.err) == (2, f"pfnlab: there is no checkpoint {file}\n")
