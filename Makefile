@@ -5,7 +5,7 @@
 #   make quick    the fast tests: what you run all the time
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
-#   make bench    measure, into docs/performance.md: up to ten minutes
+#   make bench    measure, into docs/performance.md: some minutes
 #   make docs     write the generated pages
 #   make pins     write constraints.txt anew from the newest releases
 #   make compile  compile the core again after its sources changed
