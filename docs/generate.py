@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from pfnlab import cli
-from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules
+from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules, all_scenarios
 from pfnlab.engine.program import Invariant, Rule
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
 from pfnlab.rules import RULES
+from pfnlab.scenarios.numbers import NUMBERS as SCENARIO_NUMBERS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "pfnlab"
@@ -56,10 +57,7 @@ WITHOUT_A_RULE = {
     "R23": "what mm does: madvise() refuses such a VMA, and none is merged",
     "R24": "what mm does: a zap of a part clears the whole leaf",
     "R27": "what type1 does: a read-only leaf is -EFAULT, a pfn of RAM is refused",
-    "R28": "not modelled: dma-buf",
     "R30": "what vmf_insert_pfn*() do: a slot that is taken is VM_FAULT_NOPAGE",
-    "L3": "user memory under memory_lock breaks `no_user_access_under_memory_lock`; "
-    "not modelled: other waits for user space",
 }
 
 
@@ -233,7 +231,28 @@ def departures() -> str:
     return text + "\n"
 
 
-SECTIONS = {"rules": rules, "designs": designs, "departures": departures}
+def scenarios() -> str:
+    """Every number of the catalogue, and every scenario that has none."""
+    text = "\n## Numbers\n\n| Number | What happens | Scenarios | Stories |\n"
+    text += "| --- | --- | --- | --- |\n"
+    for number, row in SCENARIO_NUMBERS.items():
+        names = ", ".join(f"`{name}`" for name in row.scenarios.split())
+        stories = ", ".join(map(link_to_story, row.stories.split()))
+        own = " (own)" if row.own else ""
+        text += f"| {number}{own} | {row.sentence} | {names} | {stories} |\n"
+    text += "\n## Without a number\n\n"
+    numbered = {name for row in SCENARIO_NUMBERS.values() for name in row.scenarios.split()}
+    for name, scenario in all_scenarios().items():
+        if name not in numbered and "+" not in name:
+            text += f"- `{name}`: {scenario.sentence}\n"
+    return text + "\n"
+
+
+def link_to_story(name: str) -> str:
+    return f"[{name}](../tests/stories/test_{name}.py)"
+
+
+SECTIONS = {"rules": rules, "designs": designs, "departures": departures, "scenarios": scenarios}
 
 
 if __name__ == "__main__":

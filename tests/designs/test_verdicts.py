@@ -13,19 +13,22 @@ from tests.conftest import Results
 R3 = "mmap_assert_write_locked"
 R7 = "no_use_after_free"
 KEPT = "fault_lock_held_throughout"  # R7, as the caller is told
+R9 = "mmap_lock_kept_with_retry_nowait"
+R13 = "no_fs_reclaim_under_i_mmap"
 R8 = "mmap_lock_dropped_only_if_allowed"
 R16 = "leaf_maps_its_own_pfn"
 D1 = "no_leaf_while_memory_disabled"
 R12 = "documented_lock_order"
-R18 = "remap_fills_empty_ptes"
-R22 = "no_leaf_outlives_its_mm"
 R31 = "memtype_freed_with_its_leaves"
 RACE = "no_data_race"  # on vm_flags: R3, where no setter asserts it
 
 BREAKS = {
     "remap_on_fault": {
-        # The first fault of any mapping writes vm_flags.
-        **dict.fromkeys(all_scenarios(), R3),
+        # The first fault of any mapping writes vm_flags; unless there is none, or memory is off.
+        **{
+            name: R3 for name in all_scenarios()
+            if not name.startswith("dma_buf") and name != "interrupts_vs_fault"
+        },
     },
     "remap_on_fault_unchecked": {
         # The remap sets VM_PAT with mmap_lock held for read, and vma_lock let go.
@@ -48,9 +51,22 @@ BREAKS = {
         "interrupts_vs_disable": RACE,
         "map_dma_vs_disable_enable": RACE,
         "guest_touch_vs_disable": RACE,
+        "nowait_vs_disable": RACE,
+        "nohugepage_vs_fault": RACE,
+        "mmap_vs_reset": RACE,
+        "munmap_of_half_vs_disable": RACE,
+        "touch_and_exit_vs_disable": RACE,
+        # What is cut off or moved is zapped, and the type of the rest is free.
+        "munmap_in_a_pud": R31,
+        "munmap_of_half_vs_fault": R31,
+        "unaligned_mremap_vs_disable": R31,
     },
     "remap_on_mmap": {
         "mmap_vs_disable": D1,
+        "mmap_vs_reset": D1,
+        "munmap_of_half_vs_disable": RACE,
+        "touch_and_exit_vs_disable": RACE,
+        "unaligned_mremap_vs_disable": RACE,
         # The zap clears VM_PAT without mmap_lock.
         "fork_vs_disable": RACE,
         "child_touches_vs_disable": RACE,
@@ -61,6 +77,11 @@ BREAKS = {
     },
     "remap_on_enable": {
         "mmap_vs_disable": D1,
+        "mmap_vs_reset": D1,
+        "munmap_of_half_vs_disable": RACE,
+        "touch_and_exit_vs_disable": RACE,
+        "unaligned_mremap_vs_disable": RACE,
+        "hot_reset_vs_disable": R12,
         # The zap of remap_on_mmap, which clears VM_PAT without mmap_lock.
         "fork_vs_disable": RACE,
         "child_touches_vs_disable": RACE,
@@ -68,11 +89,23 @@ BREAKS = {
         "revoke_one_page": R31,
         "map_dma_vs_disable_enable": RACE,
         "guest_touch_vs_disable": RACE,
+        # Whatever lets memory decode again maps, and allocates tables under i_mmap_rwsem.
+        "disable_enable_vs_fault": R13,
+        "reset_vs_fault": R13,
+        "flr_vs_fault": R13,
+        "d3_vs_fault": R13,
+        "low_power_vs_fault": R13,
+        "touch_after_enable": R13,
         # It maps on one device while it still holds memory_lock of the other.
         "hot_reset_vs_fault": R12,
     },
     "remap_on_enable_locked": {
         "mmap_vs_disable": D1,
+        "mmap_vs_reset": D1,
+        "munmap_of_half_vs_disable": RACE,
+        "touch_and_exit_vs_disable": RACE,
+        "unaligned_mremap_vs_disable": RACE,
+        "hot_reset_vs_disable": R12,
         "fork_vs_disable": RACE,
         "child_touches_vs_disable": RACE,
         "map_dma_vs_disable": RACE,
@@ -88,17 +121,32 @@ BREAKS = {
         "low_power_vs_fault": R12,
         "touch_after_enable": R12,
     },
-    "remap_on_enable_corrected": {},
+    "remap_on_enable_corrected": {
+        "unaligned_mremap_vs_disable": RACE,  # as disable+mremap
+    },
     "bulk_insert_on_fault": {
         "two_faults": R16,
+        "nohugepage_vs_fault": R16,
+        "unaligned_mremap_vs_disable": D1,
         "touch_last_page": R16,
         # A zap in the middle of type1's pages, and it faults again at d > 0.
         "map_dma_vs_disable": R16,
         "map_dma_vs_disable_enable": R16,
     },
-    "insert_page_on_fault": {},
-    "insert_page_on_fault_vma_list": {},
+    "insert_page_on_fault": {
+        "unaligned_mremap_vs_disable": RACE,
+    },
+    "insert_page_on_fault_vma_list": {
+        "unaligned_mremap_vs_disable": D1,
+    },
     "write_lock_in_fault": {
+        "nowait_vs_disable": R9,
+        "munmap_in_a_pud": R31,
+        "munmap_of_half_vs_fault": R31,
+        "unaligned_mremap_vs_disable": R31,
+        "munmap_of_half_vs_disable": RACE,
+        "touch_and_exit_vs_disable": KEPT,
+        "interrupts_vs_fault": KEPT,
         "munmap_vs_fault": R7,
         "map_dma_vs_munmap": R7,
         "guest_touch_vs_munmap": R7,
@@ -121,8 +169,11 @@ BREAKS = {
     "huge_fault": {},
     "huge_fault_unaligned": {
         "unaligned_bar": R16,
+        "unaligned_mremap_vs_disable": RACE,
     },
-    "insert_vma_on_fault": {},
+    "insert_vma_on_fault": {
+        "unaligned_mremap_vs_disable": RACE,
+    },
 }  # fmt: skip
 
 
@@ -192,16 +243,15 @@ TOGETHER = {
     },
     "remap_on_enable": {
         RACE: """
-            disable+enable disable+reset disable+munmap disable+mremap disable+fork
-            disable+exit disable+map_dma enable+reset reset+reset reset+munmap reset+mremap
-            reset+fork reset+exit reset+map_dma touch+disable+enable touch+disable+munmap
-            touch+disable+mremap touch+disable+fork disable+fork+exit
+            disable+munmap disable+mremap disable+fork disable+exit disable+map_dma
+            reset+munmap reset+mremap reset+fork reset+exit reset+map_dma
+            touch+disable+munmap touch+disable+mremap touch+disable+fork disable+fork+exit
         """,
-        R18: """
-            enable+mremap enable+fork
-        """,
-        R22: """
-            enable+exit
+        # Where the tables are there, enable+mremap and enable+fork break R18, enable+exit R22.
+        R13: """
+            touch+enable touch+reset disable+enable disable+reset enable+reset enable+munmap
+            enable+mremap enable+fork enable+exit enable+map_dma enable+other reset+reset
+            reset+other touch+disable+enable
         """,
     },
     "remap_on_enable_corrected": {

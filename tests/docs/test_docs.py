@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import pfnlab
-from pfnlab.catalogue import all_rules
+from pfnlab.catalogue import all_rules, all_scenarios
 from pfnlab.designs import huge_fault, remap_on_fault
 from pfnlab.report.data import report_data
 from pfnlab.scenarios.zaps import zap_vs_fault
@@ -79,6 +79,27 @@ def test_every_number_has_a_row_in_the_page_on_rules() -> None:
     page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
     assert [number for number in generate.NUMBERS if f"\n| {number} | " not in page] == []
+
+
+def test_every_row_of_the_catalogue_of_races_is_searched() -> None:
+    rows = generate.SCENARIO_NUMBERS
+
+    assert list(rows) == [f"S{number}" for number in range(1, 40)]
+    assert [number for number, row in rows.items() if not (row.scenarios or row.stories)] == []
+    named = {name for row in rows.values() for name in row.scenarios.split()}
+    assert named <= set(all_scenarios())
+
+
+def test_every_claim_about_a_design_has_a_row() -> None:
+    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    claims = [
+        *(f"a.F{n}" for n in (1, 2, 3, 8, 9, 10, 11, 12)),
+        *(f"b.F{n}" for n in (1, 2, 3, 4, 7, 8)), "b.ok", "c", "d",
+        *(f"e.F{n}" for n in (1, 2, 4, 5)), *(f"f.F{n}" for n in (2, 3, 4, 7, 8, 9)),
+        *(f"g.F{n}" for n in (1, 3, 4, 5, 8)), "PAT 1", "PAT 2", "PAT 3", "1", "2", "4", "7",
+    ]  # fmt: skip
+
+    assert [claim for claim in claims if f"\n| {claim} | " not in page] == []
 
 
 def test_every_public_name_has_a_section_in_the_page_on_the_interface() -> None:

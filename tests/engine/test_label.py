@@ -68,20 +68,22 @@ WRITE_SIDE = (kind.WRITE_LOCK, kind.WRITE_UNLOCK, kind.WRITE_TRYLOCK, kind.DOWNG
 FAILED = (kind.READ_TRYLOCK_FAILED, kind.WRITE_TRYLOCK_FAILED)
 
 
-def lock_events_depend(one: str, two: str) -> bool:
-    there, back = (dependent(Label(a, 3), Label(b, 3)) for a, b in ((one, two), (two, one)))
+def lock_events_depend(one: int, two: int) -> bool:
+    there, back = (
+        dependent(Label(((3, a),)), Label(((3, b),))) for a, b in ((one, two), (two, one))
+    )
     assert there == back
     return there
 
 
 @pytest.mark.parametrize("one", READ_SIDE)
-def test_readers_depend_on_the_write_side_only(one: str) -> None:
+def test_readers_depend_on_the_write_side_only(one: int) -> None:
     assert not any(lock_events_depend(one, two) for two in READ_SIDE)
     assert all(lock_events_depend(one, two) for two in WRITE_SIDE)
 
 
 @pytest.mark.parametrize("one", WRITE_SIDE)
-def test_the_write_side_depends_on_everything(one: str) -> None:
+def test_the_write_side_depends_on_everything(one: int) -> None:
     assert all(lock_events_depend(one, two) for two in (*READ_SIDE, *WRITE_SIDE, *FAILED))
 
 
@@ -92,30 +94,30 @@ def test_attempts_that_failed_depend_on_what_would_have_let_them_in() -> None:
 
 
 @pytest.mark.parametrize("one", [kind.LOCK, kind.UNLOCK, kind.TRYLOCK])
-def test_mutex_events_depend_on_each_other_but_two_failures(one: str) -> None:
+def test_mutex_events_depend_on_each_other_but_two_failures(one: int) -> None:
     for two in (kind.LOCK, kind.UNLOCK, kind.TRYLOCK, kind.TRYLOCK_FAILED):
         assert lock_events_depend(one, two)
     assert not lock_events_depend(kind.TRYLOCK_FAILED, kind.TRYLOCK_FAILED)
 
 
 def test_different_locks_are_independent() -> None:
-    assert not dependent(Label(kind.LOCK, 3), Label(kind.LOCK, 4))
+    assert not dependent(Label(((3, kind.LOCK),)), Label(((4, kind.LOCK),)))
 
 
 def test_a_wait_depends_on_the_words_and_locks_that_it_looks_at() -> None:
-    wait = Label(kind.AWAIT, -1, reads=1 << 3)
+    wait = Label(((3, kind.READ), (5, kind.WATCHED)), blocking=True)
 
-    assert dependent(wait, Label(kind.UNLOCK, 3))
-    assert dependent(Label(kind.UNLOCK, 3), wait)
-    assert dependent(wait, Label(kind.MEMORY, -1, 0, 1 << 3))
-    assert not dependent(wait, Label(kind.UNLOCK, 4))
-    assert not dependent(wait, Label(kind.MEMORY, -1, 1 << 3, 0))
+    assert dependent(wait, Label(((5, kind.UNLOCK),)))
+    assert dependent(Label(((5, kind.UNLOCK),)), wait)
+    assert dependent(wait, Label(((3, kind.WRITE),)))
+    assert not dependent(wait, Label(((4, kind.UNLOCK),)))
+    assert not dependent(wait, Label(((3, kind.READ),)))
 
 
 def test_two_readers_and_a_writer_have_the_labels_of_their_outcomes() -> None:
     execution = run(semaphore_users(2, 1), "r0:1,r1:2,r0:1,w0:2")
 
-    assert [event.label.kind for event in execution.events] == [
+    assert [event.label.mode for event in execution.events] == [
         kind.READ_LOCK, kind.READ_LOCK, kind.READ_UNLOCK, kind.READ_UNLOCK,
         kind.WRITE_LOCK, kind.WRITE_UNLOCK,
     ]  # fmt: skip

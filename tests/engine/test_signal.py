@@ -4,8 +4,7 @@ import pytest
 
 from pfnlab.engine import ModelError, Program, Shared, mutex, rw_semaphore
 from pfnlab.engine.signal import fatal_signal_pending, kill
-from pfnlab.explorer.dpor import Dpor
-from pfnlab.explorer.search import Search
+from pfnlab.explorer.search import Reduced, Search
 from tests.engine.runs import every_run, outcomes, run
 
 
@@ -97,7 +96,7 @@ def test_a_signal_may_come_at_any_time() -> None:
     assert outcomes(build, lambda: taken[0]) == {True, False}
     found: set[bool] = set()
     result = Search(
-        Program, build, Dpor, on_execution=lambda _search, _run: found.add(taken[0])
+        Program, build, Reduced, on_execution=lambda _search, _run: found.add(taken[0])
     ).run()
     assert result.complete
     assert found == {True, False}

@@ -7,8 +7,7 @@ import pytest
 from pfnlab.engine import ModelError, Program, Shared, field, invariant, mutex, word
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.program import known_exception
-from pfnlab.explorer.dpor import Dpor
-from pfnlab.explorer.search import Search
+from pfnlab.explorer.search import Reduced, Search
 from tests.engine.runs import Lab, broken, every_run, rules_broken, run
 
 
@@ -56,7 +55,7 @@ def test_a_rule_is_checked_after_every_write_of_what_it_reads() -> None:
 def test_the_reduction_cannot_hide_a_state_that_breaks_a_rule() -> None:
     # The writes touch different words, so without the rule in their labels all four
     # would be independent, one schedule would do, and in it x and y are never both 1.
-    result = Search(Lab, blinkers, Dpor).run()
+    result = Search(Lab, blinkers, Reduced).run()
 
     assert result.schedule == "one:1,two:1"
     assert result.complete
@@ -67,7 +66,7 @@ def test_without_the_rule_one_schedule_is_enough() -> None:
         blinkers(program)
         program.invariants.clear()
 
-    assert Search(Lab, build, Dpor).run().schedules == 1
+    assert Search(Lab, build, Reduced).run().schedules == 1
 
 
 def test_the_label_of_a_step_has_what_the_rule_read_after_it() -> None:
@@ -170,7 +169,7 @@ def test_a_rule_that_is_broken_from_the_start_breaks_in_setup() -> None:
         program.device.x = 1
         program.device.y = 1
 
-    result = Search(Lab, build, Dpor).run()
+    result = Search(Lab, build, Reduced).run()
 
     assert result.violation is not None
     assert (result.violation.task, result.schedule) == ("setup", "")
@@ -217,7 +216,7 @@ def test_the_rule_that_was_declared_first_is_the_one_that_is_reported() -> None:
         blinkers(program)
         program.always(second)
 
-    assert [f.violation.rule for f in Search(Lab, build, Dpor).run().findings] == ["never_both"]
+    assert {f.violation.rule for f in Search(Lab, build, Reduced).run().findings} == {"never_both"}
 
 
 @known_exception
@@ -235,7 +234,7 @@ def test_a_known_exception_is_a_note_and_the_task_goes_on() -> None:
         blinkers(program)
         program.invariants[:] = [x_is_one]
 
-    result = Search(Lab, build, Dpor).run()
+    result = Search(Lab, build, Reduced).run()
 
     (note,) = result.notes
     assert (result.verdict, result.failing) == ("ok", 0)
@@ -247,9 +246,9 @@ def test_a_known_exception_hides_no_failure_of_the_same_step() -> None:
         blinkers(program)
         program.invariants.insert(0, x_is_one)
 
-    result = Search(Lab, build, Dpor).run()
+    result = Search(Lab, build, Reduced).run()
 
-    assert [finding.violation.rule for finding in result.findings] == ["never_both"]
+    assert {finding.violation.rule for finding in result.findings} == {"never_both"}
     assert [note.schedule for note in result.notes] == ["one:1"]
 
 
@@ -259,4 +258,4 @@ def test_a_known_exception_that_is_not_asked_for_is_not_noted() -> None:
         program.always(x_is_one)
         program.enforced = frozenset({"never_both"})
 
-    assert Search(Lab, build, Dpor).run().notes == ()
+    assert Search(Lab, build, Reduced).run().notes == ()

@@ -5,11 +5,10 @@ from typing import Any
 
 from pfnlab.engine import Program, Shared, choose, mutex, rw_semaphore, word
 from pfnlab.engine.execution import Execution
-from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Policy
 from pfnlab.explorer.result import Result
-from pfnlab.explorer.search import Limits, Search
+from pfnlab.explorer.search import Limits, Reduced, Search
 
 Build = Callable[[Any], None]
 
@@ -25,7 +24,7 @@ def search(build: Build, policy: Policy, schedules: int | None = None) -> Result
 
 
 def reduced(build: Build) -> Result:
-    return search(build, Dpor())
+    return search(build, Reduced())
 
 
 def every(build: Build) -> Result:

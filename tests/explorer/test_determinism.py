@@ -9,7 +9,7 @@ import pytest
 
 from pfnlab.engine import Nondeterminism, Program, Shared, field, word
 from pfnlab.explorer.determinism import check_determinism
-from pfnlab.explorer.dpor import Dpor
+from pfnlab.explorer.search import Reduced
 from tests.explorer.small_programs import philosophers, search
 
 
@@ -143,4 +143,4 @@ def test_the_reduction_notices_what_the_check_has_missed() -> None:
         program.add_task("two", run)
 
     with pytest.raises(Nondeterminism, match="hidden nondeterminism"):
-        search(build, Dpor())
+        search(build, Reduced())

@@ -20,11 +20,10 @@ from pfnlab.engine import (
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.program import Rule
 from pfnlab.engine.schedule import follow
-from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Policy
 from pfnlab.explorer.result import Result
-from pfnlab.explorer.search import Limits, Search
+from pfnlab.explorer.search import Limits, Reduced, Search
 from tests.explorer.plain_programs import plain_programs, plain_scenario
 from tests.explorer.random_programs import Outcomes, Statement, programs, scenario_of
 from tests.explorer.rule_programs import rule_programs, ruled
@@ -69,7 +68,7 @@ def both(make: Any, code: list[list[Statement]]) -> tuple[Result, Result]:
     every_state, reduced_state = Outcomes(), Outcomes()
     oracle = explored(make(code, every_state), every_state, Exhaustive(), TOO_BIG)
     assume(oracle.complete)
-    result = explored(make(code, reduced_state), reduced_state, Dpor())
+    result = explored(make(code, reduced_state), reduced_state, Reduced())
     assert result.complete
     assert result.verdict == oracle.verdict
     # A race ends an execution early, and with it what else could have come of it.
@@ -114,7 +113,7 @@ def test_a_killable_wait_is_tried_before_everybody_who_had_the_lock(
     code: list[list[Statement]],
 ) -> None:
     oracle = explored(scenario_of(code, Outcomes()), Outcomes(), Exhaustive())
-    result = explored(scenario_of(code, Outcomes()), Outcomes(), Dpor())
+    result = explored(scenario_of(code, Outcomes()), Outcomes(), Reduced())
 
     assert shortest(oracle) == {"no_deadlock": 4}
     assert shortest(result) == shortest(oracle)
@@ -266,7 +265,7 @@ def test_dpor_runs_fewer_schedules_than_there_are() -> None:
 
 def test_a_limit_makes_a_search_incomplete() -> None:
     result = Search(
-        Lab, Scenario("p", "Philosophers.", philosophers(3)), Dpor, Limits(schedules=3)
+        Lab, Scenario("p", "Philosophers.", philosophers(3)), Reduced, Limits(schedules=3)
     ).run()
 
     assert (result.schedules, result.complete) == (3, False)

@@ -5,8 +5,8 @@ from math import factorial, prod
 
 import pytest
 
-from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.exhaustive import Exhaustive
+from pfnlab.explorer.search import Reduced
 from tests.explorer.small_programs import (
     choosers,
     every,
@@ -94,4 +94,4 @@ def test_a_switch_away_from_a_task_that_waits_is_no_preemption() -> None:
 
 def test_all_independent_schedules_are_one_to_the_reduction() -> None:
     assert every(writers(2, 2, 2)).schedules == 90
-    assert search(writers(2, 2, 2), Dpor()).schedules == 1
+    assert search(writers(2, 2, 2), Reduced()).schedules == 1

@@ -3,10 +3,11 @@
 from pfnlab.engine import Program, Shared, field, mutex, rw_semaphore, word
 from pfnlab.engine.label import (
     LOCK,
-    MEMORY,
+    READ,
     READ_LOCK,
     READ_UNLOCK,
     UNLOCK,
+    WRITE,
     WRITE_LOCK,
     Label,
 )
@@ -14,7 +15,7 @@ from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.race import racing_pair
 from tests.explorer.small_programs import reduced
 
-X, Y = 1, 2  # words, as bits
+X, Y = 1, 2  # words, by number
 M, S = 8, 9  # locks, by number
 
 
@@ -26,15 +27,15 @@ def trace(*steps: tuple[str, Label]) -> list[TraceStep]:
 
 
 def read(word: int) -> Label:
-    return Label(MEMORY, -1, word, 0)
+    return Label(((word, READ),))
 
 
 def write(word: int) -> Label:
-    return Label(MEMORY, -1, 0, word)
+    return Label(((word, WRITE),))
 
 
-def lock(kind: str, target: int) -> Label:
-    return Label(kind, target)
+def lock(mode: int, target: int) -> Label:
+    return Label(((target, mode),))
 
 
 def test_a_write_and_a_read_that_nothing_orders_are_a_pair() -> None:

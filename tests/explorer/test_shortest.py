@@ -9,10 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from pfnlab.engine import Program, Shared, invariant, mutex, violate, word
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.program import Rule
-from pfnlab.explorer.dpor import Dpor
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Choice, options
-from pfnlab.explorer.search import replay
+from pfnlab.explorer.search import Reduced, replay
 from tests.explorer.random_programs import Outcomes, Statement, programs, scenario_of
 from tests.explorer.rule_programs import rule_programs, ruled
 from tests.explorer.small_programs import (
@@ -163,7 +162,7 @@ def test_steps_are_put_together_so_that_tasks_switch_rarely() -> None:
                 violate(WRONG)
 
     # However the search comes upon it, the write of z can wait until one has ended.
-    for policy in (Dpor(), Exhaustive()):
+    for policy in (Reduced(), Exhaustive()):
         (finding,) = search(build, policy).findings
         assert (finding.schedule, finding.switches) == ("one:2,two:4", 1)
 

@@ -80,5 +80,5 @@ def test_without_a_subscriber_a_zap_has_no_further_steps() -> None:
     def zap(place: Place) -> None:
         unmap_mapping_range(place.vdev.mapping, 0, place.mapping.size)
 
-    # Lock, look at i_mmap, zap, unlock.
-    assert alone(zap).result.steps == 4
+    # Lock, look at i_mmap, zap, end the gather, unlock.
+    assert alone(zap).result.steps == 5

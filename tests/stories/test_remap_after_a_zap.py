@@ -8,7 +8,7 @@ Read in mm/memory.c, remap_pfn_range_track(); no report of it is known.
 from dataclasses import replace
 
 from pfnlab import check, explore
-from pfnlab.designs import huge_fault
+from pfnlab.designs import huge_fault, remap_on_enable_locked
 from pfnlab.designs.write_lock_in_fault import design
 from pfnlab.scenarios.pat import touch_after_enable
 from tests.stories.story import told
@@ -30,3 +30,12 @@ def test_before_a_zap_cleared_the_way() -> None:
 
 def test_a_design_that_inserts_is_not_concerned() -> None:
     check(touch_after_enable, huge_fault.design)
+
+
+def test_a_design_that_maps_again_on_enable_cannot_be_had_either() -> None:
+    calm = replace(remap_on_enable_locked.design, kernel="v6.16")
+
+    result = explore(touch_after_enable, calm, rules=["R18"])
+
+    assert result.violation is not None
+    assert result.violation.rule == RULE

@@ -4,17 +4,29 @@ The sketch of Jason Gunthorpe, 2024-05-22.  Between the walk and the remap memor
 again, somebody else may fill the VMA, and the mm may lose its last user.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from pfnlab import Design, Scenario, check, explore, scenario
-from pfnlab.designs import remap_on_enable_corrected
-from pfnlab.designs.remap_on_enable import design
+from pfnlab.designs import remap_on_enable, remap_on_enable_corrected
 from pfnlab.engine.shared import Shared
 from pfnlab.kernel import *
 from pfnlab.rules import RULES
 from tests.stories.story import told
 
 RULE = "no_leaf_while_memory_disabled"
+
+
+def map_and_up_write_memory_lock(vdev: VfioPciDevice) -> None:
+    up_write(vdev.memory_lock)
+    flags = memalloc_nofs_save()
+    remap_on_enable.remap_all(vdev)
+    memalloc_nofs_restore(flags)
+
+
+# The sketch allocates tables under i_mmap_rwsem, which has a test at the end; here the rest.
+design = replace(remap_on_enable.design, map_and_up_write_memory_lock=map_and_up_write_memory_lock)
 
 
 @scenario
@@ -178,3 +190,7 @@ def references_after_an_enable(design: Design) -> set[int]:
 def test_a_reference_is_taken_for_each_vma_and_one_given_back() -> None:
     assert references_after_an_enable(design) == {2}
     assert references_after_an_enable(remap_on_enable_corrected.design) == {1}
+
+
+def test_it_allocates_tables_under_the_rmap_lock() -> None:
+    told(enable_vs_exit, remap_on_enable.design, "no_fs_reclaim_under_i_mmap", "config:14")

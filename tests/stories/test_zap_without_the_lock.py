@@ -12,8 +12,17 @@ from tests.stories.story import told
 RULE = "command_written_under_memory_lock"
 
 zap_without_the_lock = replace(
-    design, name="zap_without_the_lock", zap_and_down_write_memory_lock=zap_bars
+    design,
+    name="zap_without_the_lock",
+    kernel="v6.16",
+    zap_and_down_write_memory_lock=zap_bars,
 )
+
+
+def test_since_v6_19_the_revoke_of_dma_bufs_asserts_the_lock_first() -> None:
+    later = replace(zap_without_the_lock, kernel="v7.3")
+
+    told(zap_vs_fault, later, "lockdep_assert_held", "config:5")
 
 
 def test_the_command_is_written_without_memory_lock() -> None:

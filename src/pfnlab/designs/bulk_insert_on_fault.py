@@ -47,6 +47,7 @@ def mmap_fault(vmf: VmFault) -> vm_fault_t:
                 zap_vma_ptes(vma, vma.vm_start, vma.size)
                 return fault
 
+        might_alloc(GFP_KERNEL)  # the list node
         vdev.vma_list.append(vma)
         return VM_FAULT_NOPAGE
 

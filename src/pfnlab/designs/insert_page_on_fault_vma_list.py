@@ -36,6 +36,7 @@ def mmap_fault(vmf: VmFault) -> vm_fault_t:
         fault = page_fault(vmf)
         # memory_lock is free again, but a zap needs vma_lock before it can get there.
         if fault == VM_FAULT_NOPAGE and vma not in vdev.vma_list:
+            might_alloc(GFP_KERNEL)  # the list node
             vdev.vma_list.append(vma)
         return fault
 

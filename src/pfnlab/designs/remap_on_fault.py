@@ -60,6 +60,7 @@ def mmap_fault(vmf: VmFault) -> vm_fault_t:
             zap_vma_ptes(vma, vma.vm_start, vma.size)
             return VM_FAULT_SIGBUS
 
+        might_alloc(GFP_KERNEL)  # the list node
         vdev.vma_list.append(vma)
         return VM_FAULT_NOPAGE
 

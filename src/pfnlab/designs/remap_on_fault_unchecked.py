@@ -38,6 +38,7 @@ def mmap_fault(vmf: VmFault) -> vm_fault_t:
     with vdev.memory_lock.read():
         enabled = vdev.memory_enabled
         if enabled:
+            might_alloc(GFP_KERNEL)  # the list node
             vdev.vma_list.append(vma)
         mutex_unlock(vdev.vma_lock)
 

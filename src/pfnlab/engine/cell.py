@@ -7,6 +7,7 @@ changed in place; the values themselves are in a Store (store.py).
 from collections.abc import Callable
 from typing import Any
 
+from pfnlab.engine.operation import Operation
 from pfnlab.engine.store import Store
 
 
@@ -14,8 +15,8 @@ class Cell:
     """What the engine and a reader of traces must know of one value."""
 
     __slots__ = (
-        "atomic", "field", "guard", "name", "number", "published", "store", "text", "traced",
-        "watched", "words",
+        "atomic", "field", "guard", "name", "number", "operations", "published", "store", "text",
+        "traced", "watched", "words",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,7 @@ class Cell:
         self.guard = guard  # the lock that orders accesses, for messages
         self.words = ("reads", "read", "writes", "wrote")  # now and before, in messages
         self.text = text  # how a value is shown in a trace
+        self.operations: dict[Any, Operation] = {}  # on it, those that are always the same
 
     @property
     def value(self) -> Any:

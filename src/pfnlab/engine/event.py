@@ -14,13 +14,22 @@ class Event:
 
     A search keeps more with it:
 
-    clock   of each task, the last event that happens before this one, or is it; by position
-    before  the same, without what its own accesses depend on
+    past    the events that happen before this one, and itself: positions, as bits
+    before  the same, of those alone that come first whatever the labels are
     node    where the task was before
     previous  position of the task's event before
     bore    tasks that may begin since this event
     retry   of a task that tried again: whether it might, and the label of the wait
+    verdicts  what rules said before, if that changed
     """
+
+    past: int = 0
+    before: int = 0
+    node: Any = None
+    previous: int = -1
+    bore: tuple[int, ...] = ()
+    retry: Any = None
+    verdicts: Any = None
 
     def __init__(self, task: int, choice: int, label: Label, steps: int, options: int = 1) -> None:
         self.task = task
@@ -28,13 +37,6 @@ class Event:
         self.label = label
         self.steps = steps
         self.options = options
-        self.clock: list[int] = []
-        self.before: list[int] = []
-        self.node: Any = None
-        self.previous = -1
-        self.bore: tuple[int, ...] = ()
-        self.retry: Any = None
-        self.verdicts: Any = None  # what rules said before, if that changed
 
     def __eq__(self, other: object) -> bool:
         return (

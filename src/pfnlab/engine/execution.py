@@ -6,49 +6,30 @@ of cells shows up as hidden nondeterminism.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Any
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
-from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
-from pfnlab.engine.program import Heard, Program, Rule, Violation
+from pfnlab.engine.outcome import Broken, Outcome
+from pfnlab.engine.program import Heard, Program
 from pfnlab.engine.race import evidence_of
 from pfnlab.engine.record import Recorder, TraceStep
 from pfnlab.engine.sights import Done, Sights
-from pfnlab.engine.store import Store
-from pfnlab.engine.task import Hold, Task, WorkerPool
+from pfnlab.engine.task import Task, WorkerPool
 
 STEP_LIMIT = 5_000
 START = Operation(op_.START, "start", counted=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A rule that broke in the present execution.
-
-    event     the last visible step by then, -1 if there was none
-    relevant  visible steps that a shortest trace must keep; empty for just the last one
-    race      two visible steps that must stay in this order, though no label says so
-    held      the locks of every task
-    """
-
-    violation: Violation
-    event: int
-    relevant: frozenset[int] = frozenset()
-    race: tuple[int, int] | None = None
-    held: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
 
 
 class SetupFailed(BaseException):
     """A rule broke while the scenario was set up."""
 
 
-class Execution:
+class Execution(Outcome):
     """Runs one program, any number of times."""
 
     def __init__(
@@ -62,18 +43,12 @@ class Execution:
     ) -> None:
         global _current
         _current = self
-        self.program = program
-        self.recorder = Recorder(program, whole_stacks) if recording else None
-        self.store = Store()
+        super().__init__(program, Recorder(program, whole_stacks) if recording else None)
         self.watch = watch.Watch(program, self.store)
         self.pool = WorkerPool()
         self.step_limit = step_limit
-        self.cells: list[Cell] = []
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
-        self.setup = Task("setup", -1, lambda: None)
         self.running: Task | None = self.setup
-        self.pending: list[Operation | None] = []
-        self._clear()
         try:
             build(program)
             tasks = program.tasks
@@ -87,28 +62,13 @@ class Execution:
         self.heard_in_setup = list(self.heard)
         self.running = None
 
-    def _clear(self) -> None:
-        self.events: list[Event] = []
-        self.steps = 0
-        self.broken: list[Broken] = []
-        self.notes: list[Broken] = []  # of rules that are known to break
-        self.heard: list[Heard] = []  # what monitors have been told
-        self.unchecked_race = ""  # a field that tasks race for while that rule is left out
-        self.pending = [None] * len(self.program.tasks)
-        self.trails: list[list[Done]] = [[] for _ in self.program.tasks]
-
-    @property
-    def violation(self) -> Violation | None:
-        """The first rule that broke."""
-        return self.broken[0].violation if self.broken else None
-
     def restart(self) -> None:
         """Undo everything since the setup and bring every task to its first step."""
         self.rewind()
         for task in self.program.tasks:
             task.restart()
         for task in self.program.tasks:
-            if self.violation is None and not task.lazy:
+            if not self.failed_setup and not task.lazy:
                 self._begin(task)
 
     def rewind(self) -> None:
@@ -117,7 +77,7 @@ class Execution:
         _current = self
         self.end()
         self.store.undo(0)
-        self._clear()
+        self.clear()
         if self.recorder is not None:
             self.recorder.clear()
         self.broken += self.failed_setup
@@ -196,10 +156,8 @@ class Execution:
     def run(self, task: Task, result: Any) -> Operation:
         """Run a task's own code up to its next announcement."""
         before, self.running = self.running, task
-        if task.worker is None:
-            op = self.pool.start(task)
-        else:
-            op = self.pool.resume(task, result)
+        begun = task.worker is not None
+        op = self.pool.resume(task, result) if begun else self.pool.start(task)
         self.running = before
         return op
 
@@ -292,55 +250,6 @@ class Execution:
             site = self.recorder.site(task)
             self.recorder.add(TraceStep(self.steps, task.name, "call", doing, site))
 
-    def known(self, rule: Rule) -> bool:
-        """Whether a rule about the state is broken already: it stays so for a while."""
-        told = self.notes if rule.accepted else self.broken
-        return any(broken.violation.rule == rule.name for broken in told)
-
-    def _describe(self, waiting: list[int], *, cycle: bool) -> tuple[str, ...]:
-        recorder, tasks = self.recorder, self.program.tasks
-        sites = recorder.site if recorder is not None else lambda _task: ""
-        return deadlock.describe(self.store, self.pending, tasks, waiting, sites, cycle)
-
-    def deadlocked(self, index: int) -> None:
-        """A task waits: report it if those who make it wait do so for ever."""
-        cycle = deadlock.waiting_cycle(self.store, self.pending, index)
-        if cycle:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle, cycle=True), cycle)
-
-    def finish(self) -> None:
-        """Say why no task can go on; called when none is enabled."""
-        waiting = [
-            index
-            for index, op in enumerate(self.pending)
-            if op is not None and not self.store.parked[index]
-        ]
-        if not waiting or self.violation is not None:
-            return
-        spinning = [index for index in waiting if self._op(index).code == op_.RETRY]
-        if spinning:
-            first = spinning[0]
-            looks = [self.cells[cell] for cell, _mode in self.store.retry_label(first).accesses]
-            seen = ", ".join(cell.name for cell in looks if cell.traced)
-            trail = self.trails[first][self._op(first).value :]
-            told = deadlock.describe_loop(self.program.tasks, first, trail, seen)
-            self._fail(deadlock.NO_LIVELOCK, (told,), spinning)
-        else:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting, cycle=False), waiting)
-
-    def _op(self, index: int) -> Operation:
-        op = self.pending[index]
-        assert op is not None
-        return op
-
-    def _fail(self, rule: Rule, evidence: tuple[str, ...], tasks: list[int]) -> None:
-        if not self.program.enforces(rule):
-            return
-        relevant = frozenset(i for i, event in enumerate(self.events) if event.task in tasks)
-        self.report(rule, rule.sentence, evidence, self.program.tasks[tasks[0]], relevant)
-        for index in tasks:
-            self.store.park(index)  # with its operation still pending: races with it count
-
     # ---- counting
 
     def _plain_step(self, task: Task) -> None:
@@ -358,35 +267,6 @@ class Execution:
             trail = self.trails[task.index]
             evidence = (deadlock.describe_endless(task, self.step_limit, trail),)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
-
-    def report(
-        self,
-        rule: Rule,
-        sentence: str,
-        evidence: tuple[str, ...],
-        task: Task,
-        relevant: frozenset[int] = frozenset(),
-        race: tuple[int, int] | None = None,
-    ) -> None:
-        """A rule broke in a task's step: keep it, and leave the task where it is.
-
-        If the rule may break the task goes on.
-        """
-        broken = Broken(
-            Violation(rule.name, sentence, evidence, task.name, self.steps),
-            len(self.events) - 1,
-            relevant,
-            race,
-            {t.name: tuple(t.held) for t in self.program.tasks},
-        )
-        if rule.accepted:
-            self.notes.append(broken)
-            return
-        if task is not self.setup:
-            self.store.park(task.index)
-        if not self.broken and self.recorder is not None:
-            self.recorder.stopped = self.recorder.announced.get(task.index)
-        self.broken.append(broken)
 
     # ---- setting up
 

@@ -30,12 +30,14 @@ DOWNGRADE: Final = 15
 WRITE_QUEUED: Final = 16  # a writer waits, and holds off new readers
 INTERRUPTED: Final = 17  # a killable wait gave up
 WATCHED: Final = 18  # a task has waited for the lock to change
-MODES: Final = 19
+READ_INTERRUPTED: Final = 19  # as INTERRUPTED, by a reader that waited for who stands in front
+MODES: Final = 20
 
 NAMES = (
     "read", "write", "add", "lock", "unlock", "trylock", "trylock_failed", "read_lock",
     "read_unlock", "read_trylock", "read_trylock_failed", "write_lock", "write_unlock",
     "write_trylock", "write_trylock_failed", "downgrade", "write_queued", "interrupted", "watched",
+    "read_interrupted",
 )  # fmt: skip
 
 RELEASES = (UNLOCK, READ_UNLOCK, WRITE_UNLOCK, DOWNGRADE)
@@ -48,9 +50,10 @@ _READERS = (READ_LOCK, READ_UNLOCK, READ_TRYLOCK)
 _UNSEEN: dict[int, tuple[int, ...]] = {
     TRYLOCK_FAILED: (INTERRUPTED,),
     READ_TRYLOCK_FAILED: _READERS,
-    WRITE_TRYLOCK_FAILED: (WRITE_QUEUED, INTERRUPTED),
+    WRITE_TRYLOCK_FAILED: (WRITE_QUEUED, INTERRUPTED, READ_INTERRUPTED),
     WRITE_QUEUED: (WRITE_QUEUED,),
-    INTERRUPTED: (INTERRUPTED,),
+    INTERRUPTED: (INTERRUPTED,),  # a writer that gives up lets readers in, if the lock is fair
+    READ_INTERRUPTED: (READ_INTERRUPTED,),
     WATCHED: (WATCHED, *_FAILED),
 }
 
@@ -143,4 +146,23 @@ def dependent(one: Label, other: Label) -> bool:
         for another, its in other.accesses:
             if number == another and CONFLICT[mode * MODES + its]:
                 return True
+    return False
+
+
+# The modes that conflict with each, as bits.
+_ROWS: Final[list[int]] = [
+    sum(CONFLICT[mode * MODES + other] << other for other in range(MODES)) for mode in range(MODES)
+]
+
+
+def sees_more(label: Label, *others: Label) -> bool:
+    """Whether a step could depend on this label and on none of the others."""
+    for number, mode in label.accesses:
+        row = _ROWS[mode]
+        for other in others:
+            for another, its in other.accesses:
+                if number == another:
+                    row &= ~_ROWS[its]
+        if row:
+            return True
     return False

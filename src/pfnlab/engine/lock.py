@@ -6,6 +6,7 @@ step: the task cannot run until it is.
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine.cell import Cell
@@ -26,6 +27,20 @@ LOCK_BALANCE = Rule(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class PseudoLock:
+    """A class of locks that no object has, and nobody ever holds: only the order counts."""
+
+    name: str
+
+    @property
+    def lock_class(self) -> str:
+        return self.name
+
+    def acquiring(self, verb: str, mode: str) -> None:
+        tell_monitors(self, verb, mode, False, 0)
+
+
 class Lock(Cell):
     """A cell with holders; steps that take and release it carry clocks between tasks."""
 
@@ -37,11 +52,7 @@ class Lock(Cell):
 
     def acquiring(self, verb: str, mode: str, tried: bool = False, subclass: int = 0) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
-        execution, task = running()
-        for monitor in execution.program.monitors:
-            what = monitor.acquiring(task, self, verb, mode, tried, subclass)
-            if what is not None:
-                perform(Operation(MONITOR, "monitor", value=what, target=monitor))
+        tell_monitors(self, verb, mode, tried, subclass)
 
     def take(
         self,
@@ -60,15 +71,18 @@ class Lock(Cell):
         `kind` and `failed` are the modes of the step's label, by how it ends.
         """
         signal = signal_of(running()[1]).number if killable else -1
-        lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
-        if killable:
-            lost = (*lost, (signal, READ))
-        taken: bool = perform(
-            Operation(code, verb, number=self.number, signal=signal, target=self,
-                      label=Label(((self.number, kind),), blocking, killable),
-                      failed=Label(lost, False, killable) if failed >= 0 else NOTHING,
-                      detail=lambda ok: f"{self.name}{'' if ok else otherwise}")
-        )  # fmt: skip
+        op = self.operations.get((verb, code, signal))
+        if op is None:
+            lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
+            if killable:
+                lost = (*lost, (signal, READ))
+            op = self.operations[verb, code, signal] = Operation(
+                code, verb, number=self.number, signal=signal, target=self,
+                label=Label(((self.number, kind),), blocking, killable),
+                failed=Label(lost, False, killable) if failed >= 0 else NOTHING,
+                detail=lambda ok: f"{self.name}{'' if ok else otherwise}",
+            )  # fmt: skip
+        taken: bool = perform(op)
         if taken:
             self.now_held(mode)
         return taken
@@ -81,10 +95,13 @@ class Lock(Cell):
     def drop(self, code: int, verb: str, mode: str, kind: int) -> None:
         """Let the lock go in one step."""
         self.must_hold(verb, mode)
-        perform(
-            Operation(code, verb, number=self.number, target=self,
-                      label=Label(((self.number, kind),)), detail=lambda _: self.name)
-        )  # fmt: skip
+        op = self.operations.get(verb)
+        if op is None:
+            op = self.operations[verb] = Operation(
+                code, verb, number=self.number, target=self,
+                label=Label(((self.number, kind),)), detail=lambda _: self.name,
+            )  # fmt: skip
+        perform(op)
         self.no_longer_held(mode)
 
     def no_longer_held(self, mode: str) -> None:
@@ -100,6 +117,16 @@ class Lock(Cell):
                 f"{task.name} calls {verb} for {self.name} and does not hold it.",
                 call=f"{verb}({self.name})",
             )
+
+
+def tell_monitors(
+    lock: Lock | PseudoLock, verb: str, mode: str, tried: bool, subclass: int
+) -> None:
+    execution, task = running()
+    for monitor in execution.program.monitors:
+        what = monitor.acquiring(task, lock, verb, mode, tried, subclass)
+        if what is not None:
+            perform(Operation(MONITOR, "monitor", value=what, target=monitor))
 
 
 class LockMember(Member):

@@ -22,9 +22,7 @@ class Mutex(Lock):
 
     def trylock(self) -> bool:
         self.acquiring(self.verbs[2], "", tried=True)
-        return self.take(
-            op_.TRYLOCK, self.verbs[2], "", kind.TRYLOCK, failed=kind.TRYLOCK_FAILED
-        )
+        return self.take(op_.TRYLOCK, self.verbs[2], "", kind.TRYLOCK, failed=kind.TRYLOCK_FAILED)
 
     def unlock(self) -> None:
         self.drop(op_.UNLOCK, self.verbs[1], "", kind.UNLOCK)

@@ -127,3 +127,6 @@ class Operation:
 
 
 WAITING = frozenset({LOCK, DOWN_READ, DOWN_WRITE, WAIT, COND_WAKE, RETRY, JOIN})
+# Can always happen, and have the same label in every state.
+FIXED = frozenset({START, READ, WRITE, RACY, LOOK, UNLOCK, UP_READ, UP_WRITE, DOWNGRADE,
+                   COND_WAIT})  # fmt: skip

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
-from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.task import Task
 
@@ -80,7 +79,7 @@ class Monitor(Protocol):
     """Hears of every lock that a task is about to take, in every execution."""
 
     def acquiring(
-        self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
+        self, task: Task, lock: Any, verb: str, mode: str, tried: bool, subclass: int
     ) -> Any:
         """Called on the task's own stack: what is worth hearing of it, or None.
 

@@ -38,7 +38,8 @@ class RwSemaphore(Lock):
     def _read(self, verb: str, killable: bool) -> bool:
         self.acquiring(verb, "read")
         return self.take(
-            op_.DOWN_READ, verb, "read", kind.READ_LOCK, failed=kind.INTERRUPTED,
+            op_.DOWN_READ, verb, "read", kind.READ_LOCK,
+            failed=kind.READ_INTERRUPTED if self.fair else kind.INTERRUPTED,
             blocking=not killable, killable=killable, otherwise=" interrupted",
         )  # fmt: skip
 

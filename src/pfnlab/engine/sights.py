@@ -87,7 +87,7 @@ class Sights:
                 elif last[cell, what] != now:
                     self.disturbed = True
                 last[cell, what] = now
-            if done.op.code == op_.MONITOR or done.op.code == op_.INIT:
+            if done.op.code in (op_.MONITOR, op_.INIT):
                 continue
             changed = done.op.cells if done.op.code == op_.ATOMIC else (done.op.number,)
             for cell, what in last:

@@ -46,9 +46,12 @@ def read_plain(
             Operation(op_.RACY, verb, number=cell.number, label=label, target=cell,
                       detail=detail or (lambda _: cell.name))
         )  # fmt: skip
-    return perform(
-        Operation(op_.PLAIN_READ, verb, number=cell.number, target=cell, detail=detail, rule=rule)
-    )
+    op = cell.operations.get((verb, rule.name))
+    if op is None:
+        op = cell.operations[verb, rule.name] = Operation(
+            op_.PLAIN_READ, verb, number=cell.number, target=cell, detail=detail, rule=rule
+        )
+    return perform(op)
 
 
 def write_plain(
@@ -150,4 +153,5 @@ def done_trying() -> None:
 
 
 __all__ = ["NO_DATA_RACE", "NO_USE_AFTER_FREE", "begin_trying", "choose", "done_trying", "join",
-           "peek", "perform", "read_plain", "start", "try_again", "violate", "write_plain"]  # fmt: skip
+           "peek", "perform", "read_plain", "start", "try_again", "violate",
+           "write_plain"]  # fmt: skip

@@ -125,10 +125,10 @@ class Store:
         self.marks.append(len(self.log))
 
     def undo(self, event: int) -> None:
-        """Take back every event from this one on."""
-        if event >= len(self.marks):
+        """Take back every event from this one on; at 0 also what came before the first one."""
+        if event >= len(self.marks) and event > 0:
             return
-        log, length = self.log, self.marks[event]
+        log, length = self.log, self.marks[event] if event > 0 else 0
         while len(log) > length:
             entry = log.pop()
             if isinstance(entry, int):

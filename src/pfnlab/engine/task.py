@@ -38,8 +38,8 @@ class Task:
     """One actor of a program."""
 
     __slots__ = (
-        "abandoned", "created", "fed", "finished", "function", "held", "index", "lazy", "looked",
-        "made", "name", "pending", "signal", "since", "steps", "worker", "works",
+        "abandoned", "created", "fed", "finished", "flags", "function", "held", "index", "lazy",
+        "looked", "made", "name", "pending", "signal", "since", "steps", "worker", "works",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Task:
         self.since = -1  # the length of the history when the task began to try
         self.created = 0  # objects made so far: part of the next one's identity
         self.held: list[Hold] = []
+        self.flags = 0  # its own, as task->flags in the kernel: nobody else looks at them
         self.works: list[Callable[[], None]] = []  # put off until no lock is held
 
     def holds(self, lock: Cell) -> Hold | None:
@@ -118,9 +119,12 @@ class WorkerPool:
 
     def resume(self, task: Task, result: Any) -> Operation:
         """Give a task the result of its operation and run it up to the next one."""
-        assert task.worker is not None
-        task.worker.greenlet.parent = greenlet.getcurrent()
-        task.worker.greenlet.switch(result)
+        worker = task.worker
+        assert worker is not None
+        worker.greenlet.switch(result)
+        if not task.finished:
+            assert task.pending is not None
+            return task.pending
         return self._settle(task)
 
     def abandon(self, task: Task) -> None:
@@ -154,7 +158,8 @@ def announce(task: Task, operation: Operation) -> Any:
     """
     code, looked = operation.code, task.looked
     if task.since < 0 and (code in LOOKS or code in TRIES):
-        length = looked.round(code, operation.number, sys._getframe(1))
+        own = task.flags, task.created, len(task.works)
+        length = looked.round(code, operation.number, sys._getframe(1), own)
         if length:
             looked.clear()
             _answered(task, Operation(RETRY, "spin", value=task.made - length))

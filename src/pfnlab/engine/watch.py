@@ -100,11 +100,8 @@ class Watch:
     def verdict(self, place: int) -> Verdict:
         """What a rule says of the present state."""
         at = self.known[place]
-        before: Look | None = None
-        value: Any = None
         while isinstance(at, Look):
-            before, value = at, self._value(at.cell)
-            at = at.next.get(value)
+            at = at.next.get(self._value(at.cell))
         if at is None:
             at = self._evaluate(place)
         return at

@@ -82,22 +82,29 @@ def read_word(cell: Cell) -> Any:
     watch = observing()
     if watch is not None:
         return watch.read(cell.number)
-    return perform(
-        Operation(op_.READ, "read", number=cell.number, target=cell,
-                  label=Label(((cell.number, READ),)),
-                  detail=lambda value: f"{cell.name} is {show(value)}")
-    )  # fmt: skip
+    op = cell.operations.get("read")
+    if op is None:
+        op = cell.operations["read"] = Operation(
+            op_.READ, "read", number=cell.number, target=cell,
+            label=Label(((cell.number, READ),)),
+            detail=lambda value: f"{cell.name} is {show(value)}",
+        )  # fmt: skip
+    return perform(op)
 
 
 def write_word(cell: Cell, value: Any) -> None:
     """A write counts as one even if the value stays the same."""
-    collection = cell.store.collection[cell.number]
-    added = ((collection, ADD),) if collection >= 0 else ()
-    perform(
-        Operation(op_.WRITE, "write", number=cell.number, value=value, target=cell,
-                  label=Label(((cell.number, WRITE), *added)),
-                  detail=lambda _: f"{cell.name} = {show(value)}")
-    )  # fmt: skip
+    key = ("write", type(value), value)
+    op = cell.operations.get(key)
+    if op is None:
+        collection = cell.store.collection[cell.number]
+        added = ((collection, ADD),) if collection >= 0 else ()
+        op = cell.operations[key] = Operation(
+            op_.WRITE, "write", number=cell.number, value=value, target=cell,
+            label=Label(((cell.number, WRITE), *added)),
+            detail=lambda _: f"{cell.name} = {show(value)}",
+        )  # fmt: skip
+    perform(op)
 
 
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:

@@ -5,6 +5,7 @@ Each event gets its vector clock over dependence as it is made, and the earlier 
 races with: dependent ones of other tasks that nothing in between orders.
 """
 
+from itertools import pairwise
 from typing import Any, final
 
 from pfnlab.engine import deadlock
@@ -45,7 +46,7 @@ class Machine:
         self.nodes: list[Node] = []
         self.last = [-1] * self.tasks
         self.steps = [0] * self.tasks
-        self.birth: list[list[int]] = [[-1] * self.tasks for _ in range(self.tasks)]
+        self.birth = [0] * self.tasks  # the past of a task's first step
         self.touched: list[list[int]] = []  # of each object: the events that touched it,
         self.modes: list[list[int]] = []  # and how
         # races, with what they are about
@@ -55,10 +56,11 @@ class Machine:
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in execution.program.alike:
-            for first, second in zip(group, group[1:], strict=False):
+            for first, second in pairwise(group):
                 self.after[second] = first
         self.born: list[bool] = [before < 0 for before in self.after]
         self.chained = bool(execution.program.alike)
+        self.stop = False  # a race that may be was met: the search must begin anew
         self.fresh = 0  # events made, not counting those that were kept
         self._begin()
 
@@ -68,7 +70,7 @@ class Machine:
         self.events = execution.events
         self.nodes = [trie.root() for trie in self.tries]
         for task, node in enumerate(self.nodes):
-            if node.code == op_.END:
+            if node.code == op_.END and self.store.started[task]:
                 self.store.ended[task] = True
 
     # ---- what can happen
@@ -98,38 +100,52 @@ class Machine:
         store, node = self.store, self.nodes[task]
         op = node.op
         self.fresh += 1
-        store.begin_event()
-        result = fire(store, op, task, choice)
-        broken: list[Any] = []
-        verdicts: Any = None
-        if self.rules and store.label.writes:
-            verdicts = self.watch.now
-            self.watch.now = list(verdicts)
-            broken = self.watch.after(store.label)
-        label = store.label
-        event = Event(task, choice, label, int(op.counted), op.options)
-        event.node = node
-        event.verdicts = verdicts
-        event.previous = self.last[task]
-        self._order(event, op)
         position = len(self.events)
-        self.events.append(event)
-        self.last[task] = position
-        self.steps[task] += event.steps
-        if op.code >= op_.WAIT:
-            self._special(event, op, position)
-        if self.chained and op.counted:
-            self._bear(event)
-        if op.code == op_.REPLACE and store.race is not None:
-            self._race(task, op)
+        store.event = position
+        store.marks.append(len(store.log))
+        result = fire(store, op, task, choice)
+        if self.rules and store.label.writes:
+            return self._made_watched(task, choice, node, result)
+        event = Event(task, choice, store.label, int(op.counted), op.options)
+        self._enter(event, node, position)
+        if op.code >= op_.REPLACE:
+            self._special(event, op)
+        if store.parked[task]:
+            self._advance(event, node, result)
+            return event
+        # As _advance(), for the case that is nearly always there.
+        child = node.next.get(result)
+        if child is None:
+            self._advance(event, node, result)
+        elif child.code < op_.RETRY:
+            self.nodes[task] = child
+        else:
+            self._go_on(task, child, event)
+        return event
+
+    def _made_watched(self, task: int, choice: int, node: Node, result: Any) -> Event:
+        """A step after which rules are looked at."""
+        store, op = self.store, node.op
+        verdicts = self.watch.now
+        self.watch.now = list(verdicts)
+        broken = self.watch.after(store.label)
+        event = Event(task, choice, store.label, int(op.counted), op.options)
+        event.verdicts = verdicts
+        self._enter(event, node, len(self.events))
+        if op.code >= op_.REPLACE:
+            self._special(event, op)
         for rule, evidence in broken:
             if not self.execution.known(rule.rule):
                 self._report(rule.rule, evidence, task)
-        if store.parked[task]:
+        self._advance(event, node, result)
+        return event
+
+    def _advance(self, event: Event, node: Node, result: Any) -> None:
+        task = event.task
+        if self.store.parked[task]:
             self.nodes[task] = STOPPED
         else:
             self._go_on(task, self._next(task, node, result), event)
-        return event
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
         try:
@@ -147,14 +163,13 @@ class Machine:
                 self._monitor(task, op, event)
                 result = None
             else:
-                traced = op.target is not None and op.target.traced
-                if traced:
+                if node.traced:
                     event.steps += 1
                     self.steps[task] += 1
                 result = plain(store, op, task)
                 if store.race is not None:
                     self._race(task, op)
-                    if store.parked[task] and not traced:
+                    if store.parked[task] and not node.traced:
                         event.steps += 1
             if store.parked[task]:
                 break
@@ -173,20 +188,25 @@ class Machine:
         if self.steps[task] > self.execution.step_limit:
             self._report(deadlock.ENDS, (), task)
 
-    def _special(self, event: Event, op: Operation, position: int) -> None:
-        if op.code == op_.SPAWN:
-            self.birth[op.number] = event.clock
+    def _special(self, event: Event, op: Operation) -> None:
+        """What few operations do besides."""
+        store = self.store
+        if op.code == op_.REPLACE:
+            if store.race is not None:
+                self._race(event.task, op)
+        elif op.code == op_.SPAWN:
+            self.birth[op.number] = event.past
             if self.nodes[op.number].code == op_.END:
-                self.store.end(op.number)
+                store.end(op.number)
         elif op.code == op_.RETRY:
-            event.retry = (self.store.waiting[event.task], self.store.retrying[event.task])
+            event.retry = (store.waiting[event.task], store.retrying[event.task])
 
     def _bear(self, event: Event) -> None:
         """Whoever waits for the first step of this task may begin."""
         for other, before in enumerate(self.after):
             if before == event.task and not self.born[other]:
                 self.born[other] = True
-                self.birth[other] = event.clock
+                self.birth[other] = event.past
                 event.bore = (*event.bore, other)
 
     def _trail(self, task: int, node: Node) -> list[Done]:
@@ -205,45 +225,67 @@ class Machine:
 
     # ---- order and races
 
-    def _order(self, event: Event, op: Operation) -> None:
-        """The clock of an event that is made now, and its races with earlier ones."""
-        task, label, position = event.task, event.label, len(self.events)
-        previous = event.previous
-        before = self.events[previous].clock if previous >= 0 else self.birth[task]
-        if op.code == op_.JOIN:
-            ended = self.last[op.number]
+    def _enter(self, event: Event, node: Node, position: int) -> None:
+        """An event is made now: what happens before it, and its races with earlier ones."""
+        label, task, events = event.label, event.task, self.events
+        event.node = node
+        event.previous = previous = self.last[task]
+        before = events[previous].past if previous >= 0 else self.birth[task]
+        if node.code == op_.JOIN:
+            ended = self.last[node.op.number]
             if ended >= 0:
-                other = self.events[ended].clock
-                before = [max(pair) for pair in zip(before, other, strict=True)]
-        event.before = before
-        clock = before.copy()
-        free = not (label.blocking or label.killable)
-        conflicts = self.conflicts(task, label) if free else self.conflicts_of_wait(task, label)
-        if conflicts:
-            for earlier in conflicts:
-                theirs = self.events[earlier]
-                if free:
-                    if clock[theirs.task] < earlier:
-                        self._add_race(earlier, position)
-                    else:
-                        continue
-                elif before[theirs.task] < earlier and not (
-                    label.blocking and self._releases(theirs.label, label)
+                before |= events[ended].past
+        event.before = past = before
+        if label.blocking or label.killable:
+            for earlier in self.conflicts_of_wait(task, label):
+                theirs = events[earlier]
+                if not (
+                    before >> earlier & 1
+                    or (label.blocking and self._releases(theirs.label, label))
                 ):
                     self._add_race(earlier, position)
-                its = theirs.clock
-                for place in range(self.tasks):
-                    if its[place] > clock[place]:
-                        clock[place] = its[place]
-        clock[task] = position
-        event.clock = clock
-        touched, modes = self.touched, self.modes
+                past |= theirs.past
+        elif label.size == 1:
+            past = self._race_one(label.object, label.mode, past, position)
+        elif label.size:
+            for earlier in self.conflicts(task, label):
+                if not past >> earlier & 1:
+                    self._add_race(earlier, position)
+                    past |= events[earlier].past
+        event.past = past | 1 << position
         for number, mode in label.accesses:
-            while number >= len(touched):
-                touched.append([])
-                modes.append([])
-            touched[number].append(position)
-            modes[number].append(mode)
+            while number >= len(self.touched):
+                self.touched.append([])
+                self.modes.append([])
+            self.touched[number].append(position)
+            self.modes[number].append(mode)
+        events.append(event)
+        self.last[task] = position
+        self.steps[task] += event.steps
+        if self.chained and event.steps:
+            self._bear(event)
+
+    def _race_one(self, number: int, mode: int, past: int, position: int) -> int:
+        """The races of a step that touches one object, newest first; returns its past.
+
+        Of accesses to memory only those back to the last write: it comes after the others.
+        """
+        if number >= len(self.touched):
+            return past
+        touched, modes, events = self.touched[number], self.modes[number], self.events
+        row = mode * MODES
+        place = len(touched) - 1
+        while place >= 0:
+            its = modes[place]
+            if CONFLICT[row + its]:
+                earlier = touched[place]
+                if not past >> earlier & 1:
+                    self._add_race(earlier, position)
+                    past |= events[earlier].past
+                if its == WRITE:
+                    break
+            place -= 1
+        return past
 
     def conflicts(self, task: int, label: Label) -> list[int]:
         """Earlier events of other tasks that depend on a label, newest first.
@@ -255,18 +297,17 @@ class Machine:
             if number >= len(self.touched):
                 continue
             touched, modes = self.touched[number], self.modes[number]
+            row = mode * MODES
             place = len(touched) - 1
             while place >= 0:
                 its = modes[place]
-                if CONFLICT[mode * MODES + its]:
+                if CONFLICT[row + its]:
                     if self.events[touched[place]].task != task:
                         found.append(touched[place])
-                    if its == WRITE and mode <= WRITE:
+                    if its == WRITE:
                         break
                 place -= 1
-        if label.size > 1 and len(found) > 1:
-            found = sorted(set(found), reverse=True)
-        return found
+        return sorted(set(found), reverse=True) if len(found) > 1 else found
 
     def _releases(self, earlier: Label, label: Label) -> bool:
         """Whether an event is the release that a wait was for."""
@@ -286,11 +327,12 @@ class Machine:
             if self.steps[task] >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
-            before = self.clock_of(task)
+            before = self.past_of(task)
             for earlier in self.conflicts_of_wait(task, label):
                 theirs = self.events[earlier]
-                if before[theirs.task] < earlier and not (
-                    label.blocking and self._releases(theirs.label, label)
+                if not (
+                    before >> earlier & 1
+                    or (label.blocking and self._releases(theirs.label, label))
                 ):
                     self._add_race(earlier, -1 - task)
 
@@ -300,14 +342,17 @@ class Machine:
         for number, mode in label.accesses:
             if number >= len(self.touched):
                 continue
-            for position, its in zip(self.touched[number], self.modes[number], strict=True):
-                if CONFLICT[mode * MODES + its] and self.events[position].task != task:
-                    found.append(position)
-        return sorted(set(found), reverse=True)
+            touched, modes = self.touched[number], self.modes[number]
+            for place in range(len(touched) - 1, -1, -1):
+                if CONFLICT[mode * MODES + modes[place]]:
+                    position = touched[place]
+                    if self.events[position].task != task:
+                        found.append(position)
+        return sorted(set(found), reverse=True) if label.size > 1 else found
 
-    def clock_of(self, task: int) -> list[int]:
+    def past_of(self, task: int) -> int:
         last = self.last[task]
-        return self.events[last].clock if last >= 0 else self.birth[task]
+        return self.events[last].past if last >= 0 else self.birth[task]
 
     # ---- rules
 
@@ -316,6 +361,7 @@ class Machine:
         assert earlier is not None
         if not self.execution.program.enforces(op.rule):
             self.execution.unchecked_race = op.target.field
+            self.stop = True
             return
         pair = (earlier.event, len(self.events) - 1)
         self._report(op.rule, (), task, frozenset(pair), pair)
@@ -346,6 +392,8 @@ class Machine:
     def finish(self) -> None:
         """No task can go on: say which wait for each other, or for nothing."""
         execution, store = self.execution, self.store
+        if all([node.code >= op_.PLAIN for node in self.nodes]):
+            return
         execution.pending = [
             node.op if node.code < op_.PLAIN and store.started[task] else None
             for task, node in enumerate(self.nodes)

@@ -13,16 +13,17 @@ out of it; a race that is only weakly covered is looked at again in the next exe
 the alternatives of a choice become branches only where it is met first.
 
 With `optimal` off it is Source-DPOR: of each sequence only the first step is kept, and what
-follows is found anew.  Executions may then turn out to be in vain.  A state whose tree has
-outgrown `limit` goes on in that way.
+follows is found anew.  Executions may then turn out to be in vain.  When the tree of some state
+outgrows `limit`, the whole search goes on in that way: a sequence that was weakly covered may
+be dropped only where what it leads to is planned in full.
 """
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.label import NOTHING, dependent
-from pfnlab.engine.operation import CHOOSE
+from pfnlab.engine.label import NOTHING, dependent, sees_more
+from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.races import Other
+from pfnlab.explorer.races import Other, between, mutex_free
 from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch, Frame, asleep, insert
 
 TREE_LIMIT = 20_000  # branches put into the tree of one state
@@ -72,15 +73,15 @@ class Optimal:
                 continue
             frame.current = branch
             self.continued = branch.task
-            event = machine.make(branch.task, branch.choice)
-            branch.label = event.label
-            sleep = [
-                other
-                for other in frame.sleep
-                if other.task != branch.task and not dependent(other.label, event.label)
-            ]
+            label = branch.label = machine.make(branch.task, branch.choice).label
+            sleep: list[Branch] = []
+            for other in frame.sleep:
+                if other.task != branch.task and not (
+                    other.label.bits & label.bits and dependent(other.label, label)
+                ):
+                    sleep.append(other)
             frames.append(Frame(sleep, branch.after))
-            if machine.execution.unchecked_race:
+            if machine.stop:
                 return
         if not self.in_vain:
             machine.finish()
@@ -96,9 +97,8 @@ class Optimal:
         for _ in range(machine.tasks):
             if machine.enabled(task):
                 found = True
-                op = machine.nodes[task].op
-                for choice in range(op.options):
-                    if not self._sleeps(frame, task, choice):
+                for choice in range(machine.nodes[task].op.options):
+                    if not (frame.sleep and self._sleeps(frame, task, choice)):
                         frame.tree.append(Branch(task, choice, NOTHING))
                 if frame.tree:
                     break
@@ -157,46 +157,65 @@ class Optimal:
                 done[place] = self._reverse(machine.race_first[place], machine.race_second[place])
 
     def _reverse(self, first: int, second: int) -> bool:
-        """Make sure that the other order of a race is tried; whether it need not be looked at again."""
-        other = Other(self.machine, first, second)
+        """See that the other order of a race is tried; whether that is settled for good."""
+        machine, frame = self.machine, self.frames[first]
+        if second >= 0:
+            event = machine.events[second]
+            node = event.node
+            if (node.fixed and not (machine.rules and event.label.writes)) or (
+                node.code == LOCK and mutex_free(machine, node.op.number, first, second)
+            ):
+                # Nothing that comes before it now changes how it ends.
+                positions = between(machine.events, first, second)
+                sequence = [machine.events[position] for position in positions]
+                sequence.append(event)
+                return self._insert(frame, sequence, positions, first, second)
+        other = Other(machine, first, second)
         sequences = other.sequences()
-        frame = self.frames[first]
         if sequences is None:
             self._try_everything(frame, first)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            if not self._insert(frame, sequence, other, second):
+            if not self._insert(frame, sequence, other.between, first, second):
                 settled = False
         return settled
 
-    def _insert(self, frame: Frame, sequence: list[Event], other: Other, second: int) -> bool:
+    def _insert(
+        self, frame: Frame, sequence: list[Event], positions: list[int], first: int, second: int
+    ) -> bool:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
-            return True
-        if not self.optimal or frame.size > self.limit:
-            if how == WEAKLY and self.optimal:
-                return False
+            return self._settles(sequence, positions, first, second)
+        if not self.optimal or self.fell_back or frame.size > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
             return False
         if how == WEAKLY:
             return False
-        how, added = insert(frame.tree, sequence)
+        how, added = insert(frame.tree, sequence, frame.current)
         frame.size += added
         if how == WEAKLY:
             return False
-        return how == COVERED or not self._choice_follows(other, second)
+        return self._settles(sequence, positions, first, second)
 
-    def _choice_follows(self, other: Other, second: int) -> bool:
-        """Whether the sequence has a choice that was met after the second event."""
+    def _settles(
+        self, sequence: list[Event], positions: list[int], first: int, second: int
+    ) -> bool:
+        """Whether the sequence would be no other, whatever came after the second event.
+
+        It would if a choice did, or what the second event, as it ends now, depends on.
+        """
         events = self.machine.events
-        for position in reversed(other.between):
+        if second < 0:
+            return False
+        for position in reversed(positions):
             if position < second:
-                return False
+                break
             if events[position].node.code == CHOOSE:
-                return True
-        return False
+                return False
+        label, before = sequence[-1].label, events[second].label
+        return label is before or not sees_more(label, before, events[first].label)
 
     def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
         """Source-DPOR: some step that could begin the sequence must be tried."""

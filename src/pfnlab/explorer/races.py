@@ -7,21 +7,45 @@ another way: a trylock succeeds, a wait has to wait.  So it is made once in that
 taken back.
 """
 
+from collections import Counter
 from typing import Any, Final
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.event import Event
-from pfnlab.engine.fire import fire, ready
-from pfnlab.engine.label import ACQUIRES, MODES, Label
+from pfnlab.engine.fire import Holders, fire, ready
+from pfnlab.engine.label import ACQUIRES, MODES, TRYLOCK_FAILED, UNLOCK, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.explorer.machine import Machine
 
 _ACQUIRES = [mode in ACQUIRES for mode in range(MODES)]
 # Whose label is the same in every state in which they can happen.
-_FIXED = frozenset({op_.START, op_.READ, op_.WRITE, op_.RACY, op_.LOOK, op_.LOCK, op_.UNLOCK,
-                    op_.UP_READ, op_.UP_WRITE, op_.DOWNGRADE, op_.COND_WAIT,
-                    op_.COND_WAKE})  # fmt: skip
+_FIXED = op_.FIXED | {op_.LOCK, op_.COND_WAKE}
 TRIED_WITHOUT: Final = 64  # ways to leave steps out before a wait, at most
+
+
+def between(events: list[Event], first: int, second: int) -> list[int]:
+    """What comes after neither of two events, of all from the first one on."""
+    after = 1 << first
+    if second >= 0:
+        after |= 1 << second
+    return [
+        position for position in range(first + 1, len(events)) if not events[position].past & after
+    ]
+
+
+def mutex_free(machine: Machine, number: int, first: int, second: int) -> bool:
+    """Whether a mutex is free when all that comes after neither of two events has happened."""
+    after = 1 << first
+    if second >= 0:
+        after |= 1 << second
+    touched, modes = machine.touched[number], machine.modes[number]
+    for place in range(len(touched) - 1, -1, -1):
+        position, mode = touched[place], modes[place]
+        if position <= first:
+            break
+        if mode != TRYLOCK_FAILED and not machine.events[position].past & after:
+            return mode == UNLOCK
+    return machine.store.value_at(number, first) is None
 
 
 class Other:
@@ -41,16 +65,9 @@ class Other:
             self.event = None
             self.task = -1 - second
             self.op = machine.nodes[self.task].op
-            self.before = machine.clock_of(self.task)
+            self.before = machine.past_of(self.task)
             self.choice = 0
-        mover = events[first].task
-        self.between: list[int] = [
-            position
-            for position in range(first + 1, len(events))
-            if position != second
-            and events[position].clock[mover] < first
-            and (second < 0 or events[position].clock[self.task] < second)
-        ]
+        self.between = between(events, first, second)
 
     def sequences(self) -> list[list[Event]] | None:
         """The steps of the other order; more than one where a wait can end in several ways.
@@ -74,10 +91,9 @@ class Other:
     def _drop(self, between: list[int], position: int) -> list[int] | None:
         """Leave out one event and what comes after it; None if the operation does."""
         events = self.machine.events
-        task = events[position].task
-        if self.before[task] >= position:
+        if self.before >> position & 1:
             return None
-        return [other for other in between if events[other].clock[task] < position]
+        return [other for other in between if not events[other].past >> position & 1]
 
     def _without_holders(self) -> list[list[Event]]:
         """Leave out who would hold the lock at that time, the newest first."""
@@ -170,7 +186,7 @@ class Other:
             for number in numbers:
                 past = store.past[number]
                 if position in past:
-                    values[number] = store.value_at(number, position + 1)
+                    values[number] = self._after(number, position, values[number])
         return values
 
     def _made(self, between: list[int]) -> Label | None:
@@ -218,8 +234,34 @@ class Other:
             for place in range(marks[position], end):
                 entry = log[place]
                 if isinstance(entry, int):
-                    changed[entry] = store.value_at(entry, position + 1)
+                    changed[entry] = self._after(entry, position, changed[entry])
         return changed
+
+    def _after(self, number: int, position: int, value: Any) -> Any:
+        """What a cell holds after an event, if it held this value before it.
+
+        That is what the event left, but for a rw_semaphore: readers commute, and so do waiting
+        writers, so others may have come or gone since.
+        """
+        store = self.machine.store
+        after = store.value_at(number, position + 1)
+        before = store.value_at(number, position)
+        if type(after) is not Holders or type(before) is not Holders:
+            return after  # a lock that did not exist before comes with its first value
+        return Holders(
+            value.writer if after.writer == before.writer else after.writer,
+            _changed(value.readers, before.readers, after.readers),
+            _changed(value.queued, before.queued, after.queued),
+        )
+
+
+def _changed(
+    tasks: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Some tasks, with who came and without who went between two others."""
+    if before == after:
+        return tasks
+    return tuple(sorted((Counter(tasks) + Counter(after) - Counter(before)).elements()))
 
 
 def _acquires(label: Label, number: int) -> bool:

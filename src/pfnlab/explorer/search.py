@@ -1,5 +1,6 @@
 """The search: run executions as a policy chooses them, and keep what they find."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,6 +83,18 @@ class Search:
     def run(self) -> Result:
         """Search to the end, to a limit, or to Ctrl-C; whatever was found is in the result."""
         began = self.began = time.perf_counter()
+        # The heap only grows here, and has no garbage to look for.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            execution = self._until_settled(began)
+        finally:
+            if collecting:
+                gc.enable()
+        return self._result(execution, began)
+
+    def _until_settled(self, began: float) -> Execution:
+        """Search, and begin anew for each field that is found to race, and may."""
         while True:
             self.policy = self.make_policy()
             execution = Execution(self._program(), self.build, step_limit=self.limits.steps)
@@ -93,13 +106,12 @@ class Search:
             finally:
                 execution.end()
             if not race:
-                break
+                return execution
             # Only race-free accesses need no scheduling (see step.py): begin anew, with
             # every access to this field a step.  What was found so far will be found again.
             self.racing |= {race}
             self.schedules = self.given_up = self.longest = self.walks = 0
             self.kept, self.sizes = Kept(), Sizes()
-        return self._result(execution, began)
 
     def _result(self, execution: Execution, began: float) -> Result:
         findings = distinct([self._finding(found) for found in self.kept.candidates.values()])
@@ -241,14 +253,13 @@ class Search:
 
     def _keep_all(self, execution: Execution, *, clocked: bool, count: int = 1) -> None:
         """Keep what broke in an execution that has run to its end."""
-        tasks = len(execution.program.tasks)
         if execution.broken:
             self.kept.failing += count
         for broken in execution.broken:
-            order = order_as_made(execution.events, tasks) if clocked else None
+            order = order_as_made(execution.events) if clocked else None
             self.kept.failure(execution, broken, order, count)
         for note in execution.notes:
-            order = order_as_made(execution.events, tasks) if clocked else None
+            order = order_as_made(execution.events) if clocked else None
             self.kept.note(execution, note, order)
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:

@@ -45,7 +45,7 @@ def shortened(
     events = execution.events
     if not events:
         return whole(execution)
-    order = order or order_of(events, len(execution.program.tasks))
+    order = order or order_of(events)
     if broken.race is not None:
         order.put_before(*broken.race)
     keep = set(broken.relevant) or {broken.event}
@@ -86,9 +86,9 @@ def few_switches(order: Order, past: list[int]) -> list[int]:
         return past
 
     def can_go(index: int, done: tuple[int, ...]) -> bool:
-        clock = order.clocks[index]
+        past = order.pasts[index]
         return all(
-            position == len(lines[task]) or lines[task][position] > clock[task]
+            position == len(lines[task]) or not past >> lines[task][position] & 1
             for task, position in zip(tasks, done, strict=True)
             if task != order.events[index].task
         )

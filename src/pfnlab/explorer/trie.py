@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 from pfnlab.engine.errors import Nondeterminism
 from pfnlab.engine.execution import START, Execution
-from pfnlab.engine.operation import END, VIOLATE, Operation
+from pfnlab.engine.operation import END, FIXED, MONITOR, VIOLATE, Operation
 from pfnlab.engine.task import Task
 
 
@@ -22,6 +22,10 @@ class Node:
         self.op: Final = op
         self.code: Final = op.code
         self.plain: Final = op.plain
+        self.traced: Final = (
+            op.plain and op.target is not None and op.code != MONITOR and bool(op.target.traced)
+        )
+        self.fixed: Final = op.code in FIXED  # ends in one way only
         self.parent: Final = parent
         self.result: Final = result  # of the parent's operation, that leads here
         self.length: Final = length  # of the history

@@ -36,12 +36,13 @@ class Frame:
     size     branches that were put into the tree
     """
 
+    current: Branch | None = None
+    tried: int = 0
+    size: int = 0
+
     def __init__(self, sleep: list[Branch], tree: list[Branch]) -> None:
         self.sleep = sleep
         self.tree = tree
-        self.current: Branch | None = None
-        self.tried = 0
-        self.size = 0
 
     @property
     def done(self) -> int:
@@ -57,17 +58,21 @@ def weak_initial(branch: Branch, sequence: list[Event]) -> int:
 
     Its position in the sequence; len(sequence) if the sequence does not have it; -1 if not.
     """
-    task, label = branch.task, branch.label
-    for place, event in enumerate(sequence):
+    task, label, place = branch.task, branch.label, 0
+    bits = label.bits
+    for event in sequence:
         if event.task == task:
             return place if event.choice == branch.choice else -1
-        if dependent(label, event.label):
+        if bits & event.label.bits and dependent(label, event.label):
             return -1
-    return len(sequence)
+        place += 1
+    return place
 
 
-def insert(tree: list[Branch], sequence: list[Event]) -> tuple[int, int]:
-    """Put a sequence into a forest.
+def insert(
+    tree: list[Branch], sequence: list[Event], current: Branch | None = None
+) -> tuple[int, int]:
+    """Put a sequence into a forest; below the current branch all will be found anyway.
 
     Returns GROWN, COVERED or WEAKLY, and how many branches were added.
     """
@@ -79,6 +84,8 @@ def insert(tree: list[Branch], sequence: list[Event]) -> tuple[int, int]:
             place = weak_initial(branch, left)
             if place < 0:
                 continue
+            if branch is current:
+                return WEAKLY, 0
             if place < len(left):
                 del left[place]
             else:

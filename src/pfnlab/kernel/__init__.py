@@ -44,6 +44,14 @@ from pfnlab.kernel.geometry import (
     TiB,
     align_down,
 )
+from pfnlab.kernel.gfp import (
+    GFP_KERNEL,
+    GFP_NOFS,
+    GFP_NOWAIT,
+    memalloc_nofs_restore,
+    memalloc_nofs_save,
+    might_alloc,
+)
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.lab_memory import Mapping
 from pfnlab.kernel.locks import (
@@ -142,6 +150,9 @@ __all__ = [
     "FAULT_FLAG_VMA_LOCK",
     "FAULT_FLAG_WRITE",
     "File",
+    "GFP_KERNEL",
+    "GFP_NOFS",
+    "GFP_NOWAIT",
     "GiB",
     "KiB",
     "Lab",
@@ -210,6 +221,9 @@ __all__ = [
     "leaf_rule",
     "lockdep_assert_held",
     "lockdep_assert_held_write",
+    "memalloc_nofs_restore",
+    "memalloc_nofs_save",
+    "might_alloc",
     "mmap_read_lock",
     "mmap_read_trylock",
     "mmap_read_unlock",

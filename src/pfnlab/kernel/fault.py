@@ -29,6 +29,7 @@ from pfnlab.kernel.fault_rules import (
 )
 from pfnlab.kernel.file import assert_not_released
 from pfnlab.kernel.geometry import PMD_ORDER, PUD_ORDER, Order
+from pfnlab.kernel.gfp import GFP_PGTABLE_USER, might_alloc
 from pfnlab.kernel.pagetable import pmd_alloc, walk
 from pfnlab.kernel.thp import thp_vma_allowable_order
 from pfnlab.kernel.vma import Mm, Vma, linear_page_index
@@ -65,6 +66,7 @@ def __handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:
             fault = create_huge_pud(vmf)
             if not fault & VM_FAULT_FALLBACK:
                 return fault
+            might_alloc(GFP_PGTABLE_USER)
             found = pmd_alloc(mm, address)
         if found.leaf is None and found.pmd is None:
             fault = create_huge_pmd(vmf)

@@ -6,6 +6,7 @@ Drawn after kernel/fork.c: dup_mmap() and mm/memory.c: copy_page_range().
 from pfnlab.engine.word import atomically
 from pfnlab.kernel.file import get_file
 from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, pmd_addr_end
+from pfnlab.kernel.gfp import GFP_PGTABLE_USER, might_alloc
 from pfnlab.kernel.locks import (
     i_mmap_lock_write,
     i_mmap_unlock_write,
@@ -28,6 +29,9 @@ def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Both mmap_locks are held for write throughout; nobody else knows the new one yet.
 
     Model: memory does not run out, so no copy fails half way.
+
+    Model: without flush_tlb_mm(oldmm) at the end, which is for what a copy has made
+    read-only; the leaves of a shared pfn mapping stay as they are.
     """
     mmap_write_lock(oldmm)
     mmap_write_lock_nested(mm)
@@ -89,6 +93,7 @@ def copy_pmd_range(dst_vma: Vma, src_vma: Vma, addr: int, end: int) -> None:
 
     A PUD leaf is copied as it is, also by a VMA that has only a part of it.
     """
+    might_alloc(GFP_PGTABLE_USER)
     dst_mm, src_mm = dst_vma.vm_mm, src_vma.vm_mm
     places = [(PUD_ORDER, addr), (PMD_ORDER, addr)]
     places += [(PTE_ORDER, page) for page in range(addr, end, PAGE_SIZE)]

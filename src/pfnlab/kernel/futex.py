@@ -7,12 +7,11 @@ Model: the access is never told to come again, -EAGAIN, as x86 does not.
 """
 
 from pfnlab.engine.step import begin_trying, done_trying, try_again
-from pfnlab.kernel.cpu import INTERFERENCES
+from pfnlab.kernel.cpu import INTERFERENCES, reach
 from pfnlab.kernel.errno import EFAULT, EINVAL, Errno
 from pfnlab.kernel.fault_codes import FAULT_FLAG_WRITE
 from pfnlab.kernel.gup import fixup_user_fault
 from pfnlab.kernel.locks import mmap_read_lock, mmap_read_unlock, return_to_user_space
-from pfnlab.kernel.pagetable import walk
 from pfnlab.kernel.vma import Mm
 
 FLAGS_SHARED = 0x10
@@ -57,7 +56,7 @@ def get_futex_key(uaddr: int, flags: int) -> Errno:
 
 def futex_atomic_op_inuser(mm: Mm, uaddr: int) -> Errno:
     """The access itself.  Faults are off, so a missing leaf is an error.  One step."""
-    return -EFAULT if walk(mm, uaddr, "futex_op").leaf is None else 0
+    return 0 if reach(mm, uaddr, "futex_op") else -EFAULT
 
 
 def fault_in_user_writeable(mm: Mm, uaddr: int) -> Errno:

@@ -10,6 +10,7 @@ from pfnlab.kernel.lockdep import Lockdep
 from pfnlab.kernel.pagetable import Leaf, leaves_of
 from pfnlab.kernel.profile import Kernel, find_kernel
 from pfnlab.kernel.rule import LeafRule
+from pfnlab.kernel.tlb import Translation, translations_of
 from pfnlab.kernel.vfio import VfioPciDevice
 
 
@@ -50,6 +51,13 @@ class Lab(DeviceLab):
                 if vdev.shows(leaf.pfn, 1 << leaf.order):
                     yield leaf
 
+    def translations_of(self, vdev: VfioPciDevice) -> Iterator[Translation]:
+        """Every page of the device that a CPU has cached, in any mm that has users."""
+        for mm in self.machine.mms if self.machine is not None else ():
+            for cached in translations_of(mm) if mm.mm_users else ():
+                if vdev.shows(cached.leaf.pfn, 1 << cached.leaf.order):
+                    yield cached
+
     # ---- how a trace names places
 
     def site_of(self, frames: list[FrameType]) -> str:
@@ -78,8 +86,10 @@ CHECKS = ("pfnlab.kernel.lockdep",)
 # Whose lines tell a reader nothing: the line that calls them is shown.
 PLUMBING = (
     "pfnlab.kernel.locks",
+    "pfnlab.kernel.mmu_gather",
     "pfnlab.kernel.pagetable",
     "pfnlab.kernel.refcount",
+    "pfnlab.kernel.tlb",
     "pfnlab.kernel.vma_lock",
     *CHECKS,
 )

@@ -3,6 +3,8 @@
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import setting_up
 from pfnlab.kernel.design import Design
+from pfnlab.kernel.dma_buf import DmaBuf, DmaBufAttachOps
+from pfnlab.kernel.dma_buf_importer import IMPORTER_OPS, Importer, importer_run_job
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PUD_ORDER, TiB
 from pfnlab.kernel.kvm import Kvm, kvm_create_vm, kvm_vcpu_run
@@ -17,6 +19,7 @@ from pfnlab.kernel.vfio_config import (
     vfio_exp_config_write,
     vfio_pm_config_write,
 )
+from pfnlab.kernel.vfio_feature import vfio_pci_core_feature_dma_buf
 from pfnlab.kernel.vfio_intrs import vfio_msi_enable
 from pfnlab.kernel.vfio_power import vfio_pci_core_pm_entry, vfio_pci_core_pm_exit
 from pfnlab.kernel.vfio_rdwr import (
@@ -48,6 +51,8 @@ class DeviceLab(MemoryLab):
         self._device_sets = 0
         self.containers: list[VfioIommu] = []
         self.vms: list[Kvm] = []
+        self.importers: list[Importer] = []
+        self.dmabufs: list[DmaBuf] = []
 
     def vfio_device(
         self,
@@ -103,6 +108,13 @@ class DeviceLab(MemoryLab):
         if setting_up():
             self.vms.append(vm)
         return vm
+
+    def dma_buf_importer(self, ops: DmaBufAttachOps = IMPORTER_OPS) -> Importer:
+        """Another device, which can do DMA to what it imports.  As for rules, see above."""
+        importer = Importer(f"importer{len(self.importers) or ''}", ops)
+        if setting_up():
+            self.importers.append(importer)
+        return importer
 
     # ---- what user space does
 
@@ -184,6 +196,20 @@ class DeviceLab(MemoryLab):
         """Take a mapping out of a container again: VFIO_IOMMU_UNMAP_DMA."""
         error, _unmapped = vfio_dma_do_unmap(container, mapping.address, mapping.size)
         return error
+
+    def export_dma_buf(self, vdev: VfioPciDevice, bar: int = 0) -> DmaBuf | None:
+        """VFIO_DEVICE_FEATURE_DMA_BUF for a whole BAR; None where the kernel refuses.
+
+        As for rules, see above.
+        """
+        _error, dmabuf = vfio_pci_core_feature_dma_buf(vdev, bar, 0, vdev.bars[bar][1])
+        if dmabuf is not None and setting_up():
+            self.dmabufs.append(dmabuf)
+        return dmabuf
+
+    def run_job(self, importer: Importer, dmabuf: DmaBuf | None) -> Errno:
+        """Another device imports a dma-buf and does DMA to it, once."""
+        return _returned(importer_run_job(importer, dmabuf))
 
     def guest_touch(self, vm: Kvm, mapping: Mapping, offset: int = 0) -> Errno:
         """A guest accesses a byte; -EFAULT is an exit of KVM_RUN that the VMM cannot mend."""

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pfnlab.engine.cell import Cell
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.lock import Lock
+from pfnlab.engine.lock import Lock, PseudoLock
 from pfnlab.engine.program import Found, Heard, Leftover
 from pfnlab.engine.schedule import schedule_of
 from pfnlab.engine.step import violate
@@ -36,14 +35,33 @@ DOCUMENTED_LOCK_ORDER = contract(
     "mm/rmap.c and mm/filemap.c: header comments; vfio_pci_core.c: comments on memory_lock",
 )
 
+NO_FS_RECLAIM_UNDER_I_MMAP = contract(
+    "R13",
+    "no_fs_reclaim_under_i_mmap",
+    "An allocation under the rmap lock may enter reclaim, which takes the rmap lock of others.",
+    "drivers/dma-buf/dma-resv.c: dma_resv_lockdep(), v6.12; mm/page_alloc.c: fs_reclaim_acquire()",
+)
+
 Edge = tuple[str, str]
+
+FS_RECLAIM = "fs_reclaim"  # a class without a lock; see gfp.py
+I_MMAP = "AddressSpace.i_mmap_rwsem"
+
+# What every boot shows lockdep, in dma_resv_lockdep().
+AT_BOOT: tuple[Edge, ...] = (
+    ("Mm.mmap_lock", "DmaResv.lock"),
+    ("DmaResv.lock", FS_RECLAIM),
+    (FS_RECLAIM, I_MMAP),
+)
 
 # Outer lock, inner lock.  A lock of a design is in no such list.
 DOCUMENTED: tuple[Edge, ...] = (
     ("VfioIommu.lock", "Mm.mmap_lock"),
     ("Mm.mmap_lock", "VfioPciDevice.memory_lock"),
     ("VfioDeviceSet.lock", "VfioPciDevice.memory_lock"),
-    ("VfioPciDevice.memory_lock", "AddressSpace.i_mmap_rwsem"),
+    ("VfioPciDevice.memory_lock", "DmaResv.lock"),
+    ("VfioPciDevice.memory_lock", I_MMAP),
+    *AT_BOOT,
 )
 
 
@@ -63,6 +81,9 @@ class Acquire(NamedTuple):
     call: str
 
 
+BOOT = Seen("dma_resv_lockdep()", 0, -1)
+
+
 class Lockdep:
     """One order graph per execution, and one over all executions.
 
@@ -71,13 +92,13 @@ class Lockdep:
 
     def __init__(self) -> None:
         self.ever: dict[Edge, tuple[Seen, str]] = {}  # and the schedule up to there
-        self.setup: set[Edge] = set()
+        self.setup: dict[Edge, Seen] = dict.fromkeys(AT_BOOT, BOOT)
         self.circular = False  # whether there is a circle in all that was ever seen
 
     def acquiring(
-        self, task: Task, lock: Cell, verb: str, mode: str, tried: bool, subclass: int
+        self, task: Task, lock: Lock | PseudoLock, verb: str, mode: str, tried: bool, subclass: int
     ) -> Acquire | None:
-        if tried or not task.held or not isinstance(lock, Lock):
+        if tried or not task.held:
             return None
         edges: list[tuple[Edge, int]] = []
         for hold in task.held:
@@ -90,8 +111,9 @@ class Lockdep:
             edge = (hold.lock.lock_class, lock.lock_class + nested)
             edges.append((edge, hold.step))
             if (lock.lock_class, hold.lock.lock_class) in ALWAYS:
+                reclaim = edge == (I_MMAP, FS_RECLAIM)
                 violate(
-                    DOCUMENTED_LOCK_ORDER,
+                    NO_FS_RECLAIM_UNDER_I_MMAP if reclaim else DOCUMENTED_LOCK_ORDER,
                     _line(edge, Seen(task.name, hold.step, -1)),
                     f"The order is {lock.lock_class} > {hold.lock.lock_class}.",
                     call=f"{verb}({lock.name})",
@@ -102,16 +124,16 @@ class Lockdep:
         newest: Acquire = heard[-1].what
         setup = heard[-1].event < 0 and heard[-1].task == execution.setup.name
         for edge, since in newest.edges:
+            seen = Seen(heard[-1].task, since, heard[-1].event)
             if setup:
-                self.setup.add(edge)
-            if edge not in self.ever and not setup:
-                seen = Seen(heard[-1].task, since, heard[-1].event)
+                self.setup.setdefault(edge, seen)
+            elif edge not in self.ever:
                 self.ever[edge] = (seen, schedule_of(execution))
                 graph = dict.fromkeys([*self.ever, *self.setup])
                 self.circular = self.circular or bool(find_cycle(edge, graph))
         if not self.circular:
             return None
-        now: dict[Edge, Seen] = {}
+        now = dict(self.setup)
         for item in heard:
             for edge, since in item.what.edges:
                 if edge in now:
@@ -125,13 +147,14 @@ class Lockdep:
         return None
 
     def leftover(self) -> Leftover | None:
+        graph = self.setup | {edge: seen for edge, (seen, _schedule) in self.ever.items()}
         for edge in self.ever:
-            cycle = find_cycle(edge, self.ever)
+            cycle = find_cycle(edge, graph)
             if cycle:
                 return Leftover(
                     LOCK_ORDER,
-                    tuple(_line(part, self.ever[part][0]) for part in cycle),
-                    tuple(self.ever[part][1] for part in cycle),
+                    tuple(_line(part, graph[part]) for part in cycle),
+                    tuple(self.ever[part][1] for part in cycle if part in self.ever),
                 )
         return None
 
@@ -150,6 +173,8 @@ ALWAYS = closure(DOCUMENTED)
 
 
 def _line(edge: Edge, seen: Seen) -> str:
+    if seen is BOOT:
+        return f"{edge[0]} > {edge[1]}: {seen.task} shows it at every boot."
     return (
         f"{edge[0]} > {edge[1]}: {seen.task} takes {edge[1]} "
         f"while it holds {edge[0]} (step {seen.held_since})."

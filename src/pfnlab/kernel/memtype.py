@@ -17,6 +17,7 @@ from pfnlab.engine.shared import Shared
 from pfnlab.engine.word import atomically, word
 from pfnlab.kernel.errno import EBUSY, EINVAL, Errno
 from pfnlab.kernel.geometry import PAGE_SIZE
+from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 
 UNTRACKED = "UC-"  # the type of device memory that nobody has reserved
 
@@ -77,8 +78,10 @@ def memtype_reserve(start: int, end: int, memtype: str) -> tuple[Errno, str]:
     Where somebody else has reserved already, theirs is the type; -EBUSY if the range
     holds several.
     """
+    might_alloc(GFP_KERNEL)  # the entry, before the lock of the store
     store = running_memtypes()
     held = store.held
+    might_alloc(GFP_KERNEL)  # the entry, before the spinlock of the store
 
     def insert(old: tuple[Entries, ...]) -> tuple[tuple[Entries, ...], tuple[Errno, str]]:
         found = {entry.type for entry in held + old[0] if entry.overlaps(start, end)}

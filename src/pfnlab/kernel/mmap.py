@@ -7,7 +7,9 @@ from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.shared import free
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.file import fput, get_file
+from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 from pfnlab.kernel.locks import mmap_write_lock, mmap_write_unlock, return_to_user_space
+from pfnlab.kernel.mmu_gather import MmuGather, tlb_finish_mmu, tlb_gather_mmu
 from pfnlab.kernel.munmap import do_vmi_munmap
 from pfnlab.kernel.pat import vma_pfnmap_track_ctx_release
 from pfnlab.kernel.split import vma_link_file
@@ -34,11 +36,15 @@ def mmap_region(
         mmap_write_unlock(mm)
         return_to_user_space()
         return None, error
+    might_alloc(GFP_KERNEL)
     vma = Vma(mm, address, address + length, pgoff, VM_READ | VM_WRITE | VM_SHARED)
     vma.vm_file = get_file(vdev.file)
     error = call_mmap(vdev, vma)
     if error:
-        unmap_vmas((vma,), vma.vm_start, vma.vm_end)
+        tlb = MmuGather()
+        tlb_gather_mmu(tlb, mm)
+        unmap_vmas(tlb, (vma,), vma.vm_start, vma.vm_end)
+        tlb_finish_mmu(tlb)
         vma_pfnmap_track_ctx_release(vma)
         fput(vma.vm_file)
         free(vma)

@@ -67,6 +67,6 @@ def mmu_notifier_invalidate_range_start(mm: Mm, start: int, end: int) -> None:
 
 
 def mmu_notifier_invalidate_range_end(mm: Mm, start: int, end: int) -> None:
-    """After it, with the TLBs flushed."""
+    """After it.  The TLBs of CPUs may be flushed later, those of subscribers may not."""
     for subscription in mm.notifier_subscriptions:
         subscription.ops.invalidate_range_end(subscription, start, end)

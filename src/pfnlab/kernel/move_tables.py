@@ -3,6 +3,8 @@
 Drawn after mm/mremap.c: move_page_tables() and below.
 """
 
+from typing import Any
+
 from pfnlab.engine.step import violate
 from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import (
@@ -19,6 +21,7 @@ from pfnlab.kernel.mmu_notifier import (
 )
 from pfnlab.kernel.pagetable import TABLE, Leaf, Slot, slot_of
 from pfnlab.kernel.rule import contract
+from pfnlab.kernel.tlb import flushed, tlbs_of
 from pfnlab.kernel.vma import Mm, Vma, held_for
 
 Place = tuple[Order, int]  # a level, and which of its entries
@@ -75,22 +78,25 @@ def move_extent(mm: Mm, old_addr: int, new_addr: int, extent: int, left: int) ->
     old_places += [(PTE_ORDER, old_addr + page) for page in pages]
     new_places = [(order, address - old_addr + new_addr) for order, address in old_places]
     cells = {place_of(order, at): slot_of(mm, order, at) for order, at in old_places + new_places}
+    cached = tlbs_of(mm)
 
-    def move(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
-        slots: dict[Place, Slot] = dict(zip(cells, old, strict=True))
+    def move(old: tuple[Any, ...]) -> tuple[tuple[Any, ...], int]:
+        slots: dict[Place, Slot] = dict(zip(cells, old[: len(cells)], strict=True))
+        tlbs = old[len(cells) :]
         moved = 0
         for order, address in old_places:
             leaf = slots[place_of(order, address)]
             if not isinstance(leaf, Leaf):
                 continue
             slots[place_of(order, address)] = None
+            tlbs = flushed(tlbs, leaf.addr, leaf.addr + (PAGE_SIZE << leaf.order))
             if fits(order, old_addr, new_addr, left):
                 moved += 1
                 put(slots, leaf._replace(addr=leaf.addr - old_addr + new_addr))
-        return tuple(slots.values()), moved
+        return (*slots.values(), *tlbs), moved
 
     atomically(
-        tuple(cells.values()), "move", move,
+        (*cells.values(), *cached), "move", move,
         detail=lambda moved: f"{old_addr:x}..{old_addr + extent - 1:x} to {new_addr:x}, "
         f"{moved} {'leaf' if moved == 1 else 'leaves'}",
     )  # fmt: skip

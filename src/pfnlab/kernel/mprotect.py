@@ -3,6 +3,7 @@
 from pfnlab.kernel.errno import EINVAL, ENOMEM, Errno
 from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.kernel.locks import mmap_write_lock, mmap_write_unlock, return_to_user_space
+from pfnlab.kernel.mmu_gather import MmuGather, tlb_finish_mmu, tlb_gather_mmu
 from pfnlab.kernel.munmap import vmas_in
 from pfnlab.kernel.pagetable import change_protection
 from pfnlab.kernel.split import vma_modify
@@ -21,19 +22,22 @@ def mprotect(mm: Mm, start: int, length: int, prot: int) -> Errno:
         return -EINVAL
     end = start + -(-length // PAGE_SIZE) * PAGE_SIZE
     mmap_write_lock(mm)
+    tlb = MmuGather()
+    tlb_gather_mmu(tlb, mm)
     at = start
     for vma in vmas_in(mm, start, end):
         if vma.vm_start > at:
             break
         at = min(end, vma.vm_end)
         newflags = vma.vm_flags & ~VM_ACCESS_FLAGS | prot
-        mprotect_fixup(vma, max(start, vma.vm_start), at, newflags)
+        mprotect_fixup(tlb, vma, max(start, vma.vm_start), at, newflags)
+    tlb_finish_mmu(tlb)
     mmap_write_unlock(mm)
     return_to_user_space()
     return 0 if at == end else -ENOMEM
 
 
-def mprotect_fixup(vma: Vma, start: int, end: int, newflags: int) -> None:
+def mprotect_fixup(tlb: MmuGather, vma: Vma, start: int, end: int, newflags: int) -> None:
     """Cut the VMA to the range, then change its flags, then its leaves.
 
     A fault in between waits for mmap_lock, or for the lock of the VMA.
@@ -46,4 +50,4 @@ def mprotect_fixup(vma: Vma, start: int, end: int, newflags: int) -> None:
     vma = vma_modify(vma, start, end)
     vma_start_write(vma)
     vm_flags_reset(vma, newflags)
-    change_protection(vma, start, end)
+    change_protection(tlb, vma, start, end)

@@ -18,6 +18,7 @@ from pfnlab.kernel.locks import (
     mmap_write_unlock,
     return_to_user_space,
 )
+from pfnlab.kernel.mmu_gather import MmuGather, tlb_finish_mmu, tlb_free_vmas, tlb_gather_mmu
 from pfnlab.kernel.pagetable import free_pgd_range
 from pfnlab.kernel.pat import vma_pfnmap_track_ctx_release
 from pfnlab.kernel.split import split_vma
@@ -59,8 +60,11 @@ def do_vmi_munmap(mm: Mm, start: int, length: int, unlock: bool) -> Errno:
         mm.vmas.remove(vma)
     if unlock:
         mmap_write_downgrade(mm)
-    unmap_vmas(vmas, start, end)
-    free_pgtables(mm, vmas, floor, ceiling, mm_wr_locked=not unlock)
+    tlb = MmuGather()
+    tlb_gather_mmu(tlb, mm)
+    unmap_vmas(tlb, vmas, start, end)
+    free_pgtables(tlb, vmas, floor, ceiling, mm_wr_locked=not unlock)
+    tlb_finish_mmu(tlb)
     for vma in vmas:
         remove_vma(vma)
     if unlock:
@@ -101,18 +105,19 @@ def vms_gather_munmap_vmas(mm: Mm, start: int, end: int) -> list[Vma]:
 
 
 def free_pgtables(
-    mm: Mm, vmas: Sequence[Vma], floor: int, ceiling: int, mm_wr_locked: bool
+    tlb: MmuGather, vmas: Sequence[Vma], floor: int, ceiling: int, mm_wr_locked: bool
 ) -> None:
     """Unlink VMAs that are empty, then free the tables that nobody else needs.
 
     Unlinked first, so that no walk of i_mmap reads a table that is being freed.
     """
+    tlb_free_vmas(tlb)
     for vma, above in zip(vmas, [*vmas[1:], None], strict=True):
         if mm_wr_locked:
             vma_start_write(vma)
         unlink_file_vma(vma)
         stop = above.vm_start if above is not None else ceiling
-        free_pgd_range(mm, vma.vm_start, vma.vm_end, floor, stop)
+        free_pgd_range(tlb.mm, vma.vm_start, vma.vm_end, floor, stop)
 
 
 def unlink_file_vma(vma: Vma) -> None:

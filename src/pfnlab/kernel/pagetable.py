@@ -24,7 +24,15 @@ from pfnlab.kernel.geometry import (
     align_down,
     pmd_addr_end,
 )
+from pfnlab.kernel.mmu_gather import (
+    MmuGather,
+    counter_to_raise,
+    tlb_end_vma,
+    tlb_remove_tlb_entry,
+    tlb_start_vma,
+)
 from pfnlab.kernel.rule import LeafRule, contract
+from pfnlab.kernel.tlb import flushed, tlbs_of
 from pfnlab.kernel.vma import Mm, Vma, held_for
 
 TABLE = "table"  # a slot that points to a table of the next level
@@ -77,7 +85,8 @@ def slot_of(mm: Mm, order: Order, address: int) -> Cell:
     return mm.slots.cell((order.entry, index), f"{mm.name} {order.entry} {start:x}")
 
 
-def _path(mm: Mm, address: int) -> tuple[Cell, Cell, Cell]:
+def path_of(mm: Mm, address: int) -> tuple[Cell, Cell, Cell]:
+    """The words that a walk may have to read."""
     return (
         slot_of(mm, PUD_ORDER, address),
         slot_of(mm, PMD_ORDER, address),
@@ -85,7 +94,8 @@ def _path(mm: Mm, address: int) -> tuple[Cell, Cell, Cell]:
     )
 
 
-def _walked(slots: tuple[Any, ...]) -> Walk:
+def walked(slots: tuple[Any, ...]) -> Walk:
+    """What a walk finds, given the slots of path_of()."""
     pud, pmd, pte = slots[:3]
     if pud != TABLE:
         return Walk(pud, None, None)
@@ -95,7 +105,7 @@ def _walked(slots: tuple[Any, ...]) -> Walk:
 def walk(mm: Mm, address: int, verb: str = "walk") -> Walk:
     """Look an address up, as the hardware or a software walk does.  One step."""
     found: Walk = atomically(
-        _path(mm, address), verb, lambda old: (old, _walked(old)),
+        path_of(mm, address), verb, lambda old: (old, walked(old)),
         detail=lambda found: f"{address:x}: {found}",
     )  # fmt: skip
     return found
@@ -106,10 +116,10 @@ def pmd_alloc(mm: Mm, address: int) -> Walk:
 
     def allocate(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], Walk]:
         new = (TABLE if old[0] is None else old[0], *old[1:])
-        return new, _walked(new)
+        return new, walked(new)
 
     found: Walk = atomically(
-        _path(mm, address), "pmd_alloc", allocate, detail=lambda found: f"{address:x}: {found}"
+        path_of(mm, address), "pmd_alloc", allocate, detail=lambda found: f"{address:x}: {found}"
     )
     return found
 
@@ -138,7 +148,7 @@ def set_leaf(vma: Vma, leaf: Leaf) -> bool:
     one above it, is taken.
     """
     check_leaf(vma, leaf)
-    path = _path(vma.vm_mm, leaf.addr)
+    path = path_of(vma.vm_mm, leaf.addr)
     depth = 2 - leaf.order.level
 
     def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], bool]:
@@ -162,7 +172,7 @@ def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
     for leaf in leaves:
         check_leaf(vma, leaf)
     mm = vma.vm_mm
-    pud, pmd, _pte = _path(mm, leaves[0].addr)
+    pud, pmd, _pte = path_of(mm, leaves[0].addr)
     slots = [slot_of(mm, PTE_ORDER, leaf.addr) for leaf in leaves]
 
     def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], Leaf | None]:
@@ -185,23 +195,37 @@ def clear_leaves(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], int]:
     return new, sum(isinstance(slot, Leaf) for slot in old)
 
 
-def zap_range(vma: Vma, start: int, end: int) -> None:
+def zap_range(tlb: MmuGather, vma: Vma, start: int, end: int) -> None:
     """Clear every leaf in a range, a PMD's worth of addresses at a time.
 
     A larger leaf that reaches into the range goes as a whole (R24).  The caller holds
-    mmap_lock or the rmap lock.  Tables stay: only munmap frees them.
+    mmap_lock or the rmap lock, and flushes.  Tables stay: only munmap frees them.
+
+    Model: what is cut is flushed with the rest; the kernel does it under the page-table lock.
     """
     mm = vma.vm_mm
     address = start
     while address < end:
         stop = pmd_addr_end(address, end)
-        pud, pmd, _pte = _path(mm, address)
+        pud, pmd, _pte = path_of(mm, address)
         ptes = [slot_of(mm, PTE_ORDER, page) for page in range(address, stop, PAGE_SIZE)]
 
-        def detail(cleared: int, address: int = address, stop: int = stop) -> str:
-            return f"{address:x}..{stop - 1:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}"
+        pending = counter_to_raise(tlb)
 
-        atomically((pud, pmd, *ptes), "zap", clear_leaves, detail=detail)
+        def clear(
+            old: tuple[Any, ...], counted: int = len(pending)
+        ) -> tuple[tuple[Any, ...], tuple[Leaf, ...]]:
+            slots = old[counted:]
+            raised = tuple(count + 1 for count in old[:counted])
+            leaves = tuple(slot for slot in slots if isinstance(slot, Leaf))
+            return (*raised, *clear_leaves(slots)[0]), leaves
+
+        def detail(cleared: tuple[Leaf, ...], address: int = address, stop: int = stop) -> str:
+            leaves = f"{len(cleared)} {'leaf' if len(cleared) == 1 else 'leaves'}"
+            return f"{address:x}..{stop - 1:x}, {leaves}"
+
+        for leaf in atomically((*pending, pud, pmd, *ptes), "zap", clear, detail=detail):
+            tlb_remove_tlb_entry(tlb, leaf.order, leaf.addr)
         address = stop
 
 
@@ -231,23 +255,36 @@ def free_pgd_range(mm: Mm, addr: int, end: int, floor: int, ceiling: int) -> Non
     )  # fmt: skip
 
 
-def change_protection(vma: Vma, start: int, end: int) -> None:
+def change_protection(tlb: MmuGather, vma: Vma, start: int, end: int) -> None:
     """Make the leaves of a range agree with what the VMA allows now.
 
-    A leaf here does not say whether it may be written, so that changes nothing; a large
-    leaf that the range cuts is cleared (R24).
+    A leaf here does not say whether it may be written, so that changes nothing, and nothing
+    is gathered to be flushed; a large leaf that the range cuts is cleared (R24).
     """
+    tlb_start_vma(tlb, vma)
     for edge in (start, end):
         if edge % (PAGE_SIZE << PUD_ORDER):
             zap_huge_leaf_across(vma.vm_mm, edge)
+    tlb_end_vma(tlb, vma)
 
 
 def zap_huge_leaf_across(mm: Mm, edge: int) -> None:
-    """Clear a leaf that maps addresses on both sides of an edge.  One step."""
+    """Clear a leaf that maps addresses on both sides of an edge, and flush.  One step.
+
+    The kernel flushes before it releases the page-table lock: pmdp_huge_clear_flush().
+    """
     places = [(order, edge) for order in (PUD_ORDER, PMD_ORDER) if edge % (PAGE_SIZE << order)]
 
+    def clear(old: tuple[Any, ...]) -> tuple[tuple[Any, ...], int]:
+        slots, tlbs = old[: len(places)], old[len(places) :]
+        left, cleared = clear_leaves(slots)
+        for leaf in slots:
+            if isinstance(leaf, Leaf):
+                tlbs = flushed(tlbs, leaf.addr, leaf.addr + (PAGE_SIZE << leaf.order))
+        return (*left, *tlbs), cleared
+
     atomically(
-        tuple(slot_of(mm, order, at) for order, at in places), "split", clear_leaves,
+        (*(slot_of(mm, order, at) for order, at in places), *tlbs_of(mm)), "split", clear,
         detail=lambda cleared: f"{edge:x}, {cleared} {'leaf' if cleared == 1 else 'leaves'}",
     )  # fmt: skip
 
@@ -258,5 +295,5 @@ def leaves_of(mm: Mm) -> list[Leaf]:
 
 
 __all__ = ["TABLE", "Leaf", "Walk", "change_protection", "free_pgd_range", "leaves_of",
-           "pmd_alloc", "set_leaf", "set_ptes", "slot_of", "walk", "zap_huge_leaf_across",
-           "zap_range"]  # fmt: skip
+           "path_of", "pmd_alloc", "set_leaf", "set_ptes", "slot_of", "walk", "walked",
+           "zap_huge_leaf_across", "zap_range"]  # fmt: skip

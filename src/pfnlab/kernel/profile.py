@@ -30,10 +30,18 @@ class Kernel:
                        frees, v6.16; before by VM_PAT, which any zap clears
     type1_by_leaf      type1 looks a BAR up leaf by leaf: 0fd06844de5d ("vfio/type1: Use
                        mapping page mask for pfnmaps"), v6.15; before, page by page
+    tlb_end_vma_flushes  a zap flushes at the end of each pfn mapping: b67fbebd4cf9
+                       ("mmu_gather: Force tlb-flush VM_PFNMAP vmas"), v5.19; the mend of
+                       CVE-2022-39188
+    tlb_free_vmas_flushes  instead, munmap() flushes before it unlinks pfn mappings: "mmu_gather:
+                       move tlb flush for VM_PFNMAP/VM_MIXEDMAP vmas into free_pgtables()",
+                       May 2025.  v6.12 is without, v7.3 has it; which release was the
+                       first is not known here
     hot_reset_info_in_walk  the devices that a hot reset reaches are copied to user space
                        under pci_bus_sem: lockdep reported it on v6.9-rc5, and v6.10 has
                        the fix of May 2024.  v6.1 copies after the walk; when that changed
                        in between is not known here
+    dma_buf            a BAR can be exported as a dma-buf, which a disable revokes, v6.19
     """
 
     name: str
@@ -44,11 +52,17 @@ class Kernel:
     pud_cachemode: bool = True
     pat_context: bool = True
     type1_by_leaf: bool = True
+    tlb_end_vma_flushes: bool = False
+    tlb_free_vmas_flushes: bool = True
     hot_reset_info_in_walk: bool = False
+    dma_buf: bool = True
 
 
 V7_3 = Kernel("v7.3")
-V6_16 = replace(V7_3, name="v6.16", thp_gate=True)
+V6_16 = replace(
+    V7_3, name="v6.16", thp_gate=True, tlb_end_vma_flushes=True, tlb_free_vmas_flushes=False,
+    dma_buf=False,
+)  # fmt: skip
 V6_12 = replace(V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False)
 V6_10 = replace(V6_12, name="v6.10")
 V6_9 = replace(V6_10, name="v6.9", hot_reset_info_in_walk=True)
@@ -56,7 +70,7 @@ V6_4 = replace(
     V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False, hot_reset_info_in_walk=False
 )
 V6_1 = replace(V6_4, name="v6.1", vm_flags_asserted=False)
-V5_8 = replace(V6_1, name="v5.8")
+V5_8 = replace(V6_1, name="v5.8", tlb_end_vma_flushes=False)
 
 KERNELS = {kernel.name: kernel for kernel in (V5_8, V6_1, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)}
 LATEST = "v7.3"

@@ -16,6 +16,7 @@ from pfnlab.kernel.geometry import (
     align_down,
     pmd_addr_end,
 )
+from pfnlab.kernel.gfp import GFP_PGTABLE_USER, might_alloc
 from pfnlab.kernel.pagetable import Leaf, set_leaf, set_ptes
 from pfnlab.kernel.pat import (
     pfnmap_setup_cachemode,
@@ -125,7 +126,11 @@ def remap_pfn_range_internal(vma: Vma, addr: int, pfn: int, size: int, prot: str
 
 
 def remap_pte_range(vma: Vma, addr: int, end: int, pfn: int, prot: str) -> None:
-    """Fill a part of one PTE table, under its lock."""
+    """Fill a part of one PTE table, under its lock.
+
+    Model: counts as an allocation of the table, as it may not be there.
+    """
+    might_alloc(GFP_PGTABLE_USER)
     leaves = [
         Leaf(PTE_ORDER, page, pfn + (page - addr >> PAGE_SHIFT), prot)
         for page in range(addr, end, PAGE_SIZE)
@@ -179,8 +184,10 @@ def may_insert(vma: Vma, addr: int) -> bool:
 def insert_pfn(vma: Vma, addr: int, pfn: int, prot: str, order: Order) -> vm_fault_t:
     """Never VM_FAULT_OOM.
 
-    Model: tables do not run out of memory.
+    Model: tables do not run out of memory; and each call counts as an allocation of one, as
+    it may not be there.
     """
+    might_alloc(GFP_PGTABLE_USER)
     # A leaf keeps only the bits of the pfn above its order.
     set_leaf(vma, Leaf(order, addr, align_down(pfn, 1 << order), prot))
     return VM_FAULT_NOPAGE

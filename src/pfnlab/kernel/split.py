@@ -5,6 +5,7 @@ Drawn after kernel/fork.c: vm_area_dup() and mm/vma.c: __split_vma(), vma_modify
 
 from pfnlab.kernel.file import get_file
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, PMD_ORDER, align_down
+from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 from pfnlab.kernel.locks import i_mmap_lock_write, i_mmap_unlock_write
 from pfnlab.kernel.pagetable import zap_huge_leaf_across
 from pfnlab.kernel.pat import vma_pfnmap_track_ctx_dup
@@ -20,6 +21,7 @@ def vm_area_dup(orig: Vma, mm: Mm, start: int, end: int, pgoff: int) -> Vma:
     untrack_pfn_clear().
     """
     name = f"vma {start:x}" if mm is not orig.vm_mm else f"vma {start:x}-{end:x}"
+    might_alloc(GFP_KERNEL)
     vma = Vma(mm, start, end, pgoff, orig.vm_flags, name)
     vma.vm_page_prot = orig.vm_page_prot
     vma.vm_ops = orig.vm_ops

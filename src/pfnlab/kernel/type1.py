@@ -20,6 +20,7 @@ from pfnlab.engine.word import atomically, words
 from pfnlab.kernel.errno import EAGAIN, EEXIST, EFAULT, EINVAL, Errno
 from pfnlab.kernel.fault_codes import FAULT_FLAG_REMOTE, FAULT_FLAG_WRITE
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, GiB
+from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 from pfnlab.kernel.gup import (
     FollowPfnmapArgs,
     Unlocked,
@@ -90,6 +91,7 @@ def vfio_dma_do_map(iommu: VfioIommu, mm: Mm, dma_map: DmaMap) -> Errno:
     elif vfio_find_dma(iommu, dma_map.iova, dma_map.size) is not None:
         error = -EEXIST
     else:
+        might_alloc(GFP_KERNEL)
         dma = VfioDma(dma_map.iova, dma_map.vaddr, dma_map.prot)
         iommu.dma_list.append(dma)
         error = vfio_pin_map_dma(iommu, mm, dma, dma_map.size)

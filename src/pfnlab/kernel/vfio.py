@@ -8,6 +8,7 @@ from typing import Any
 
 from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
+from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import rw_semaphore
 from pfnlab.engine.step import violate
 from pfnlab.engine.word import word
@@ -17,6 +18,7 @@ from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, pages
 from pfnlab.kernel.locks import down_write, lockdep_assert_held, up_write
 from pfnlab.kernel.pci import PCI_D0, PCI_D3hot, PciDev
 from pfnlab.kernel.rule import contract
+from pfnlab.kernel.vfio_pci_dmabuf import vfio_pci_dma_buf_cleanup, vfio_pci_dma_buf_move
 from pfnlab.kernel.vma import VM_SHARED, AddressSpace, Vma, held_for
 
 VFIO_PCI_OFFSET_SHIFT = 40
@@ -49,6 +51,7 @@ class VfioPciDevice(PciDev):
     virt_command_memory = field(True, guarded_by="memory_lock", traced=False)  # vconfig
     pm_runtime_engaged = field(False, guarded_by="memory_lock", watched=True)
     forced_memory = word(False)  # the driver has COMMAND.MEM on for itself
+    dmabufs = shared_list(guarded_by="memory_lock", traced=False)  # VfioPciDmaBufs
     bus_accesses = word(0)  # reads and writes of the driver that are on the bus now
     dev_set = field[Any](None, traced=False)  # a VfioDeviceSet, from the setup on
 
@@ -143,8 +146,19 @@ def update_memory_enabled(vdev: VfioPciDevice) -> None:
     vdev.memory_enabled = __vfio_pci_memory_enabled(vdev) and not vdev.pm_runtime_engaged
 
 
+def zap_and_revoke(vdev: VfioPciDevice) -> None:
+    """Memory is about to be switched off: nothing may map it, in any mm or by a dma-buf."""
+    vdev.design.zap_and_down_write_memory_lock(vdev)
+    vfio_pci_dma_buf_move(vdev, revoked=True)
+
+
 def map_and_up_write_memory_lock(vdev: VfioPciDevice) -> None:
-    """Let memory_lock go after a change; if memory decodes, the design may map again."""
+    """Let memory_lock go after a change; if memory decodes, the design may map again.
+
+    Importers of dma-bufs may, whatever the design.
+    """
+    if __vfio_pci_memory_enabled(vdev):
+        vfio_pci_dma_buf_move(vdev, revoked=False)
     hook = vdev.design.map_and_up_write_memory_lock
     if hook is not None and vdev.memory_enabled:
         hook(vdev)
@@ -162,6 +176,7 @@ def vfio_pci_core_close_device(vdev: VfioPciDevice) -> None:
     """
     if vdev.dev_set is not None:
         lockdep_assert_held(vdev.dev_set.lock)
+    vfio_pci_dma_buf_cleanup(vdev)
     down_write(vdev.memory_lock)
     vdev.pm_runtime_engaged = False
     up_write(vdev.memory_lock)

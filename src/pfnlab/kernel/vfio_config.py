@@ -5,7 +5,12 @@ Drawn after drivers/vfio/pci/vfio_pci_config.c.
 
 from pfnlab.kernel.locks import down_write
 from pfnlab.kernel.pci import PCI_COMMAND_MEMORY, PCI_D3hot, pci_try_reset_function
-from pfnlab.kernel.vfio import VfioPciDevice, map_and_up_write_memory_lock, update_memory_enabled
+from pfnlab.kernel.vfio import (
+    VfioPciDevice,
+    map_and_up_write_memory_lock,
+    update_memory_enabled,
+    zap_and_revoke,
+)
 from pfnlab.kernel.vfio_power import vfio_pci_set_power_state
 
 
@@ -19,7 +24,7 @@ def vfio_basic_config_write(vdev: VfioPciDevice, command: int) -> None:
     if enable:
         down_write(vdev.memory_lock)
     else:
-        vdev.design.zap_and_down_write_memory_lock(vdev)
+        zap_and_revoke(vdev)
     vdev.virt_command_memory = enable
     update_memory_enabled(vdev)
     map_and_up_write_memory_lock(vdev)
@@ -32,7 +37,7 @@ def vfio_pm_config_write(vdev: VfioPciDevice, state: int) -> None:
 
 def vfio_lock_and_set_power_state(vdev: VfioPciDevice, state: int) -> None:
     if state >= PCI_D3hot:
-        vdev.design.zap_and_down_write_memory_lock(vdev)
+        zap_and_revoke(vdev)
     else:
         down_write(vdev.memory_lock)
     vfio_pci_set_power_state(vdev, state)
@@ -45,7 +50,7 @@ def vfio_exp_config_write(vdev: VfioPciDevice) -> None:
     What the reset returns is not looked at: with the device lock taken elsewhere nothing
     is reset, and whoever wrote the bit cannot tell.
     """
-    vdev.design.zap_and_down_write_memory_lock(vdev)
+    zap_and_revoke(vdev)
     before = vdev.current_state
     pci_try_reset_function(vdev)
     if vdev.current_state != before:

@@ -10,7 +10,12 @@ vfio_pci_core_runtime_suspend() only returns it to D0.
 from pfnlab.kernel.errno import EINVAL, Errno
 from pfnlab.kernel.locks import down_write, lockdep_assert_held_write, up_write
 from pfnlab.kernel.pci import PCI_D0
-from pfnlab.kernel.vfio import VfioPciDevice, map_and_up_write_memory_lock, update_memory_enabled
+from pfnlab.kernel.vfio import (
+    VfioPciDevice,
+    map_and_up_write_memory_lock,
+    update_memory_enabled,
+    zap_and_revoke,
+)
 
 
 def vfio_pci_set_power_state(vdev: VfioPciDevice, state: int) -> None:
@@ -24,7 +29,7 @@ def vfio_pci_set_power_state(vdev: VfioPciDevice, state: int) -> None:
 
 def vfio_pci_core_pm_entry(vdev: VfioPciDevice) -> Errno:
     """VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY: the device may suspend when this returns."""
-    vdev.design.zap_and_down_write_memory_lock(vdev)
+    zap_and_revoke(vdev)
     if vdev.pm_runtime_engaged:
         up_write(vdev.memory_lock)
         return -EINVAL

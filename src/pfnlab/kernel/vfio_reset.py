@@ -21,6 +21,7 @@ from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.rule import contract
 from pfnlab.kernel.uaccess import copy_to_user
 from pfnlab.kernel.vfio import VfioPciDevice, map_and_up_write_memory_lock
+from pfnlab.kernel.vfio_pci_dmabuf import vfio_pci_dma_buf_move
 from pfnlab.kernel.vfio_power import vfio_pci_set_power_state
 from pfnlab.kernel.vma import Mm, held_for
 
@@ -47,6 +48,7 @@ def vfio_pci_ioctl_reset(vdev: VfioPciDevice) -> Errno:
     """VFIO_DEVICE_RESET.  -EAGAIN if the device lock is taken; the device is in D0 even so."""
     vdev.design.zap_and_down_write_memory_lock(vdev)
     vfio_pci_set_power_state(vdev, PCI_D0)
+    vfio_pci_dma_buf_move(vdev, revoked=True)
     error = pci_try_reset_function(vdev)
     map_and_up_write_memory_lock(vdev)
     return error
@@ -67,13 +69,15 @@ def vfio_pci_dev_set_hot_reset(dev_set: VfioDeviceSet) -> Errno:
     of another wants.  -EBUSY if one cannot be had; what was locked by then is let go.
 
     Model: up to v6.9 every vma_lock is taken first, and every memory_lock after that; here
-    a device gets both before the next one is tried.
+    a device gets both before the next one is tried.  Dma-bufs are revoked after the zap, and
+    in the kernel before it; both with memory_lock held.
     """
     locked = []
     mutex_lock(dev_set.lock)
     for vdev in dev_set.device_list:
         if not zap_and_trylock_memory_lock(vdev):
             break
+        vfio_pci_dma_buf_move(vdev, revoked=True)
         locked.append(vdev)
     error = -EBUSY
     if len(locked) == len(dev_set.device_list):

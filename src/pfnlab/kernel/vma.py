@@ -122,6 +122,8 @@ class Mm(Shared, freeable=True):
     vmas = shared_list(guarded_by="mmap_lock", rcu=True, traced=False)
     write_locked = field[tuple[VmaLock, ...]]((), guarded_by="mmap_lock", traced=False)
     slots = words()  # the page table: by (order, index), see pagetable.py
+    tlbs = words()  # what CPUs have cached of it: by task, see tlb.py
+    tlb_flush_pending = word(0)  # zaps that run, see mmu_gather.py
     notifier_subscriptions = shared_list(guarded_by="mmap_lock", traced=False)
 
     def __init__(self, name: str) -> None:

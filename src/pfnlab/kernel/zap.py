@@ -7,6 +7,13 @@ from collections.abc import Sequence
 
 from pfnlab.kernel.geometry import PAGE_SHIFT
 from pfnlab.kernel.locks import i_mmap_lock_read, i_mmap_unlock_read
+from pfnlab.kernel.mmu_gather import (
+    MmuGather,
+    tlb_end_vma,
+    tlb_finish_mmu,
+    tlb_gather_mmu,
+    tlb_start_vma,
+)
 from pfnlab.kernel.mmu_notifier import (
     mmu_notifier_invalidate_range_end,
     mmu_notifier_invalidate_range_start,
@@ -23,29 +30,38 @@ def zap_vma_ptes(vma: Vma, address: int, size: int) -> None:
 
 
 def zap_page_range_single(vma: Vma, address: int, size: int) -> None:
+    """Remove the leaves of a range, and return with no CPU that still uses one.
+
+    Who hears of zaps must keep nothing cached by itself: its range ends before the flush.
+    """
     end = address + size
+    tlb = MmuGather()
+    tlb_gather_mmu(tlb, vma.vm_mm)
     mmu_notifier_invalidate_range_start(vma.vm_mm, address, end)
-    unmap_single_vma(vma, address, end)
+    unmap_single_vma(tlb, vma, address, end)
     mmu_notifier_invalidate_range_end(vma.vm_mm, address, end)
+    tlb_finish_mmu(tlb)
 
 
-def unmap_vmas(vmas: Sequence[Vma], start: int, end: int) -> None:
-    """Empty neighbours in one mm, of which the range may cut off parts."""
+def unmap_vmas(tlb: MmuGather, vmas: Sequence[Vma], start: int, end: int) -> None:
+    """Empty neighbours in one mm, of which the range may cut off parts.  The caller flushes."""
     mm: Mm = vmas[0].vm_mm
     mmu_notifier_invalidate_range_start(mm, start, end)
     for vma in vmas:
-        unmap_single_vma(vma, start, end)
+        unmap_single_vma(tlb, vma, start, end)
     mmu_notifier_invalidate_range_end(mm, start, end)
 
 
-def unmap_single_vma(vma: Vma, start: int, end: int) -> None:
+def unmap_single_vma(tlb: MmuGather, vma: Vma, start: int, end: int) -> None:
     start, end = max(start, vma.vm_start), min(end, vma.vm_end)
     if start >= end:
         return
     # Whoever came through i_mmap reads the flags without mmap_lock.
     if not running_kernel().pat_context and vma.vm_flags & VM_PFNMAP:
         untrack_pfn(vma, zapped=(start, end))
-    zap_range(vma, start, end)
+    tlb_start_vma(tlb, vma)
+    zap_range(tlb, vma, start, end)
+    tlb_end_vma(tlb, vma)
 
 
 def unmap_mapping_range(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pfnlab.engine.program import invariant
 from pfnlab.kernel import Lab, Leaf
+from pfnlab.kernel.tlb import Translation
 
 
 @invariant
@@ -19,6 +20,19 @@ def no_leaf_while_memory_disabled(lab: Lab) -> Iterator[Leaf]:
     for vdev in lab.devices:
         if vdev.in_reset or not vdev.memory_enabled:
             yield from lab.leaves_of(vdev)
+
+
+@invariant
+def no_translation_while_memory_disabled(lab: Lab) -> Iterator[Translation]:
+    """A CPU still reaches the BAR by a cached translation while the device does not decode memory.
+
+    Rule: D1.
+    What D1 says of leaves, for TLBs: an access by a translation that was not flushed needs
+    no leaf.  mm/mmu_gather.c: tlb_finish_mmu(); include/asm-generic/tlb.h: tlb_free_vmas().
+    """
+    for vdev in lab.devices:
+        if vdev.in_reset or not vdev.memory_enabled:
+            yield from lab.translations_of(vdev)
 
 
 @invariant

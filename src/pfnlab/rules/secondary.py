@@ -39,6 +39,37 @@ def guest_entry_has_its_leaf(lab: Lab) -> Iterator[str]:
                 yield f"{vm}: {entry}"
 
 
+@invariant
+def no_import_while_memory_disabled(lab: Lab) -> Iterator[str]:
+    """Another device reaches the BAR by a dma-buf while the device does not decode memory.
+
+    Rule: R28.
+    vfio_pci_dmabuf.c: vfio_pci_dma_buf_move(), v6.19; dma-buf.c: comment on
+    dma_buf_invalidate_mappings().
+    """
+    for vdev in lab.devices if lab.importers else ():
+        if vdev.in_reset or not vdev.memory_enabled:
+            for importer in lab.importers:
+                entry = importer.entry
+                if entry is not None and vdev.shows(entry.pfn, entry.pages):
+                    yield f"{importer} -> pfn {entry.pfn:x}..{entry.pfn + entry.pages - 1:x}"
+
+
+@known_exception
+def disable_waits_for_an_importer(lab: Lab) -> Iterator[str]:
+    """A disable waits, with memory_lock held for write, until another device has done its work.
+
+    Rule: L3.
+    vfio_pci_dmabuf.c: vfio_pci_dma_buf_move() waits without a limit, v6.19.  Accepted
+    upstream: a fence has to be signalled, and a mapping given back, in bounded time.
+    """
+    for dmabuf in lab.dmabufs:
+        if dmabuf.resv.waiters:
+            yield f"for a fence of {dmabuf}"
+        if dmabuf.priv.waiters:
+            yield f"for {dmabuf} to be unmapped"
+
+
 @known_exception
 def iommu_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
     """An IOMMU entry maps the BAR while the device does not decode memory.

@@ -6,5 +6,6 @@ made of is in actors.py.
 
 # In the order in which they are listed: the simplest first.
 MODULES = (
-    "faults", "zaps", "mmaps", "forks", "resets", "power", "regions", "dma", "kvm", "pat", "pairs",
+    "faults", "zaps", "mmaps", "forks", "resets", "power", "regions", "dma", "dma_bufs", "kvm",
+    "pat", "huge", "exits", "pairs",
 )  # fmt: skip

@@ -66,3 +66,20 @@ def mapping_of_part(lab: Lab) -> None:
         lab.touch(mapping, offset=mapping.size - PAGE_SIZE)
 
     lab.always(*RULES)
+
+
+@scenario
+def mmap_vs_reset(lab: Lab) -> None:
+    """A process maps the BAR and touches it while the device is reset."""
+    vdev = lab.vfio_device()
+    mm = lab.first_process()
+
+    @lab.task
+    def vmm() -> None:
+        lab.touch(lab.mmap(vdev, mm=mm))
+
+    @lab.task
+    def other() -> None:
+        lab.reset(vdev)
+
+    lab.always(*RULES)

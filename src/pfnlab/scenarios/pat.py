@@ -57,3 +57,16 @@ def map_vs_munmap_elsewhere(lab: Lab) -> None:
         lab.munmap(mapping)
 
     lab.always(*RULES)
+
+
+@scenario
+def write_combining_bar(lab: Lab) -> None:
+    """A vCPU touches a BAR that its driver has mapped write-combining for itself."""
+    vdev = lab.vfio_device(memtype="WC")
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    lab.always(*RULES)

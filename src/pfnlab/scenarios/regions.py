@@ -32,3 +32,21 @@ def interrupts_vs_disable(lab: Lab) -> None:
         lab.enable_interrupts(vdev)
 
     lab.always(*RULES)
+
+
+@scenario
+def interrupts_vs_fault(lab: Lab) -> None:
+    """Interrupts are set up with memory off, so the driver forces it on; a vCPU touches the BAR."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+    lab.write_command(vdev, memory=False)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(mapping)
+
+    @lab.task
+    def vmm() -> None:
+        lab.enable_interrupts(vdev)
+
+    lab.always(*RULES)

@@ -46,3 +46,22 @@ def hot_reset_vs_fault(lab: Lab) -> None:
         lab.hot_reset(first)
 
     lab.always(*RULES)
+
+
+@scenario
+def hot_reset_vs_disable(lab: Lab) -> None:
+    """Two devices are reset together while memory of the second is turned off."""
+    first = lab.vfio_device()
+    second = lab.vfio_device()
+    lab.device_set(first, second)
+    lab.touch(lab.mmap(second))
+
+    @lab.task
+    def vmm() -> None:
+        lab.hot_reset(first)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(second, memory=False)
+
+    lab.always(*RULES)

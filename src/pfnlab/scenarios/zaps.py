@@ -31,3 +31,20 @@ def munmap_vs_fault(lab: Lab) -> None:
     lab.add_task("vcpu", touches(lab, mapping))
     lab.add_task("munmap", unmaps(lab, mapping))
     lab.always(*RULES)
+
+
+@scenario
+def nowait_vs_disable(lab: Lab) -> None:
+    """The kernel faults the BAR in and may not wait, while memory decoding is turned off."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def worker() -> None:
+        lab.fault_nowait(mapping)
+
+    @lab.task
+    def config() -> None:
+        lab.write_command(vdev, memory=False)
+
+    lab.always(*RULES)
