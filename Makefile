@@ -5,33 +5,45 @@
 #   make quick    the fast tests: what you run all the time
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
-#   make bench    measure
+#   make bench    measure, into docs/performance.md: up to ten minutes
 #   make docs     write the generated pages
 #   make pins     write constraints.txt anew from the newest releases
+#   make compile  compile the core again after its sources changed
 #   make clean    remove what make made
+#
+# COMPILE=no installs without compiling the core: the same results, more slowly.
 
 PYTHON ?= python3
+COMPILE ?= yes
 VENV := .venv
 BIN := $(VENV)/bin
 PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
+EDITABLE = $(PIP) -C compile=$(COMPILE) -e
+# What the compiled core is made from.
+CORE := $(wildcard compile/*.py src/pfnlab/core.py src/pfnlab/engine/*.py) \
+  $(addprefix src/pfnlab/explorer/,trie.py machine.py wakeup.py races.py optimal.py)
+INTERPRETED := $(BIN)/python -X pfnlab=interpreted
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format bench docs pins clean
+.PHONY: help demo test quick lint format bench docs pins compile clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 # remap_on_fault breaks a rule, so the matrix must end with status 1.  Anything else is a failure:
 # 0 found nothing, 2 is wrong use, 3 is unfinished.
-demo: $(VENV)/installed
+demo: $(VENV)/installed $(VENV)/compiled
 	@echo '$$ pfnlab check'
 	@$(BIN)/pfnlab check; status=$$?; \
 	if [ $$status -ne 1 ]; then \
 	  echo "demo: pfnlab check ended with status $$status, expected 1 (a rule broke)" >&2; exit 2; \
 	fi
 
-test: lint
+# The explorer's tests run on both cores.
+test: lint $(VENV)/compiled
 	$(BIN)/python -m pytest -n auto
+	$(INTERPRETED) -m pytest -q --tx '2*popen//python=$(INTERPRETED)' --dist load \
+	  tests/engine tests/explorer
 
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
@@ -47,8 +59,8 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(VENV)/installed-dev
-	$(BIN)/python bench/run.py
+bench: $(VENV)/installed-dev $(VENV)/compiled
+	$(BIN)/python -m bench.run
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/generate.py
@@ -57,13 +69,23 @@ docs: $(VENV)/installed-dev
 # the tools are simply added to what the demo installed.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing pfnlab into $(VENV) ...'
-	@$(PIP) -e .
-	@touch $@
+	@$(EDITABLE) .
+	@touch $@ $(VENV)/compiled
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing pfnlab and its tools into $(VENV) ...'
-	@$(PIP) -e '.[dev]'
-	@touch $(VENV)/installed $@
+	@$(EDITABLE) '.[dev]'
+	@touch $(VENV)/installed $(VENV)/compiled $@
+
+# With the mypyc of the tools if they are installed, else with one that pip fetches for this once.
+COMPILE_CORE = [ '$(COMPILE)' = no ] || $(BIN)/python compile/core.py || $(EDITABLE) . --no-deps
+
+compile: $(VENV)/installed
+	@$(COMPILE_CORE)
+
+$(VENV)/compiled: $(CORE) | $(VENV)/installed
+	@$(COMPILE_CORE)
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -79,6 +101,6 @@ pins:
 	rm -rf $(VENV)-pins
 
 clean:
-	rm -rf $(VENV) $(VENV)-pins build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(VENV)-pins build dist src/pfnlab/compiled .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,200 +1,227 @@
-"""How fast the searches are: schedules and steps a second, with their spread.
+"""How fast the search is, on both cores and beside other checkers.
 
-    make bench                              print the table
-    .venv/bin/python bench/run.py --write   and keep it, in docs/performance.md
+    make bench                      measure, and write docs/performance.md
+    python -m bench.run --print     measure, and print it only
+    python -m bench.run --quick     one repeat of a few programs, to see that it works
 
-A program is explored by each policy for a fixed number of schedules, or to its end where
-that comes first.  One run to warm up, then five; policies take turns, so that a machine
-that slows down slows all of them.  A ratio is taken within one round, against the
-exhaustive search: it is the peer that is always there.  Compare ratios between machines,
-and seconds only within one table.
+Everything that is compared takes turns, so that a machine that slows down slows all of it.
+Nothing is random: the search has no seed, and a count that differs from the known one ends
+the measurement.  Compare ratios between machines, and times within one table only.
 """
 
 import argparse
-import importlib.metadata
-import os
-import platform
+import json
+import resource
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pfnlab.catalogue import find_design, find_scenario
-from pfnlab.engine import Program, Shared, mutex
-from pfnlab.engine.execution import Execution
-from pfnlab.explorer.policy import Policy
-from pfnlab.explorer.search import Limits, Search
-from pfnlab.verdict import make_policy, program_maker
+from bench.page import commit, load, machine, now, ratio, table, with_spread, write
+from bench.peers import Peers
+from bench.programs import RATES, subjects
+from pfnlab.core import description
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "performance.md"
 REPEATS = 5
-SEED = 1
-SCHEDULES = 1_500  # of one run
-PEER = "exhaustive"
-POLICIES = ("dpor", PEER, "random")
-OTHER_CHECKERS = ("frontrun", "minicheck")  # measured only by hand: their programs differ
+PYTHON = {
+    "compiled": [sys.executable],
+    "interpreted": [sys.executable, "-X", "pfnlab=interpreted"],
+}
+MOST = {"compiled": 4_000, "interpreted": 1_000}  # executions of one run
+VERDICTS = {
+    "lastzero(8)": ("SPIN", "minicheck"),
+    "philosophers(8)": ("SPIN", "minicheck"),
+    "counter(5)": ("SPIN", "minicheck"),
+    "counter(3)": ("SPIN", "minicheck", "frontrun"),
+    "readers(8)": ("SPIN",),
+}
+CHECKS = (
+    ("huge_fault", "zap_vs_fault"),
+    ("huge_fault", "touch+disable"),
+    ("remap_on_fault_unchecked", "two_faults"),
+    ("insert_vma_on_fault", "disable_enable_vs_fault"),
+)
+SLOW_PEER = ("frontrun", "lastzero(4)")
+MEMORY = "mpat(7)"  # 645,120 traces of a lock program
+WHOLE = "lastzero(15)"
 
 
-class Fork(Shared):
-    lock = mutex()
-
-
-def philosophers_6(program: Program) -> None:
-    forks = [Fork() for _ in range(6)]
-
-    def eat(place: int) -> None:
-        with forks[place].lock, forks[(place + 1) % 6].lock:
-            pass
-
-    for place in range(6):
-        program.add_task(f"philosopher{place}", lambda place=place: eat(place))
-
-
-class Subject(NamedTuple):
-    """One program to explore."""
-
-    name: str
-    make: Callable[[], Any]
-    build: Callable[[Any], None]
-
-
-@dataclass
-class Measured:
-    """What the runs of one policy on one program gave."""
-
-    schedules: int = 0
-    steps: int = 0
-    complete: bool = False
-    seconds: list[float] = field(default_factory=list)
-
-    def rate(self, count: int) -> str:
-        return with_spread([count / seconds for seconds in self.seconds])
-
-
-def subjects() -> list[Subject]:
-    make = program_maker(find_design("huge_fault"), None)
-    found = [Subject("philosophers(6)", Program, philosophers_6)]
-    for name in ("zap_vs_fault", "disable_enable_vs_fault"):
-        found.append(Subject(f"{name} on huge_fault", make, find_scenario(name)))
+def explore(core: str, name: str, *options: object) -> dict[str, Any]:
+    command = [*PYTHON[core], "-m", "bench.explore", name, *map(str, options)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(f"{' '.join(command)}: {answer.stderr or answer.stdout}")
+    found: dict[str, Any] = json.loads(answer.stdout)
     return found
 
 
-def run_once(subject: Subject, policy: Policy, measured: Measured) -> float:
-    """Explore once, from the setup to the verdict; returns the seconds."""
-    steps = 0
-
-    def count(_search: Search, execution: Execution) -> None:
-        nonlocal steps
-        steps += execution.steps
-
-    began = time.perf_counter()
-    result = Search(
-        subject.make, subject.build, lambda: policy, Limits(schedules=SCHEDULES), count
-    ).run()
-    seconds = time.perf_counter() - began
-    measured.schedules, measured.steps = result.schedules, steps
-    measured.complete = result.complete
-    return seconds
+def seconds(command: list[str]) -> tuple[float, float]:
+    """From the command to its end: CPU time, also of what it starts, and wall time."""
+    began, used = time.perf_counter(), cpu_of_children()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):  # 1: a check has found something
+        raise SystemExit(f"{' '.join(command)}: {done.stderr or done.stdout}")
+    return cpu_of_children() - used, time.perf_counter() - began
 
 
-def measure(subject: Subject) -> dict[str, Measured]:
-    found = {policy: Measured() for policy in POLICIES}
-    for repeat in range(REPEATS + 1):
-        for policy, measured in found.items():
-            # A search that ends soon is repeated, so that each time is well above the clock's.
-            times = max(1, SCHEDULES // (measured.schedules or SCHEDULES))
-            seconds = sum(
-                run_once(subject, make_policy(policy, SEED), measured) for _ in range(times)
-            )
-            if repeat:
-                measured.seconds.append(seconds / times)
-    return found
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-def with_spread(values: list[float], digits: int = 0) -> str:
-    middle = statistics.median(values)
-    half = (max(values) - min(values)) / 2
-    return f"{middle:,.{digits}f} ± {100 * half / middle:.0f}%"
-
-
-def rows(subject: Subject, found: dict[str, Measured]) -> list[list[str]]:
-    peer = found[PEER]
-    out = []
-    for policy, measured in found.items():
-        ratios = [
-            (measured.schedules / mine) / (peer.schedules / theirs)
-            for mine, theirs in zip(measured.seconds, peer.seconds, strict=True)
-        ]
-        out.append(
+def rates(names: tuple[str, ...], repeats: int) -> str:
+    lines = [["program", "traces", "events", "compiled", "interpreted", "ratio"]]
+    for name in names:
+        found = {
+            core: explore(core, name, "--runs", repeats + 1, "--most", MOST[core])
+            for core in PYTHON
+        }
+        fast, slow = found["compiled"]["rates"], found["interpreted"]["rates"]
+        part = "" if found["compiled"]["complete"] else " *"
+        lines.append(
             [
-                subject.name,
-                policy,
-                f"{measured.schedules:,}" + ("" if measured.complete else " of more"),
-                measured.rate(measured.schedules),
-                measured.rate(measured.steps),
-                with_spread(ratios, 2),
-                f"{1000 * statistics.median(measured.seconds):,.0f} ms",
+                name,
+                f"{subjects()[name].traces:,}{part}",
+                str(found["compiled"]["events"]),
+                with_spread(fast),
+                with_spread(slow),
+                ratio(fast, slow),
             ]
         )
-    return out
+        print(" ".join(lines[-1]), file=sys.stderr)
+    return table(lines)
 
 
-HEADINGS = ["program", "policy", "schedules", "schedules/s", "steps/s", f": {PEER}", "time"]
+def verdicts(peers: Peers, names: list[str], repeats: int) -> str:
+    others = ("SPIN", "minicheck", "frontrun")
+    lines = [["program", "compiled", "interpreted", *others, "best peer : compiled"]]
+    for name in names:
+        commands: dict[str, list[str]] = {
+            core: [*PYTHON[core], "-m", "bench.explore", name] for core in PYTHON
+        }
+        for peer in VERDICTS[name]:
+            command = peers.command(peer, name)
+            if command is not None:
+                commands[peer] = command
+        times: dict[str, list[float]] = {who: [] for who in commands}
+        for repeat in range(repeats + 1):
+            for who, command in commands.items():
+                cpu, _wall = seconds(command)
+                if repeat:
+                    times[who].append(cpu)
+        peer_times = [times[peer] for peer in others if peer in times]
+        best = min(peer_times, key=statistics.median, default=None)
+        lines.append(
+            [
+                name,
+                *(
+                    with_spread(times[who], 2) if who in times else "-"
+                    for who in (*PYTHON, *others)
+                ),
+                ratio(best, times["compiled"]) if best is not None else "-",
+            ]
+        )
+        print(" ".join(lines[-1]), file=sys.stderr)
+    return table(lines)
 
 
-def table(lines: list[list[str]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-
-    def row(cells: list[str]) -> str:
-        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-        return "| " + " | ".join(left + right) + " |"
-
-    rule = ["-" * width for width in widths[:2]] + ["-" * (w - 1) + ":" for w in widths[2:]]
-    return "\n".join([row(lines[0]), row(rule), *map(row, lines[1:])])
-
-
-def commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
+def checks(pairs: tuple[tuple[str, str], ...], repeats: int) -> str:
+    lines = [["check", "compiled", "CPU", "interpreted", "CPU"]]
+    program = str(Path(sys.executable).parent / "pfnlab")
+    for pair in pairs:
+        times: dict[str, list[tuple[float, float]]] = {core: [] for core in PYTHON}
+        for repeat in range(repeats + 1):
+            for core, python in PYTHON.items():
+                took = seconds([*python, program, "check", *pair])
+                if repeat:
+                    times[core].append(took)
+        columns = []
+        for core in PYTHON:
+            cpu, wall = zip(*times[core], strict=True)
+            columns += [with_spread(list(wall), 2), with_spread(list(cpu), 2)]
+        lines.append([" ".join(pair), *columns])
+        print(" ".join(lines[-1]), file=sys.stderr)
+    return table(lines)
 
 
-def circumstances() -> str:
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
-    absent = [name for name in OTHER_CHECKERS if name not in installed]
-    return "\n".join(
-        [
-            f"- machine: {platform.platform()}, {os.cpu_count()} CPUs",
-            f"- Python: {platform.python_version()}",
-            f"- date: {datetime.now(UTC):%Y-%m-%d}, commit: {commit()}",
-            f"- {REPEATS} runs after one to warm up, seed {SEED}, at most {SCHEDULES} schedules;"
-            f" median ± half the range; `: {PEER}` compares schedules a second",
-            f"- peers: {PEER}" + (f"; not installed: {', '.join(absent)}" if absent else ""),
-        ]
+def slow_peer(peers: Peers) -> str:
+    """What a peer makes of a program that it does not finish: executions a second."""
+    name, program = SLOW_PEER
+    command = peers.command(name, program)
+    if command is None:
+        return ""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = done.stdout.split()[-2:]
+    if done.returncode or len(words) < 2:
+        return f"{name} did not run {program}: {(done.stderr or done.stdout)[-200:]!r}\n\n"
+    made, took = int(words[0]), float(words[1])
+    ours = explore("compiled", program)
+    return (
+        f"{name} makes {made / took:,.0f} executions a second of {program}, and had not finished"
+        f" after {made:,}; it has {ours['executions']} traces.\n\n"
     )
 
 
+def large(quick: bool) -> str:
+    """Programs that are explored to their end once: their time and memory."""
+    lines = [["program", "traces", "CPU seconds", "executions/s", "peak MB"]]
+    for name in ("mpat(5)",) if quick else (WHOLE, MEMORY):
+        found = explore("compiled", name)
+        rate = found["rates"][0]
+        took = found["executions"] / rate
+        lines.append(
+            [
+                name,
+                f"{found['executions']:,}",
+                f"{took:.1f}",
+                f"{rate:,.0f}",
+                f"{found['megabytes']:.0f}",
+            ]
+        )
+        print(" ".join(lines[-1]), file=sys.stderr)
+    return table(lines)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the searches.")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    write = parser.parse_args().write
-    lines = [HEADINGS]
-    for subject in subjects():
-        lines += rows(subject, measure(subject))
-    text = f"{table(lines)}\n\n{circumstances()}\n"
-    print(text, end="")
-    if write:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(f"# Performance\n\nWritten by `bench/run.py --write`.\n\n{text}", "utf-8")
+    parser = argparse.ArgumentParser(description="Measure the search.")
+    parser.add_argument("--print", action="store_true", help="do not write the page")
+    parser.add_argument("--quick", action="store_true", help="see that it works")
+    options = parser.parse_args()
+    if description() != "compiled core":
+        raise SystemExit(f"bench: {description()}; run make compile")
+    quick = options.quick
+    repeats = 1 if quick else REPEATS
+    began, load_before = time.perf_counter(), load()
+    with tempfile.TemporaryDirectory() as folder:
+        peers = Peers(Path(folder))
+        parts = [
+            "Executions a second and core (CPU time; * of more, stopped early):\n",
+            rates(RATES[:2] if quick else RATES, repeats),
+            "\nCommand to verdict, CPU seconds of all processes (SPIN: generate, compile, run):\n",
+            verdicts(peers, list(VERDICTS)[:1] if quick else list(VERDICTS), repeats),
+            "\n"
+            + slow_peer(peers)
+            + "`pfnlab check` from the command to the verdict, seconds of wall time, and of CPU:\n",
+            checks(CHECKS[:1] if quick else CHECKS, repeats),
+            "\nExplored to the end, once, with the compiled core:\n",
+            large(quick),
+        ]
+        found = ", ".join(f"{name} {version}" for name, version in peers.found.items())
+        absent = ", ".join(peers.absent)
+    text = "\n".join(parts) + "\n\n" + "\n".join(
+        [
+            f"- machine: {machine()}; load average {load_before} before, {load()} after",
+            f"- {now()}, commit {commit()}, {time.perf_counter() - began:.0f} s in all",
+            f"- {repeats} repeats after one to warm up, in turns; median ± half the range",
+            f"- installed for this run: {found or 'nothing'}; absent: {absent or 'none'}",
+        ]
+    ) + "\n"  # fmt: skip
+    print(text)
+    if not (options.print or quick):
+        write(text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pfnlab.catalogue import all_designs, all_scenarios
-from pfnlab.cli.runs import Options, Pair, run_all
+from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.runs import Options, Pair
 from pfnlab.explorer.result import Result
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -70,10 +71,12 @@ def every_result(
 def ran_before(every_result: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands print what `every_result` has, and run what is not in it."""
 
-    def run(pairs: list[Pair], options: Options, jobs: int) -> Results:
+    def run(
+        pairs: list[Pair], options: Options, jobs: int, where: Where | None = None
+    ) -> Results:
         if options == PLAIN and all(pair in every_result for pair in pairs):
             return {pair: every_result[pair] for pair in pairs}
-        return run_all(pairs, options, jobs)
+        return run_all(pairs, options, jobs, where)
 
     # The module: pfnlab.cli.check is the command of that name.
     monkeypatch.setattr(importlib.import_module("pfnlab.cli.check"), "run_all", run)

@@ -4,10 +4,11 @@ import pfnlab as package
 from tests.cli.command import Command
 
 
-def test_version_is_that_of_the_package(pfnlab: Command) -> None:
+def test_version_is_that_of_the_package_and_names_the_core(pfnlab: Command) -> None:
     ran = pfnlab("--version")
 
-    assert (ran.status, ran.out) == (0, f"pfnlab {package.__version__}\n")
+    assert ran.status == 0
+    assert ran.out == f"pfnlab {package.__version__} ({package.core.description()})\n"
 
 
 def test_help_names_every_command(pfnlab: Command) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
+from pfnlab import core
 from pfnlab.cli.check import check
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.replay import replay
@@ -29,7 +30,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"pfnlab {pfnlab.__version__}")
+        print(f"pfnlab {pfnlab.__version__} ({core.description()})")
         raise typer.Exit
 
 
@@ -71,4 +72,6 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """The entry point."""
+    if core.WHY_INTERPRETED == core.STALE:
+        print(f"pfnlab: the core runs interpreted: {core.STALE}", file=sys.stderr)
     sys.exit(run(sys.argv[1:]))

@@ -22,7 +22,9 @@ from pfnlab.catalogue import (
     is_path,
     scenario_groups,
 )
-from pfnlab.cli.runs import Options, Pair, run_all
+from pfnlab.cli.checkpoint import resumable
+from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.report.broken import summary_text
@@ -62,6 +64,18 @@ def check(
         int | None,
         typer.Option(min=1, help="Processes; by default one for each CPU that it may use."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on the Ray cluster there; 'local' starts one."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the checkpoint of this command, or the last."),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")
     ] = False,
@@ -85,7 +99,15 @@ def check(
                       preemptions, seed, depth)  # fmt: skip
     if save is not None and save.suffix != ".json":
         raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
-    results = run_all(pairs, options, jobs or len(os.sched_getaffinity(0)))
+    resumed = None
+    if resume:
+        pairs, options, resumed = resumable(
+            checkpoint, pairs, options, whatever=design is None and scenario is None
+        )
+        designs = list(dict.fromkeys(d for d, _ in pairs))
+        scenarios = list(dict.fromkeys(s for _, s in pairs))
+    where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
+    results = run_all(pairs, options, where.jobs, where)
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))

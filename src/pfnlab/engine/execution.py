@@ -73,8 +73,7 @@ class Execution(Outcome):
 
     def rewind(self) -> None:
         """Undo everything since the setup."""
-        global _current
-        _current = self
+        self.take_over()
         self.end()
         self.store.undo(0)
         self.clear()
@@ -83,6 +82,11 @@ class Execution(Outcome):
         self.broken += self.failed_setup
         self.heard += self.heard_in_setup
         self.watch.restart()
+
+    def take_over(self) -> None:
+        """Be the execution at work, if there are several in this process."""
+        global _current
+        _current = self
 
     def end(self) -> None:
         """Let go of the tasks that have not ended."""

@@ -50,8 +50,8 @@ class Outcome:
         self.notes: list[Broken] = []  # of rules that are known to break
         self.heard: list[Heard] = []  # what monitors have been told
         self.unchecked_race = ""  # a field that tasks race for while that rule is left out
+        self.trails: list[list[Done]] = [[] for _ in self.program.tasks]  # what each has done
         self.pending: list[Operation | None] = [None] * len(self.program.tasks)
-        self.trails: list[list[Done]] = [[] for _ in self.program.tasks]  # where code runs
 
     @property
     def violation(self) -> Violation | None:

@@ -92,6 +92,12 @@ class Monitor(Protocol):
     def leftover(self) -> Leftover | None:
         """What the executions so far have broken together."""
 
+    def memory(self) -> list[Any]:
+        """What it keeps over executions, as plain data."""
+
+    def remember(self, memory: list[Any]) -> None:
+        """Add what another one, of the same program, has kept."""
+
 
 @dataclass
 class Program:

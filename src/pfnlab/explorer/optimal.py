@@ -16,6 +16,9 @@ With `optimal` off it is Source-DPOR: of each sequence only the first step is ke
 follows is found anew.  Executions may then turn out to be in vain.  When the tree of some state
 outgrows `limit`, the whole search goes on in that way: a sequence that was weakly covered may
 be dropped only where what it leads to is planned in full.
+
+A search may be a part of a greater one (slices.py): then the frames before `base` are copies,
+whose branches somebody else explores.  What races want there is kept in `above`.
 """
 
 from pfnlab.engine.event import Event
@@ -24,7 +27,7 @@ from pfnlab.engine.label import NOTHING, dependent, sees_more
 from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other, between, mutex_free
-from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch, Frame, asleep, insert
+from pfnlab.explorer.wakeup import COVERED, GROWN, LENT, WEAKLY, Branch, Frame, asleep, insert
 
 TREE_LIMIT = 20_000  # branches put into the tree of one state
 
@@ -49,23 +52,31 @@ class Optimal:
         self.fell_back = False  # some tree has outgrown the limit, or labels did not tell enough
         self.started = False
         self.over = False
+        # of a part of a search
+        self.base = 0  # frames before this one belong to others
+        self.waiting = False  # nothing is left but what others explore
+        self.above: list[tuple[int, list[Event] | None]] = []  # wanted before `base`
 
     def next(self) -> bool:
         """Run another execution; False if there is none left."""
-        if self.over or (self.started and not self._backtrack()):
-            self.over = True
-            return False
-        self.started = True
-        self._extend()
-        return True
+        while not self.over:
+            if self.started and not self._backtrack():
+                self.over = True
+                break
+            self.started = True
+            if self._extend():
+                return True
+        return False
 
     # ---- one execution
 
-    def _extend(self) -> None:
-        """Go on from the present state to the end."""
+    def _extend(self) -> bool:
+        """Go on from the present state to the end; False where others have gone all ways."""
         machine, frames = self.machine, self.frames
         while True:
             frame = frames[-1]
+            if frame.tree and frame.tree[0].lent and not self._pass(frame):
+                return False
             if not frame.tree and not self._open(frame):
                 break
             branch = frame.tree[0]
@@ -82,12 +93,26 @@ class Optimal:
                     sleep.append(other)
             frames.append(Frame(sleep, branch.after))
             if machine.stop:
-                return
+                return True
         if not self.in_vain:
             machine.finish()
         if not self.in_vain or not self.optimal or self.fell_back:
             machine.add_blocked()
             self._reverse_races()
+        return True
+
+    def _pass(self, frame: Frame) -> bool:
+        """Leave out what others explore; whether anything can be done now.
+
+        What is planned after a branch may grow as long as others explore one before it.
+        """
+        while frame.tree and frame.tree[0].lent:
+            branch = frame.tree.pop(0)
+            frame.sleep.append(branch)
+            frame.tried += 1
+            if branch.lent == LENT:
+                frame.lent = (*frame.lent, branch)
+        return bool(frame.tree) and not (frame.lent and frame.tree[0].after)
 
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""
@@ -108,7 +133,8 @@ class Optimal:
 
     def _possible(self, frame: Frame, branch: Branch) -> bool:
         """Whether a step that was only guessed can happen; if so, with all its choices."""
-        if not self.machine.enabled(branch.task):
+        sleeps = self._sleeps(frame, branch.task, branch.choice)
+        if sleeps or not self.machine.enabled(branch.task):
             del frame.tree[0]
             return False
         for choice in range(1, self.machine.nodes[branch.task].op.options):
@@ -125,7 +151,7 @@ class Optimal:
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
         frames = self.frames
-        while frames:
+        while len(frames) > self.base:
             frame = frames[-1]
             current = frame.current
             if current is not None:
@@ -137,12 +163,15 @@ class Optimal:
                     frame.tree[:] = [
                         branch
                         for branch in frame.tree
-                        if not self._sleeps(frame, branch.task, branch.choice)
+                        if branch.lent or not self._sleeps(frame, branch.task, branch.choice)
                     ]
-            if frame.tree:
+            if self._pass(frame):
                 break
+            if frame.lent:
+                self.waiting = True
+                return False
             frames.pop()
-        if not frames:
+        if len(frames) <= self.base:
             return False
         self.machine.undo(len(frames) - 1)
         return True
@@ -158,7 +187,7 @@ class Optimal:
 
     def _reverse(self, first: int, second: int) -> bool:
         """See that the other order of a race is tried; whether that is settled for good."""
-        machine, frame = self.machine, self.frames[first]
+        machine = self.machine
         if second >= 0:
             event = machine.events[second]
             node = event.node
@@ -169,35 +198,43 @@ class Optimal:
                 positions = between(machine.events, first, second)
                 sequence = [machine.events[position] for position in positions]
                 sequence.append(event)
-                return self._insert(frame, sequence, positions, first, second)
+                return self._insert(sequence, positions, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
-            self._try_everything(frame, first)
+            self.try_everything(first)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            if not self._insert(frame, sequence, other.between, first, second):
+            if not self._insert(sequence, other.between, first, second):
                 settled = False
         return settled
 
     def _insert(
-        self, frame: Frame, sequence: list[Event], positions: list[int], first: int, second: int
+        self, sequence: list[Event], positions: list[int], first: int, second: int
     ) -> bool:
-        how = asleep(frame.sleep, sequence)
-        if how == COVERED:
-            return self._settles(sequence, positions, first, second)
-        if not self.optimal or self.fell_back or frame.size > self.limit:
-            self.fell_back = self.fell_back or self.optimal
-            self._want_first(frame, sequence)
-            return False
-        if how == WEAKLY:
-            return False
-        how, added = insert(frame.tree, sequence, frame.current)
-        frame.size += added
-        if how == WEAKLY:
+        if self.want(first, sequence) == WEAKLY:
             return False
         return self._settles(sequence, positions, first, second)
+
+    def want(self, depth: int, sequence: list[Event]) -> int:
+        """A sequence must be tried from the state at this depth: GROWN, COVERED or WEAKLY."""
+        frame = self.frames[depth]
+        how = asleep(frame.sleep, sequence)
+        if how == COVERED:
+            return how
+        if not self.optimal or self.fell_back or frame.size > self.limit:
+            self.fell_back = self.fell_back or self.optimal
+            if self._want_first(frame, sequence) and depth < self.base:
+                self.above.append((depth, sequence))
+            return WEAKLY
+        if how == WEAKLY:
+            return how
+        how, added = insert(frame.tree, sequence, frame.current)
+        frame.size += added
+        if added and depth < self.base:
+            self.above.append((depth, sequence))
+        return how
 
     def _settles(
         self, sequence: list[Event], positions: list[int], first: int, second: int
@@ -217,8 +254,8 @@ class Optimal:
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)
 
-    def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
-        """Source-DPOR: some step that could begin the sequence must be tried."""
+    def _want_first(self, frame: Frame, sequence: list[Event]) -> bool:
+        """Source-DPOR: some step that could begin the sequence must be tried.  Whether it is new."""
         wanted = {(branch.task, branch.choice) for branch in frame.tree}
         first: Event | None = None
         for place, event in enumerate(sequence):
@@ -231,21 +268,26 @@ class Optimal:
             if not begins:
                 continue
             if (event.task, event.choice) in wanted:
-                return
+                return False
             if first is None:
                 first = event
         assert first is not None
         frame.tree.append(Branch(first.task, first.choice, first.label))
+        return True
 
-    def _try_everything(self, frame: Frame, position: int) -> None:
+    def try_everything(self, depth: int) -> None:
         """Labels do not tell how a wait can end: try every task that was enabled there."""
         self.fell_back = True
-        machine = self.machine
+        frame = self.frames[depth]
         wanted = {branch.task for branch in frame.tree}
-        for task in range(machine.tasks):
+        grown = False
+        for task in range(self.machine.tasks):
             if task in wanted or self._sleeps(frame, task, 0):
                 continue
             frame.tree.append(Branch(task, 0, NOTHING))
+            grown = True
+        if grown and depth < self.base:
+            self.above.append((depth, None))
 
 
 __all__ = ["COVERED", "GROWN", "Optimal"]

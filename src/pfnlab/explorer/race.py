@@ -10,13 +10,13 @@ def racing_pair(steps: list[TraceStep]) -> tuple[int, int] | None:
     Computed, never guessed: the pair is given only if no chain of locks orders the
     two, so that either could have come first.
     """
-    after = [_ordered_by_locks(steps, index) for index in range(len(steps))]
+    before = _before(steps)
     for second in range(len(steps) - 1, 0, -1):
         for first in range(second - 1, -1, -1):
             one, two = steps[first], steps[second]
             if one.task == two.task or not _same_word(one.label, two.label):
                 continue
-            if second not in after[first]:
+            if not before[second] >> first & 1:
                 return one.number, two.number
     return None
 
@@ -25,17 +25,20 @@ def _same_word(one: Label, two: Label) -> bool:
     return one.lock < 0 and two.lock < 0 and dependent(one, two)
 
 
-def _ordered_by_locks(steps: list[TraceStep], start: int) -> set[int]:
-    """The steps that come after `start` by program order and by locks."""
-    reached = {start}
-    for index in range(start + 1, len(steps)):
-        step = steps[index]
-        for before in reached:
-            earlier = steps[before]
-            if earlier.task == step.task or (
-                0 <= earlier.label.lock == step.label.lock
-                and conflict(earlier.label.mode, step.label.mode)
-            ):
-                reached.add(index)
-                break
-    return reached
+def _before(steps: list[TraceStep]) -> list[int]:
+    """For each step those that come before it by program order and by locks, as bits."""
+    before: list[int] = []
+    last: dict[str, int] = {}  # step of each task
+    users: dict[int, list[int]] = {}  # steps of each lock
+    for index, step in enumerate(steps):
+        earlier = users.setdefault(step.label.lock, []) if step.label.lock >= 0 else []
+        reached = [place for place in earlier if conflict(steps[place].label.mode, step.label.mode)]
+        if step.task in last:
+            reached.append(last[step.task])
+        bits = 0
+        for place in reached:
+            bits |= before[place] | 1 << place
+        before.append(bits)
+        last[step.task] = index
+        earlier.append(index)
+    return before

@@ -16,7 +16,6 @@ from pfnlab.explorer.estimate import Progress, Sizes
 from pfnlab.explorer.keep import Candidate, Kept
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.order import order_as_made
 from pfnlab.explorer.policy import Policy, options
 from pfnlab.explorer.replay import Build, MakeProgram, replay
 from pfnlab.explorer.result import Finding, Note, Result
@@ -73,6 +72,7 @@ class Search:
     given_up: int = 0
     longest: int = 0
     cut: bool = False  # an execution was longer than the limit
+    fell_back: bool = False  # a part of it, that ran elsewhere, has become Source-DPOR
     why_incomplete: str = ""
     racing: frozenset[str] = frozenset()
     kept: Kept = field(default_factory=Kept)
@@ -91,7 +91,7 @@ class Search:
         finally:
             if collecting:
                 gc.enable()
-        return self._result(execution, began)
+        return self.result(execution, began)
 
     def _until_settled(self, began: float) -> Execution:
         """Search, and begin anew for each field that is found to race, and may."""
@@ -113,7 +113,7 @@ class Search:
             self.schedules = self.given_up = self.longest = self.walks = 0
             self.kept, self.sizes = Kept(), Sizes()
 
-    def _result(self, execution: Execution, began: float) -> Result:
+    def result(self, execution: Execution, began: float) -> Result:
         findings = distinct([self._finding(found) for found in self.kept.candidates.values()])
         findings += [found for found in self._leftovers(execution) if found is not None]
         policy = self.policy
@@ -131,7 +131,7 @@ class Search:
             why_incomplete=self.why_incomplete or bound,
             seed=None if isinstance(policy, Reduced) else policy.seed,
             walks=self.walks,
-            fell_back=self.reduced is not None and self.reduced.fell_back,
+            fell_back=self.fell_back or (self.reduced is not None and self.reduced.fell_back),
             seconds=time.perf_counter() - began,
             notes=tuple(
                 Note(rule.rule, notes[rule.rule.name][1], notes[rule.rule.name][0].schedule)
@@ -200,14 +200,14 @@ class Search:
         if execution.failed_setup:
             execution.restart()
             self._count(execution, False)
-            self._keep_all(execution, clocked=False)
+            self.kept.everything(execution)
             return ""
         search = self.reduced = policy.begin(execution, self.limits.depth)
         while search.next():
             self._count(execution, search.in_vain)
             self.sizes.note(search.frames)
             if execution.broken or execution.notes:
-                self._keep_all(execution, clocked=True)
+                self.kept.everything(execution, clocked=True)
             if self._enough(execution, began):
                 break
             if self.schedules == WALK_AFTER and self._walk_aside(search.machine, began):
@@ -226,7 +226,7 @@ class Search:
             walk(machine, policy)
             self.walks += 1
             if execution.broken or execution.notes:
-                self._keep_all(execution, clocked=True, count=0)
+                self.kept.everything(execution, clocked=True, count=0)
             if execution.broken or self._limit_reached(began):
                 break
         if execution.unchecked_race or self.why_incomplete:
@@ -241,7 +241,7 @@ class Search:
             self._count(execution, given_up=False)
             self.cut = machine.cut
             if execution.broken or execution.notes:
-                self._keep_all(execution, clocked=True)
+                self.kept.everything(execution, clocked=True)
             if self._enough(execution, began):
                 break
         return execution.unchecked_race
@@ -250,17 +250,6 @@ class Search:
         self.schedules += 1
         self.given_up += given_up
         self.longest = max(self.longest, sum(event.steps for event in execution.events))
-
-    def _keep_all(self, execution: Execution, *, clocked: bool, count: int = 1) -> None:
-        """Keep what broke in an execution that has run to its end."""
-        if execution.broken:
-            self.kept.failing += count
-        for broken in execution.broken:
-            order = order_as_made(execution.events) if clocked else None
-            self.kept.failure(execution, broken, order, count)
-        for note in execution.notes:
-            order = order_as_made(execution.events) if clocked else None
-            self.kept.note(execution, note, order)
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:
         """An execution in which the code of tasks runs."""

@@ -14,10 +14,19 @@ GROWN: Final = 0
 COVERED: Final = 1
 WEAKLY: Final = 2  # covered, but by a branch that the sequence does not have: look again
 
+OWN: Final = 0
+LENT: Final = 1
+EXPLORED: Final = 2
+
 
 @final
 class Branch:
-    """One step to try, and what to try after it."""
+    """One step to try, and what to try after it.
+
+    lent  LENT if it is a leaf that somebody else explores, EXPLORED once that is done
+    """
+
+    lent: int = OWN
 
     def __init__(self, task: int, choice: int, label: Label) -> None:
         self.task = task
@@ -33,11 +42,14 @@ class Frame:
     sleep    steps that were tried from here or above, with nothing dependent made since
     tree     what must be tried, the present branch first
     current  the branch that is taken
+    tried    how many of `sleep` were tried from here, the last ones
+    lent     of those, the ones that others are still exploring
     size     branches that were put into the tree
     """
 
     current: Branch | None = None
     tried: int = 0
+    lent: tuple[Branch, ...] = ()
     size: int = 0
 
     def __init__(self, sleep: list[Branch], tree: list[Branch]) -> None:
@@ -115,5 +127,5 @@ def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
     return WEAKLY if weak else GROWN
 
 
-__all__ = ["COVERED", "GROWN", "NOTHING", "WEAKLY", "Branch", "Frame", "asleep", "insert",
+__all__ = ["COVERED", "EXPLORED", "GROWN", "LENT", "NOTHING", "OWN", "WEAKLY", "Branch", "Frame", "asleep", "insert",
            "weak_initial"]  # fmt: skip

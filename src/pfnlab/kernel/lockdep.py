@@ -10,7 +10,7 @@ read lock counts like a write lock, as a writer that waits can stop a reader.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.lock import Lock, PseudoLock
@@ -157,6 +157,20 @@ class Lockdep:
                     tuple(self.ever[part][1] for part in cycle if part in self.ever),
                 )
         return None
+
+    def memory(self) -> list[Any]:
+        return [
+            [*edge, seen.task, seen.held_since, seen.event, schedule]
+            for edge, (seen, schedule) in self.ever.items()
+        ]
+
+    def remember(self, memory: list[Any]) -> None:
+        for outer, inner, task, since, event, schedule in memory:
+            edge = (outer, inner)
+            if edge not in self.ever:
+                self.ever[edge] = (Seen(task, since, event), schedule)
+                graph = dict.fromkeys([*self.ever, *self.setup])
+                self.circular = self.circular or bool(find_cycle(edge, graph))
 
 
 def closure(edges: tuple[Edge, ...]) -> frozenset[Edge]:

@@ -41,6 +41,8 @@ DOES = {
 # Not twice: a register has one value, and what is gone or moved is not there again.
 ONCE = ("enable", "mremap", "exit", "other")
 THREES = (
+    ("touch", "disable", "reset"),
+    ("touch", "disable", "other"),
     ("touch", "disable", "enable"),
     ("touch", "disable", "munmap"),
     ("touch", "disable", "mremap"),
@@ -95,6 +97,9 @@ def together(names: tuple[str, ...]) -> Scenario:
         for place, name in enumerate(names):
             task = f"{name}{place}" if names.count(name) > 1 else name
             lab.add_task(task, actor(name, lab, vdev, mapping, filled))
+        for name in {name: None for name in names if names.count(name) > 1}:
+            # They differ in nothing but their names.
+            lab.interchangeable(*[f"{n}{place}" for place, n in enumerate(names) if n == name])
         if "enable" in names:
             lab.write_command(vdev, memory=False)
         lab.always(*RULES)

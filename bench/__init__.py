@@ -1,0 +1,1 @@
+"""bench: what `make bench` measures."""

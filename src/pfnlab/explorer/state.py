@@ -1,0 +1,233 @@
+"""The state of a search as plain data: what a checkpoint holds, and what workers are sent.
+
+A search is where its frames are, and all that is in them are steps: which task, and which of its
+choices.  Labels are left out, as cells have other numbers in another process.  They are found
+again by making the steps.  What is forgotten, which races were settled, may be looked at twice.
+"""
+
+from typing import Any, NamedTuple
+
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.event import Event
+from pfnlab.engine.label import NOTHING, dependent
+from pfnlab.explorer.machine import Machine
+from pfnlab.explorer.optimal import Optimal
+from pfnlab.explorer.wakeup import EXPLORED, OWN, Branch, Frame, insert
+
+Steps = tuple[tuple[int, int], ...]
+
+
+class Twig(NamedTuple):
+    """A branch: its step, whether its label is known, and what comes after it."""
+
+    task: int
+    choice: int
+    known: bool
+    lent: int = OWN
+    after: tuple["Twig", ...] = ()
+
+
+class FrameState(NamedTuple):
+    """One frame.
+
+    taken    the first branch of the tree is the one that was taken
+    slept    steps that were tried from here
+    lent     how many of them others are still exploring, by place in `slept`
+    """
+
+    taken: bool
+    slept: tuple[Twig, ...]
+    lent: tuple[int, ...]
+    tree: tuple[Twig, ...]
+    size: int
+
+
+class State(NamedTuple):
+    """Frames, and how far the search has come; `base` of them are copies of others' frames."""
+
+    frames: tuple[FrameState, ...]
+    base: int = 0
+    started: bool = False
+    fell_back: bool = False
+
+
+class Wish(NamedTuple):
+    """Something that a part asks of, or tells, the owner of a frame.
+
+    path   the steps to the state that it is about
+    steps  a sequence that must be tried from there; None for every step that is possible
+    done   it has been tried: it is one step, that was given away
+    fell_back  who asks has become Source-DPOR; so must who hears it
+    """
+
+    path: Steps
+    steps: Steps | None
+    done: bool = False
+    fell_back: bool = False
+
+
+BEGINNING = State((FrameState(False, (), (), (), 0),))
+
+
+def save(search: Optimal) -> State:
+    """The state of a search between two executions."""
+    frames = tuple(frame_state(frame) for frame in search.frames)
+    return State(frames, search.base, search.started, search.fell_back)
+
+
+def frame_state(frame: Frame) -> FrameState:
+    slept = frame.sleep[len(frame.sleep) - frame.tried :]
+    return FrameState(
+        frame.current is not None,
+        tuple(_step(branch) for branch in slept),
+        tuple(place for place, branch in enumerate(slept) if branch in frame.lent),
+        # What comes after the present branch is in the next frame.
+        tuple(_step(b) if b is frame.current else twig_of(b) for b in frame.tree),
+        frame.size,
+    )
+
+
+def _step(branch: Branch) -> Twig:
+    return Twig(branch.task, branch.choice, branch.label is not NOTHING, branch.lent)
+
+
+def twig_of(branch: Branch) -> Twig:
+    return _step(branch)._replace(after=tuple(twig_of(after) for after in branch.after))
+
+
+def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> None:
+    """Bring a new search to a state, and let it try what others have asked for."""
+    machine = search.machine
+    search.base, search.started, search.fell_back = state.base, state.started, state.fell_back
+    search.frames = frames = []
+    inherited: list[Branch] = []
+    tree: list[Branch] | None = None  # what the branch above has planned
+    for depth, saved in enumerate(state.frames):
+        grown = [_branch(machine, twig) for twig in saved.tree]
+        if tree is None:
+            tree = grown
+        else:
+            tree[:] = grown
+        slept = [_branch(machine, twig) for twig in saved.slept]
+        frame = Frame([*inherited, *slept], tree)
+        frame.tried, frame.size = len(slept), saved.size
+        frame.lent = tuple(slept[place] for place in saved.lent)
+        frame.current = tree[0] if saved.taken else None
+        frames.append(frame)
+        path = path_to(state, depth)
+        present = saved.tree[0][:2] if saved.taken else None
+        for wish in wishes:
+            if wish.path[:depth] == path and wish.path[depth : depth + 1] != (present,):
+                _grant(search, wish, depth)
+        if frame.current is None:
+            break
+        branch = frame.current
+        event = _make(machine, branch.task, branch.choice)
+        branch.label = event.label
+        inherited = [
+            other
+            for other in frame.sleep
+            if other.task != branch.task and not dependent(other.label, event.label)
+        ]
+        tree = branch.after
+
+
+def path_to(state: State, depth: int) -> Steps:
+    """The steps that lead to the state of a frame."""
+    return tuple(frame.tree[0][:2] for frame in state.frames[:depth])
+
+
+def _grant(search: Optimal, wish: Wish, depth: int) -> None:
+    """Do as a wish says; it is about the state at this depth, or one that is planned after it."""
+    machine, frame = search.machine, search.frames[depth]
+    tree = frame.tree
+    search.fell_back = search.fell_back or wish.fell_back
+    for task, choice in wish.path[depth:]:
+        tree = _find(tree, task, choice).after
+        _make(machine, task, choice)
+    if wish.done:
+        assert wish.steps is not None
+        (step,) = wish.steps
+        machine.undo(depth)
+        branch = _find([*tree, *frame.lent], *step)
+        branch.lent = EXPLORED
+        frame.lent = tuple(lent for lent in frame.lent if lent is not branch)
+        return
+    sequence = None
+    if wish.steps is not None:
+        sequence = [_make(machine, task, choice) for task, choice in wish.steps]
+    machine.undo(depth)
+    if tree is not frame.tree:
+        frame.size += plan(search, tree, sequence)
+    elif sequence is not None:
+        search.want(depth, sequence)
+    else:
+        search.try_everything(depth)
+
+
+def plan(search: Optimal, tree: list[Branch], sequence: list[Event] | None) -> int:
+    """Put a sequence, or every step, into a forest that is not a frame's yet."""
+    if sequence is not None:
+        return insert(tree, sequence)[1]
+    search.fell_back = True
+    tasks = {branch.task for branch in tree}
+    tree += [Branch(t, 0, NOTHING) for t in range(search.machine.tasks) if t not in tasks]
+    return 0
+
+
+def _find(tree: list[Branch], task: int, choice: int) -> Branch:
+    for branch in tree:
+        if branch.task == task and branch.choice == choice:
+            return branch
+    raise AssertionError("a branch was given away, and nobody knows it any more")
+
+
+def _branch(machine: Machine, twig: Twig) -> Branch:
+    """A branch with the labels that its steps have from here."""
+    branch = Branch(twig.task, twig.choice, NOTHING)
+    branch.lent = twig.lent
+    if twig.known:
+        branch.label = _make(machine, twig.task, twig.choice).label
+        branch.after = [_branch(machine, after) for after in twig.after]
+        machine.undo(len(machine.events) - 1)
+    elif twig.after:
+        _make(machine, twig.task, twig.choice)
+        branch.after = [_branch(machine, after) for after in twig.after]
+        machine.undo(len(machine.events) - 1)
+    return branch
+
+
+def _make(machine: Machine, task: int, choice: int) -> Event:
+    if not (task < machine.tasks and machine.enabled(task)):
+        raise ModelError("a saved search does not fit: a step of it cannot happen here")
+    return machine.make(task, choice)
+
+
+# ---- as JSON
+
+
+def state_from(data: Any) -> State:
+    """A state of what JSON has made of it: lists, where it had tuples."""
+    frames, base, started, fell_back = data
+    return State(tuple(_frame_from(frame) for frame in frames), base, started, fell_back)
+
+
+def _frame_from(data: Any) -> FrameState:
+    taken, slept, lent, tree, size = data
+    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree), size)
+
+
+def _twigs_from(data: Any) -> tuple[Twig, ...]:
+    return tuple(
+        Twig(task, choice, known, lent, _twigs_from(after))
+        for task, choice, known, lent, after in data
+    )
+
+
+def wish_from(data: Any) -> Wish:
+    path, steps, done, fell_back = data
+    return Wish(_steps_from(path), None if steps is None else _steps_from(steps), done, fell_back)
+
+
+def _steps_from(data: Any) -> Steps:
+    return tuple((task, choice) for task, choice in data)
