@@ -217,7 +217,7 @@ def test_the_rule_that_was_declared_first_is_the_one_that_is_reported() -> None:
         blinkers(program)
         program.always(second)
 
-    assert [f.violation.rule for f in Search(Lab, build, Reduced).run().findings] == ["never_both"]
+    assert {f.violation.rule for f in Search(Lab, build, Reduced).run().findings} == {"never_both"}
 
 
 @known_exception
@@ -249,7 +249,7 @@ def test_a_known_exception_hides_no_failure_of_the_same_step() -> None:
 
     result = Search(Lab, build, Reduced).run()
 
-    assert [finding.violation.rule for finding in result.findings] == ["never_both"]
+    assert {finding.violation.rule for finding in result.findings} == {"never_both"}
     assert [note.schedule for note in result.notes] == ["one:1"]
 
 
