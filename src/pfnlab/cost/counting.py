@@ -17,12 +17,14 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Rule
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.fault_codes import VM_FAULT_ERROR, VM_FAULT_FALLBACK, VM_FAULT_RETRY, vm_fault_t
-from pfnlab.kernel.geometry import PTE_ORDER, Order
+from pfnlab.kernel.geometry import PAGE_SIZE, PTE_ORDER, Order, align_down
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.memtype import MemtypeStore
-from pfnlab.kernel.pagetable import Leaf
+from pfnlab.kernel.pagetable import Leaf, Walk
 from pfnlab.kernel.profile import Kernel
+from pfnlab.kernel.vmfault import VmFault
 
+Refusal = tuple[int, int, int]  # a FALLBACK: the level, the slot, the start of the VMA
 TRIES = 100_000  # of one workload; more is a loop that does not end
 
 LOCKS = {
@@ -35,36 +37,41 @@ class CountingLab(Lab):
     """A lab without rules and checks: they hold or not, which other commands tell."""
 
     def __init__(self, design: Design, kernel: Kernel, counts: Counter[str]) -> None:
-        super().__init__(counted(design, counts), kernel)
+        self.refused: set[Refusal] = set()
+        super().__init__(counted(design, counts, self.refused), kernel)
         self.monitors.clear()
 
     def enforces(self, rule: Rule) -> bool:
         return False
 
 
-def counted(design: Design, counts: Counter[str]) -> Design:
-    """A design whose fault handlers count their calls."""
+def counted(
+    design: Design, counts: Counter[str], refused: set[Refusal]
+) -> Design:
+    """A design whose fault handlers count their calls, and note what they refuse."""
     ops = design.vm_ops
     fault, huge_fault = ops.fault, ops.huge_fault
 
-    def count(order: Order, result: vm_fault_t) -> vm_fault_t:
+    def count(vmf: VmFault, order: Order, result: vm_fault_t) -> vm_fault_t:
         counts[f"calls {order.entry}"] += 1
         if isinstance(result, vm_fault_t):
             if result & VM_FAULT_FALLBACK:
                 counts[f"fallbacks {order.entry}"] += 1
+                slot = align_down(vmf.address, PAGE_SIZE << order)
+                refused.add((order.level, slot, vmf.vma.vm_start))
             elif not result & (VM_FAULT_ERROR | VM_FAULT_RETRY):
                 # What getrusage() counts: faults that were resolved, also by the kernel.
                 counts["resolved"] += 1
                 counts[f"resolved {order.entry}"] += 1
         return result
 
-    def counted_fault(vmf: Any) -> vm_fault_t:
+    def counted_fault(vmf: VmFault) -> vm_fault_t:
         assert fault is not None
-        return count(PTE_ORDER, fault(vmf))
+        return count(vmf, PTE_ORDER, fault(vmf))
 
-    def counted_huge_fault(vmf: Any, order: Order) -> vm_fault_t:
+    def counted_huge_fault(vmf: VmFault, order: Order) -> vm_fault_t:
         assert huge_fault is not None
-        return count(order, huge_fault(vmf, order))
+        return count(vmf, order, huge_fault(vmf, order))
 
     return replace(
         design,
@@ -138,8 +145,9 @@ def copy(counts: Counter[str], _op: Operation, copied: tuple[Leaf, ...]) -> None
         counts[f"copied {leaf.order.entry}"] += 1
 
 
-def follow(counts: Counter[str], _op: Operation, _found: Any) -> None:
+def follow(counts: Counter[str], _op: Operation, found: Walk) -> None:
     counts["lookups"] += 1
+    counts["lookups found"] += found.leaf is not None
 
 
 def flush(counts: Counter[str], _op: Operation, _result: Any) -> None:

@@ -58,26 +58,23 @@ class Setting:
 
 def simulate(workload: Workload, setting: Setting, geometry: Geometry) -> list[Counted]:
     """Do every single step.  The first entry is the mmap() of the windows."""
-    counts: Counter[str] = Counter()
-    lab = CountingLab(setting.design, setting.kernel, counts)
-    lab.thp = setting.thp
-    run = Run(workload, lab, counts)
-    with using(geometry):
-        Counting(lab, run.build, counts)
-    return run.done
+    return Run(workload, setting, geometry).done
 
 
 class Run:
-    """One workload on one lab."""
+    """One workload in a lab of its own."""
 
-    def __init__(self, workload: Workload, lab: CountingLab, counts: Counter[str]) -> None:
+    def __init__(self, workload: Workload, setting: Setting, geometry: Geometry) -> None:
         self.workload = workload
-        self.lab = lab
-        self.counts = counts
+        self.counts: Counter[str] = Counter()
+        self.lab = CountingLab(setting.design, setting.kernel, self.counts)
+        self.lab.thp = setting.thp
         self.done: list[Counted] = []
         self.mappings: list[Mapping] = []
         self.child: Mm | None = None
         self.container: VfioIommu | None = None
+        with using(geometry):
+            Counting(self.lab, self.build, self.counts)
 
     def build(self, _program: object) -> None:
         bar = self.workload.bar
