@@ -5,6 +5,7 @@
 The names below are the whole interface; docs/api.md shows each of them at work.
 """
 
+from pfnlab.cost.address import best_address
 from pfnlab.engine.errors import BadSchedule, ModelError
 from pfnlab.engine.program import Scenario, Violation, invariant, scenario
 from pfnlab.explorer.result import Finding, Result
@@ -23,6 +24,7 @@ __all__ = [
     "Result",
     "Scenario",
     "Violation",
+    "best_address",
     "check",
     "explore",
     "invariant",

@@ -41,9 +41,7 @@ def random_workload(random: Random, geometry: Geometry, most: int) -> Workload:
         windows.append(Window(size * PAGE_SIZE, offset * PAGE_SIZE, BASE + page * PAGE_SIZE))
         page += size + random.choice([0, 1, random.randrange(pmd), random.randrange(2 * pud)])
         offset += size
-    return Workload(
-        Bar(offset * PAGE_SIZE, BAR), tuple(windows), random_steps(random, windows)
-    )
+    return Workload(Bar(offset * PAGE_SIZE, BAR), tuple(windows), random_steps(random, windows))
 
 
 def random_steps(random: Random, windows: list[Window]) -> tuple[Step, ...]:

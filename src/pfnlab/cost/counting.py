@@ -45,9 +45,7 @@ class CountingLab(Lab):
         return False
 
 
-def counted(
-    design: Design, counts: Counter[str], refused: set[Refusal]
-) -> Design:
+def counted(design: Design, counts: Counter[str], refused: set[Refusal]) -> Design:
     """A design whose fault handlers count their calls, and note what they refuse."""
     ops = design.vm_ops
     fault, huge_fault = ops.fault, ops.huge_fault
@@ -89,6 +87,7 @@ class Counting(Execution):
     def __init__(self, lab: CountingLab, build: Callable[[Any], None], counts: Counter[str]):
         self.counts = counts
         self.tries = 0
+        self.copied: Leaf | None = None
         super().__init__(lab, build)
 
     def immediately(self, op: Operation) -> Any:
@@ -116,7 +115,16 @@ class Counting(Execution):
             count = COUNTERS.get(op.verb)
             if count is not None:
                 count(self.counts, op, result)
+            elif op.verb == "copy":
+                self.copy(result)
         return result
+
+    def copy(self, leaves: tuple[Leaf, ...]) -> None:
+        """fork() goes by PMD, so that a PUD leaf is in many steps, one after the other."""
+        for leaf in leaves:
+            if leaf != self.copied:
+                self.counts[f"copied {leaf.order.entry}"] += 1
+            self.copied = leaf
 
 
 HELD = MemtypeStore.held.place  # read by every lookup and by every reservation
@@ -140,14 +148,9 @@ def zap(counts: Counter[str], _op: Operation, cleared: tuple[Leaf, ...]) -> None
         counts[f"cleared {leaf.order.entry}"] += 1
 
 
-def copy(counts: Counter[str], _op: Operation, copied: tuple[Leaf, ...]) -> None:
-    for leaf in copied:
-        counts[f"copied {leaf.order.entry}"] += 1
-
-
 def follow(counts: Counter[str], _op: Operation, found: Walk) -> None:
-    counts["lookups"] += 1
-    counts["lookups found"] += found.leaf is not None
+    counts["follow"] += 1
+    counts["follow found"] += found.leaf is not None
 
 
 def flush(counts: Counter[str], _op: Operation, _result: Any) -> None:
@@ -165,6 +168,6 @@ def iommu(counts: Counter[str], op: Operation, _result: Any) -> None:
 
 COUNTERS: dict[str, Count] = {
     "access": access, "set_pte": set_leaf, "set_pmd": set_leaf, "set_pud": set_leaf,
-    "set_ptes": set_ptes, "zap": zap, "copy": copy, "follow_pfnmap": follow, "flush": flush,
+    "set_ptes": set_ptes, "zap": zap, "follow_pfnmap": follow, "flush": flush,
     "memtype_reserve": memtype, "memtype_free": memtype, "iommu_map": iommu, "iommu_unmap": iommu,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 
 from pfnlab.cost.linear import Row, Span
@@ -38,6 +39,11 @@ class StepCost:
         return sum(self.events.get(name, 0) for name in names)
 
     @property
+    def faults(self) -> int:
+        """Of user space, and those that type1 takes for it."""
+        return self.event("faults", "kernel faults")
+
+    @property
     def calls(self) -> int:
         """Calls of the fault handlers."""
         return self.event("calls pte", "calls pmd", "calls pud")
@@ -45,6 +51,12 @@ class StepCost:
     @property
     def fallbacks(self) -> int:
         return self.event("fallbacks pte", "fallbacks pmd", "fallbacks pud")
+
+    @property
+    def mapped_pages(self) -> int:
+        """What the leaves map, in pages."""
+        shifts = zip(("pte", "pmd", "pud"), REAL.shifts, strict=True)
+        return sum(self.state.get(f"leaves {level}", 0) << shift for level, shift in shifts)
 
     @property
     def tables(self) -> int:
@@ -79,7 +91,13 @@ class Cost:
         """The step after which there are most page tables."""
         return max(self.steps, key=lambda step: step.tables)
 
+    @property
+    def most_leaves(self) -> StepCost:
+        """The step after which the most is mapped."""
+        return max(self.steps, key=lambda step: step.mapped_pages)
+
     def step(self, name: str) -> StepCost:
+        """The first of a name."""
         return next(step for step in self.steps if step.name == name)
 
 
@@ -111,7 +129,11 @@ def estimate(plan: Plan, setting: Setting) -> Cost:
 
 
 def run_sample(shape: Shape, layout: Layout, setting: Setting) -> list[Counted]:
-    return simulate(shape.folded(layout), setting, layout.geometry)
+    return simulated(shape.folded(layout), setting, layout.geometry)
+
+
+# Mappings of other sizes often have the same samples, with other weights.
+simulated = lru_cache(maxsize=2048)(simulate)
 
 
 def make_plan(shape: Shape) -> Plan:

@@ -6,7 +6,7 @@ here it is only told what for.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pfnlab.cost.address import best_address
@@ -40,7 +40,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`best` is the address that gives the most, and `best_cost` what it would cost there."""
+    """`best` is the address that gives the most, and `best_cost` what it would cost there.
+
+    `hole` is a part of the BAR, from, up to, that cannot be mapped.  A cost is that of the
+    window alone.
+    """
 
     window: Window
     setting: Setting
@@ -48,27 +52,30 @@ class Explanation:
     cost: Cost
     best: int
     best_cost: Cost
+    hole: tuple[int, int] | None = None
 
 
 def explain(
-    bar: Bar, window: Window, setting: Setting, before: tuple[Window, ...] = ()
+    bar: Bar,
+    window: Window,
+    setting: Setting,
+    before: tuple[Window, ...] = (),
+    hole: tuple[int, int] | None = None,
 ) -> Explanation:
     """Windows in `before` are of the same BAR, and were touched already."""
-    touches = tuple(
-        Step(f"touch {index}", (Touch(index),)) for index in range(len(before) + 1)
-    )
+    touches = tuple(Step(f"touch {index}", (Touch(index),)) for index in range(len(before) + 1))
     workload = Workload(bar, (*before, window), touches)
     best = best_address(window.size, window.offset, bar.address or 0)
-    alone = Workload(
-        bar, (Window(window.size, window.offset, best, window.advice),), touches[:1]
-    )
+    alone = Workload(bar, (window,), touches[:1])
+    moved = Workload(bar, (replace(window, address=best),), touches[:1])
     return Explanation(
         window,
         setting,
         tuple(merged(list(ranges_of(workload, setting)))),
-        cost(workload, setting),
-        best,
         cost(alone, setting),
+        best,
+        cost(moved, setting),
+        hole,
     )
 
 
@@ -107,7 +114,7 @@ def leaf_level(run: Run, address: int, layout: Layout) -> int:
 def reason(
     run: Run, setting: Setting, window: Window, address: int, level: int, layout: Layout
 ) -> tuple[Why, int]:
-    """The first that stands in the way of the next level, in the order in which it is asked."""
+    """The first that stands in the way of the next level."""
     if level in (-1, 2):
         return ("nothing" if level < 0 else ""), 0
     if setting.design.vm_ops.huge_fault is None:
@@ -119,12 +126,13 @@ def reason(
         return "policy", 0
     size = PAGE_SIZE << layout.geometry.shifts[level + 1]
     slot = align_down(address, size)
-    if (level + 1, slot, window.address) not in run.lab.refused:
-        return "table", 0
+    # An edge says no in any state of the slot, so it comes before a table that is there.
     if slot < window.address:
         return "starts", window.address
     if slot + size > window.end:
         return "ends", window.end
+    if (level + 1, slot, window.address) not in run.lab.refused:
+        return "table", 0
     bar = run.workload.bar.address or 0
     if (bar + window.offset - window.address) % size:
         return "alignment", 0

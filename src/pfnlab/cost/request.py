@@ -14,6 +14,7 @@ A workload in words is a list of steps with commas in between:
 """
 
 import re
+from itertools import pairwise
 
 from pfnlab.cost.address import best_address, natural_address
 from pfnlab.engine.errors import ModelError
@@ -36,8 +37,10 @@ from pfnlab.workload import (
 
 UNITS = {"": 1, "K": KiB, "M": MiB, "G": GiB, "T": TiB}
 END_OF_USER_SPACE = 1 << 47
-WORDS = ("touch backward random first middle N% every-2M every-1G map_dma unmap_dma off on zap "
-         "fork child munmap").split()  # fmt: skip
+WORDS = (
+    "touch", "backward", "random", "first", "middle", "N%", "every-2M", "every-1G", "map_dma",
+    "unmap_dma", "off", "on", "zap", "fork", "child", "munmap",
+)  # fmt: skip
 
 
 def parse_size(text: str, what: str = "size") -> int:
@@ -92,16 +95,17 @@ def place_window(
         address = natural_address(size, offset, kernel)
     else:
         address = check_pages("vma", parse_size(vma, "vma"), PAGE_SIZE)
-    if not PAGE_SIZE <= address or address + size > END_OF_USER_SPACE:
+    if address < PAGE_SIZE or address + size > END_OF_USER_SPACE:
         raise ModelError(
-            f"a mapping of {size:#x} bytes at {address:#x} does not end below {END_OF_USER_SPACE:#x}"
+            f"a mapping of {size:#x} bytes at {address:#x} does not end below "
+            f"{END_OF_USER_SPACE:#x}"
         )
     return Window(size, offset, address, advice)
 
 
 def check_apart(windows: list[Window]) -> None:
     ordered = sorted(windows, key=lambda window: window.address)
-    for below, above in zip(ordered, ordered[1:], strict=False):
+    for below, above in pairwise(ordered):
         if below.end > above.address:
             raise ModelError(f"two mappings overlap at {above.address:#x}")
 
@@ -114,22 +118,24 @@ def make_workload(bar: Bar, windows: list[Window], words: str, subject: int = 0)
         for word in words.split(",")
         if word.strip()
     ]
-    forked = False
-    for step in steps:
-        for action in step.actions:
-            forked = check_fork(action, step, forked)
+    check_order(steps)
     return Workload(bar, tuple(windows), tuple(steps))
 
 
-def check_fork(action: Action, step: Step, forked: bool) -> bool:
-    """One child is enough to see what a fork costs."""
-    if isinstance(action, Fork):
-        if forked or step.times > 1:
-            raise ModelError("a workload forks once")
-        return True
-    if isinstance(action, Touch) and action.in_child and not forked:
-        raise ModelError("a workload forks before it touches in the child")
-    return forked
+def check_order(steps: list[Step]) -> None:
+    """One child is enough to see what a fork costs; and nothing is used before it is there."""
+    forked = mapped = False
+    for step in steps:
+        for action in step.actions:
+            if isinstance(action, Fork):
+                if forked or step.times > 1:
+                    raise ModelError("a workload forks once")
+                forked = True
+            elif isinstance(action, Touch) and action.in_child and not forked:
+                raise ModelError("a workload forks before it touches in the child")
+            elif isinstance(action, UnmapDma) and not mapped:
+                raise ModelError("a workload maps before it unmaps")
+            mapped = mapped or isinstance(action, MapDma)
 
 
 def parse_step(word: str, window: Window, index: int) -> Step:

@@ -11,6 +11,7 @@ The same shape can be laid out with other numbers: shorter runs, smaller tables.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE, REAL, Geometry
@@ -62,7 +63,7 @@ class Shape:
         last = -(-cuts[-1] // self.pud) * self.pud
         self.runs: list[Run] = []
         places = sorted({first, *cuts, last})
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in pairwise(places):
             self._split(start, end, is_mapped(workload, start))
 
     def _split(self, start: int, end: int, mapped: bool) -> None:
@@ -104,7 +105,9 @@ class Shape:
     def _least(self, group: list[int], level: int) -> int:
         """Entries that the runs of one table need: those of a level, and tables below it."""
         own = sum(self.runs[index].shortest for index in group if self.runs[index].level == level)
-        return own + len({self.runs[i].start // self.pmd for i in group if self.runs[i].level < level})
+        return own + len(
+            {self.runs[i].start // self.pmd for i in group if self.runs[i].level < level}
+        )
 
     def layout(self, geometry: Geometry, longer: Sequence[int] = ()) -> Layout | None:
         """The shape in another geometry, its shortest runs made `longer` by one for each time
@@ -122,7 +125,9 @@ class Shape:
         ):
             for group in groups:
                 own = [index for index in group if self.runs[index].level == level]
-                tables = {self.runs[i].start // self.pmd for i in group if self.runs[i].level < level}
+                tables = {
+                    self.runs[i].start // self.pmd for i in group if self.runs[i].level < level
+                }
                 left = room - len(tables) - sum(counts[index] for index in own)
                 if left:
                     elastic = self._elastic(own)
@@ -221,9 +226,7 @@ def cuts_of(workload: Workload) -> list[int]:
 
 
 def is_mapped(workload: Workload, page: int) -> bool:
-    return any(
-        window.address <= page * PAGE_SIZE < window.end for window in workload.windows
-    )
+    return any(window.address <= page * PAGE_SIZE < window.end for window in workload.windows)
 
 
 def disagreement(workload: Workload, window: Window, shape: Shape) -> int:

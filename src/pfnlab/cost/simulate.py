@@ -31,6 +31,8 @@ from pfnlab.kernel.vma import Mm
 from pfnlab.workload import Fork, MapDma, Memory, Munmap, Step, Touch, UnmapDma, Window, Workload
 
 ADVICE = {"hugepage": MADV_HUGEPAGE, "nohugepage": MADV_NOHUGEPAGE}
+# What MAP_DMA has done, and what it is counted as otherwise.
+OF_TYPE1 = {"kernel faults": "resolved", "lookups": "follow", "lookups found": "follow found"}
 ROUNDS = 3  # of a step that is done more often: the last must be as the one before
 
 
@@ -119,7 +121,10 @@ class Run:
         elif isinstance(action, MapDma):
             if self.container is None:
                 self.container = self.lab.iommu_container()
+            before = Counter(self.counts)
             error = self.lab.map_dma(self.container, self.mappings[action.window])
+            for name, seen in OF_TYPE1.items():
+                self.counts[name] += self.counts[seen] - before[seen]
             self.counts[f"map_dma {show_errno(error)}"] += error != 0
         elif isinstance(action, UnmapDma):
             assert self.container is not None, "a workload maps before it unmaps"
@@ -150,6 +155,8 @@ class Run:
     def note(self, name: str, events: Counter[str]) -> None:
         if not events:
             events = Counter(self.counts)
+        for walked in ("follow", "follow found"):
+            events.pop(walked, None)
         events["memtype_lookups"] = events.pop("memtype looks", 0) - events["memtype_reserve"]
         mm = self.lab.first_process()
         state, puds = state_of(mm)
