@@ -180,7 +180,7 @@ class Shape:
         room = -(-(layout.end + 2 * pud) * PAGE_SIZE // pud) * pud
         windows = []
         for index, (window, folded) in enumerate(zip(self.workload.windows, where, strict=True)):
-            shift = (0, pmd, PAGE_SIZE)[disagreement(self.workload, window, self)]
+            shift = (0, pmd, PAGE_SIZE, pmd + PAGE_SIZE)[disagreement(self.workload, window, self)]
             # Each window has a part of the BAR to itself.
             offset = index * room + (folded.address - FOLDED_ADDRESS) + shift
             windows.append(replace(folded, offset=offset))
@@ -230,10 +230,16 @@ def is_mapped(workload: Workload, page: int) -> bool:
 
 
 def disagreement(workload: Workload, window: Window, shape: Shape) -> int:
-    """0 if address and pfn agree modulo a PUD, 1 if modulo a PMD only, else 2."""
+    """0 if address and pfn agree modulo a PUD, 1 if modulo a PMD only, else 2 or 3.
+
+    3 is further apart than a PMD.  That matters to a design that maps large leaves all the
+    same: what such a leaf drops of its pfn depends on its level then.
+    """
     if workload.bar.address is None:
         raise ModelError("a workload that is counted has a physical address")
-    apart = (workload.bar.address + window.offset - window.address) // PAGE_SIZE
-    if apart % shape.pud == 0:
+    apart = (workload.bar.address + window.offset - window.address) // PAGE_SIZE % shape.pud
+    if apart == 0:
         return 0
-    return 1 if apart % shape.pmd == 0 else 2
+    if apart % shape.pmd == 0:
+        return 1
+    return 2 if apart < shape.pmd else 3
