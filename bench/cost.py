@@ -24,7 +24,9 @@ ADDRESS = "0x100000001000"
 
 
 def main() -> None:
-    print(f"{'size':>8}  {'pages of it':>15}  {'samples':>7}  {'pages':>6}  {'CPU s':>6}  {'MiB':>4}")
+    print(
+        f"{'size':>8}  {'pages of it':>15}  {'samples':>7}  {'pages':>6}  {'CPU s':>6}  {'MiB':>4}"
+    )
     for size in SIZES:
         simulated.cache_clear()
         start = time.process_time()
