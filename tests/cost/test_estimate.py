@@ -98,6 +98,7 @@ def test_1_gib_is_counted_as_in_full_page_by_page(design: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_first_published_mapping_comes_out_to_the_last_fault() -> None:
     step = asked(0xDF9E00000, offset=0x6000000, bar_size=128 * GiB).step("touch")
 

@@ -46,6 +46,7 @@ def test_an_aligned_bar_is_huge_and_nothing_is_in_its_way() -> None:
     assert found(explained(4 * GiB)) == [(2, 4, "")]
 
 
+@pytest.mark.slow
 def test_the_thp_policy_is_the_cause_on_6_12() -> None:
     assert found(explained(GiB, "v6.12", thp="madvise")) == [(0, 262_144, "policy")]
     assert found(explained(GiB, "v6.12", thp="madvise", advice="hugepage")) == [(2, 1, "")]
@@ -56,6 +57,7 @@ def test_the_advice_of_the_program_is_a_cause_everywhere() -> None:
     assert found(explained(GiB, advice="nohugepage")) == [(0, 262_144, "nohugepage")]
 
 
+@pytest.mark.slow
 def test_an_unaligned_address_is_the_cause_on_7_3() -> None:
     explanation = explained(4 * GiB, vma="natural")
 
@@ -68,12 +70,14 @@ def test_an_unaligned_address_is_the_cause_on_7_3() -> None:
     assert explanation.best_cost.step("touch 0").state["leaves pud"] == 4
 
 
+@pytest.mark.slow
 def test_the_address_that_6_12_picks_is_good_for_2_mib() -> None:
     levels = {part.level for part in explained(4 * GiB, "v6.12", "natural").ranges}
 
     assert levels == {1}
 
 
+@pytest.mark.slow
 def test_a_window_at_an_odd_offset_is_the_cause() -> None:
     """mmap() at offset 4 KiB and an aligned address."""
     explanation = explained(GiB, vma="0x7f0000000000", offset=4 * KiB, bar_size=2 * GiB)
@@ -86,6 +90,7 @@ def test_a_window_at_an_odd_offset_is_the_cause() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_hole_of_the_bar_is_an_edge_of_the_window() -> None:
     explanation = explained(256 * MiB - 12 * KiB, offset=12 * KiB)
 
@@ -93,6 +98,7 @@ def test_a_hole_of_the_bar_is_an_edge_of_the_window() -> None:
     assert explanation.ranges[0].edge == 0x7F0000003000
 
 
+@pytest.mark.slow
 def test_a_second_mapping_of_a_part_that_begins_in_the_same_1_gib() -> None:
     first = Window(0x600000, 0, 0x7FDAC0000000)
     explanation = explained(
@@ -102,6 +108,7 @@ def test_a_second_mapping_of_a_part_that_begins_in_the_same_1_gib() -> None:
     assert found(explanation) == [(1, 509, "starts"), (2, 31, ""), (1, 3, "ends")]
 
 
+@pytest.mark.slow
 def test_a_second_mapping_of_a_part_elsewhere_disagrees_with_the_pfn() -> None:
     first = Window(4 * GiB, 0, 0x7E0000000000)
     explanation = explained(
@@ -132,6 +139,7 @@ def test_a_design_without_huge_fault_is_the_cause(design: str, why: str) -> None
     assert found(explained(64 * MiB, design=design)) == [(0, 16_384, why)]
 
 
+@pytest.mark.slow
 def test_ranges_cover_the_window() -> None:
     parts: tuple[Range, ...] = explained(5 * GiB, vma="natural", bar_size=8 * GiB).ranges
 
