@@ -6,6 +6,7 @@ The names below are the whole interface; docs/api.md shows each of them at work.
 """
 
 from pfnlab import core as core  # before all others: it decides how they are loaded
+from pfnlab.cost.address import best_address
 from pfnlab.engine.errors import BadSchedule, ModelError
 from pfnlab.engine.program import Scenario, Violation, invariant, scenario
 from pfnlab.explorer.result import Finding, Result
@@ -24,6 +25,7 @@ __all__ = [
     "Result",
     "Scenario",
     "Violation",
+    "best_address",
     "check",
     "explore",
     "invariant",

@@ -1,13 +1,14 @@
 """Page sizes and the levels of the page table.
 
 x86-64 has 512 entries per table.  Checking uses 4, so that a handful of pages reaches
-all three levels; cost uses the real number.  An order is the name of a level: its value
-is x86's (0, 9, 18), and a shift by it follows the geometry in use.
+all three levels; cost uses the real number, and smaller tables to see how counts grow with
+it.  An order is the name of a level: its value is x86's (0, 9, 18), and a shift by it
+follows the geometry in use.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pfnlab.engine.errors import ModelError
@@ -19,9 +20,18 @@ KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 @dataclass(frozen=True)
 class Geometry:
-    """How many entries a table has, as a shift: 9 on x86-64."""
+    """How many entries a table has, as a shift: 9 on x86-64.
+
+    Tables of PMDs may be of another size than those of PTEs; no hardware has that.
+    """
 
     table_shift: int
+    pmd_table_shift: int | None = None
+    shifts: tuple[int, int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        upper = self.table_shift if self.pmd_table_shift is None else self.pmd_table_shift
+        object.__setattr__(self, "shifts", (0, self.table_shift, self.table_shift + upper))
 
     @property
     def entries_per_table(self) -> int:
@@ -61,10 +71,10 @@ class Order(int):
         return order
 
     def __rlshift__(self, other: int, /) -> int:
-        return other << self.level * _active.table_shift
+        return other << _active.shifts[self.level]
 
     def __rrshift__(self, other: int, /) -> int:
-        return other >> self.level * _active.table_shift
+        return other >> _active.shifts[self.level]
 
     def _no_arithmetic(self, _other: object) -> NoReturn:
         raise ModelError("an order is a level, not a number: write PAGE_SIZE << order")

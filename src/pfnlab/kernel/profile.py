@@ -30,6 +30,11 @@ class Kernel:
                        frees, v6.16; before by VM_PAT, which any zap clears
     type1_by_leaf      type1 looks a BAR up leaf by leaf: 0fd06844de5d ("vfio/type1: Use
                        mapping page mask for pfnmaps"), v6.15; before, page by page
+    mmap_by_pmd        mmap() puts a file mapping whose length is a multiple of 2 MiB where its
+                       address agrees with its offset modulo 2 MiB: ed48e87c7df3; gone with
+                       34d7cf637c43 ("mm: don't try THP alignment for FS without
+                       get_unmapped_area"), after v6.13.  Measured on v6.12 (yes) and v6.16
+                       (no); which release was the first is not known here
     tlb_end_vma_flushes  a zap flushes at the end of each pfn mapping: b67fbebd4cf9
                        ("mmu_gather: Force tlb-flush VM_PFNMAP vmas"), v5.19; the mend of
                        CVE-2022-39188
@@ -52,6 +57,7 @@ class Kernel:
     pud_cachemode: bool = True
     pat_context: bool = True
     type1_by_leaf: bool = True
+    mmap_by_pmd: bool = False
     tlb_end_vma_flushes: bool = False
     tlb_free_vmas_flushes: bool = True
     hot_reset_info_in_walk: bool = False
@@ -63,9 +69,12 @@ V6_16 = replace(
     V7_3, name="v6.16", thp_gate=True, tlb_end_vma_flushes=True, tlb_free_vmas_flushes=False,
     dma_buf=False,
 )  # fmt: skip
-V6_12 = replace(V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False)
+V6_12 = replace(
+    V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False,
+    mmap_by_pmd=True,
+)  # fmt: skip
 V6_10 = replace(V6_12, name="v6.10")
-V6_9 = replace(V6_10, name="v6.9", hot_reset_info_in_walk=True)
+V6_9 = replace(V6_10, name="v6.9", mmap_by_pmd=False, hot_reset_info_in_walk=True)
 V6_4 = replace(
     V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False, hot_reset_info_in_walk=False
 )

@@ -1,0 +1,198 @@
+"""pfnlab cost, explain and calibrate: what a mapping costs, and why it is not huge."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import pfnlab
+from pfnlab.catalogue import all_designs
+from pfnlab.cli.mapping import (
+    Asked,
+    BarAddress,
+    BarSize,
+    KernelName,
+    Madvise,
+    Offset,
+    Size,
+    Thp,
+    Vma,
+)
+from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
+from pfnlab.cost.estimate import Cost, estimate, make_plan
+from pfnlab.cost.explain import explain as explain_window
+from pfnlab.cost.measure import measure
+from pfnlab.cost.request import check_apart, check_pages, make_workload, parse_size
+from pfnlab.cost.shape import Shape
+from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.geometry import PAGE_SIZE
+from pfnlab.report.cost import costs_data, costs_text
+from pfnlab.report.explain import explanation_data, explanation_text
+from pfnlab.workload import Bar, Window
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")]
+
+
+def cost(
+    size: Size,
+    offset: Offset = "0",
+    vma: Vma = "best",
+    design: Annotated[
+        list[str] | None, typer.Option(help="A name, or ./file.py[:name]; repeatable.")
+    ] = None,
+    kernel: KernelName = None,
+    thp: Thp = "always",
+    madvise: Madvise = None,
+    bar_size: BarSize = None,
+    bar_address: BarAddress = None,
+    workload: Annotated[
+        str, typer.Option(help="Steps with commas: touch, random, 10%, zap, fork, map_dma, ...")
+    ] = "touch,zap",
+    calibration: Annotated[
+        str | None, typer.Option(help="Show times by it: a name, or ./file.toml.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw sizes up to --size into this .svg or .png.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what a mapping costs: faults, leaves, page tables, lookups, locks."""
+    asked = Asked(size, offset, vma, bar_size, bar_address, kernel, thp, madvise)
+    times = None if calibration is None else find_calibration(calibration)
+    names = design or list(all_designs())
+    if plot is not None:
+        draw(asked, names, workload, times, plot)
+    costs = costs_of(asked, names, workload)
+    if as_json:
+        print(json.dumps(costs_data(pfnlab.__version__, costs, times), indent=2))
+    else:
+        print(costs_text(costs, times))
+
+
+def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
+    """Designs of which each is on its own kernel may have addresses of their own."""
+    bar = asked.bar()
+    plans = {}
+    costs = []
+    for name in names:
+        setting = asked.setting(name)
+        made = make_workload(bar, [asked.window(setting.kernel, bar)], words)
+        if made not in plans:
+            plans[made] = make_plan(Shape(made))
+        costs.append(estimate(plans[made], setting))
+    return costs
+
+
+def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, path: Path) -> None:
+    if path.suffix not in (".svg", ".png"):
+        raise ModelError(f"--plot {path}: the name of a picture ends in .svg or .png")
+    try:
+        from pfnlab.report.plot import plot_costs, sizes_to
+    except ModuleNotFoundError as error:
+        raise ModelError(f"--plot needs {error.name}: install pfnlab[plot]") from error
+    if asked.vma not in ("best", "natural") or parse_size(asked.offset, "offset"):
+        raise ModelError("--plot draws whole BARs: --vma best or natural, and no --offset")
+    asked.bar()
+    rows: dict[str, list[Cost]] = {name: [] for name in names}
+    for size in sizes_to(parse_size(asked.size)):
+        each = Asked(str(size), "0", asked.vma, None, None, asked.kernel, asked.thp, asked.madvise)
+        for name, found in zip(names, costs_of(each, names, words), strict=True):
+            rows[name].append(found)
+    plot_costs(rows, words, times, path)
+
+
+def explain(
+    size: Size,
+    offset: Offset = "0",
+    vma: Vma = "best",
+    design: Annotated[str, typer.Option(help="A name, or ./file.py[:name].")] = "huge_fault",
+    kernel: KernelName = None,
+    thp: Thp = "always",
+    madvise: Madvise = None,
+    bar_size: BarSize = None,
+    bar_address: BarAddress = None,
+    hole: Annotated[
+        str | None,
+        typer.Option(help="OFFSET:SIZE in the BAR that cannot be mapped, as an MSI-X table."),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ADDRESS:SIZE:OFFSET of a mapping of the BAR that was touched before; repeatable."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which leaves a mapping gets, and why not larger ones."""
+    asked = Asked(size, offset, vma, bar_size, bar_address, kernel, thp, madvise)
+    bar = asked.bar()
+    setting = asked.setting(design)
+    window = asked.window(setting.kernel, bar)
+    before = tuple(parse_window(text, bar) for text in after or ())
+    gap = None if hole is None else parse_hole(hole)
+    parts = [window] if gap is None else around(window, gap)
+    check_apart([*before, *parts])
+    found = []
+    for part in parts:
+        found.append(explain_window(bar, part, setting, before, gap))
+        before = (*before, part)
+    if as_json:
+        data = [explanation_data(pfnlab.__version__, each) for each in found]
+        print(json.dumps(data if gap else data[0], indent=2))
+    else:
+        print("\n\n".join(explanation_text(each) for each in found))
+
+
+def parse_window(text: str, bar: Bar) -> Window:
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise ModelError(f"--after {text}: write ADDRESS:SIZE:OFFSET")
+    address, size, offset = (parse_size(part, "--after") for part in parts)
+    for what, value in (("address", address), ("size", size), ("offset", offset)):
+        check_pages(f"--after {what}", value, 0 if what == "offset" else PAGE_SIZE)
+    if offset + size > bar.size:
+        raise ModelError(f"--after {text}: it ends beyond the BAR, which has {bar.size:#x} bytes")
+    return Window(size, offset, address)
+
+
+def parse_hole(text: str) -> tuple[int, int]:
+    start, colon, size = text.partition(":")
+    if not colon:
+        raise ModelError(f"--hole {text}: write OFFSET:SIZE")
+    first = parse_size(start, "--hole")
+    last = first + parse_size(size, "--hole")
+    return first // PAGE_SIZE * PAGE_SIZE, -(-last // PAGE_SIZE) * PAGE_SIZE
+
+
+def around(window: Window, hole: tuple[int, int]) -> list[Window]:
+    """What is left of a window, in one or two mappings."""
+    shift = window.address - window.offset
+    end = window.offset + window.size
+    parts = [(window.offset, min(hole[0], end)), (max(hole[1], window.offset), end)]
+    left = [
+        Window(stop - start, start, start + shift, window.advice)
+        for start, stop in parts
+        if start < stop
+    ]
+    if not left:
+        raise ModelError("the hole leaves nothing to map")
+    return left
+
+
+def calibrate(
+    name: Annotated[str, typer.Option(help="How times by it are to be named.")] = "this-host",
+    output: Annotated[Path | None, typer.Option(help="Write it to this .toml file.")] = None,
+) -> None:
+    """Measure what this host takes for a fault, a zap and a fork; needs no device."""
+    if output is not None and output.exists():
+        raise ModelError(f"{output} exists already; it was left alone")
+    found = measure(name)
+    text = toml_text(found.calibration)
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text, encoding="utf-8")
+        print(f"Wrote {output}.")
+    for key, reason in found.skipped.items():
+        typer.echo(f"not measured: {key}: {reason}", err=True)

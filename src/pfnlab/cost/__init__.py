@@ -1,0 +1,1 @@
+"""cost: what a mapping costs, counted by running the designs themselves."""

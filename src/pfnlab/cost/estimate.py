@@ -1,0 +1,257 @@
+"""What a workload costs, exactly, at any size.
+
+The shape of the workload is laid out a few times, small: with short runs and small tables.
+Each of these samples is simulated, touch by touch.  A count is a sum over the runs, of so
+much for each entry, and for each table and page below it; so it is linear in what
+shape.features() lists, and the real count is the combination of the samples that gives the
+real features.  One more sample than is needed shows that the counts of this design repeat
+like that; if they do not, there is an error and no number.
+
+The model's tables end with the PUD.  The tables of PUDs, one in 512 GiB, are counted here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import product
+
+from pfnlab.cost.linear import Row, Span
+from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
+from pfnlab.cost.simulate import Counted, Setting, simulate
+from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.geometry import PAGE_SIZE, REAL, Geometry
+from pfnlab.workload import Munmap, Workload
+
+TABLE_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """One step: what happened in it (`events`), and what there is after it (`state`)."""
+
+    name: str
+    events: Mapping[str, int]
+    state: Mapping[str, int]
+
+    def event(self, *names: str) -> int:
+        return sum(self.events.get(name, 0) for name in names)
+
+    @property
+    def faults(self) -> int:
+        """Of user space, and those that type1 takes for it."""
+        return self.event("faults", "kernel faults")
+
+    @property
+    def calls(self) -> int:
+        """Calls of the fault handlers."""
+        return self.event("calls pte", "calls pmd", "calls pud")
+
+    @property
+    def fallbacks(self) -> int:
+        return self.event("fallbacks pte", "fallbacks pmd", "fallbacks pud")
+
+    @property
+    def mapped_pages(self) -> int:
+        """What the leaves map, in pages."""
+        shifts = zip(("pte", "pmd", "pud"), REAL.shifts, strict=True)
+        return sum(self.state.get(f"leaves {level}", 0) << shift for level, shift in shifts)
+
+    @property
+    def tables(self) -> int:
+        """Pages of page tables."""
+        return sum(self.state.get(f"tables {level}", 0) for level in ("pte", "pmd", "pud"))
+
+    @property
+    def table_bytes(self) -> int:
+        return self.tables * TABLE_SIZE
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A workload on a design.  steps[0] is the mmap() of its windows."""
+
+    workload: Workload
+    setting: Setting
+    steps: tuple[StepCost, ...]
+    samples: int  # simulations that it took
+    pages: int  # touched in them
+
+    @property
+    def total(self) -> StepCost:
+        """All steps together, and what there is at the end."""
+        events: Counter[str] = Counter()
+        for step in self.steps:
+            events.update(step.events)
+        return StepCost("all", events, self.steps[-1].state)
+
+    @property
+    def most_tables(self) -> StepCost:
+        """The step after which there are most page tables."""
+        return max(self.steps, key=lambda step: step.tables)
+
+    @property
+    def most_leaves(self) -> StepCost:
+        """The step after which the most is mapped."""
+        return max(self.steps, key=lambda step: step.mapped_pages)
+
+    def step(self, name: str) -> StepCost:
+        """The first of a name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which samples to simulate, with which weights, and one to check with."""
+
+    shape: Shape
+    layouts: tuple[Layout, ...]
+    weights: Row
+    check: tuple[Layout, Row] | None
+
+
+def cost(workload: Workload, setting: Setting) -> Cost:
+    """Count; raises ModelError for what is not a workload, or does not repeat."""
+    return estimate(make_plan(Shape(workload)), setting)
+
+
+def estimate(plan: Plan, setting: Setting) -> Cost:
+    """A plan is for a workload, and does for any design."""
+    samples = [run_sample(plan.shape, layout, setting) for layout in plan.layouts]
+    if plan.check is not None:
+        layout, weights = plan.check
+        check_repeats(samples, weights, run_sample(plan.shape, layout, setting), setting)
+    combined = combine(samples, plan.weights, setting)
+    with_puds = add_pud_tables(plan, samples[0], combined)
+    pages = sum(step.events["touches"] for sample in samples for step in sample)
+    return Cost(plan.shape.workload, setting, tuple(with_puds), len(samples), pages)
+
+
+def run_sample(shape: Shape, layout: Layout, setting: Setting) -> list[Counted]:
+    return simulated(shape.folded(layout), setting, layout.geometry)
+
+
+# Mappings of other sizes often have the same samples, with other weights.
+simulated = lru_cache(maxsize=2048)(simulate)
+
+
+def make_plan(shape: Shape) -> Plan:
+    """The smallest samples whose features give those of the workload."""
+    span = Span()
+    layouts: list[Layout] = []
+    target = shape.features(shape.real())
+    weights: Row | None = None
+    for layout in candidates(shape):
+        features = shape.features(layout)
+        if weights is None:
+            if span.add(features):
+                layouts.append(layout)
+                weights = span.weights(target)
+        else:
+            again = span.weights(features)
+            if again is not None and layout not in layouts:
+                return Plan(shape, tuple(layouts), weights, (layout, again))
+    if weights is None:
+        raise ModelError("this workload has a shape that cannot be counted in parts")
+    return Plan(shape, tuple(layouts), weights, None)
+
+
+def candidates(shape: Shape) -> Iterator[Layout]:
+    """Layouts of a shape, the smallest first."""
+    ptes, pmds = shape.smallest()
+    growing = [index for index, run in enumerate(shape.runs) if run.grows]
+    longer: list[tuple[int, ...]] = [(), *((index,) for index in growing)]
+    longer += [(index, index) for index in growing]
+    found: dict[tuple[object, ...], Layout] = {}
+    for more_ptes, more_pmds in product(range(3), range(3)):
+        geometry = Geometry(ptes + more_ptes, pmds + more_pmds)
+        for extra in longer:
+            layout = shape.layout(geometry, extra)
+            if layout is not None:
+                found.setdefault((geometry, layout.counts), layout)
+    return iter(sorted(found.values(), key=lambda layout: layout.end))
+
+
+def combine(samples: list[list[Counted]], weights: Row, setting: Setting) -> list[StepCost]:
+    steps = []
+    for place, first in enumerate(samples[0]):
+        same = [sample[place] for sample in samples]
+        steps.append(
+            StepCost(
+                first.name,
+                combined([step.events for step in same], weights, setting),
+                combined([step.state for step in same], weights, setting),
+            )
+        )
+    return steps
+
+
+def combined(counts: list[Counter[str]], weights: Row, setting: Setting) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for name in sorted({name for count in counts for name in count}):
+        value = sum(
+            (weight * count[name] for weight, count in zip(weights, counts, strict=True)),
+            Fraction(0),
+        )
+        if value.denominator != 1 or value < 0:
+            raise does_not_repeat(setting, name)
+        if value:
+            total[name] = int(value)
+    return total
+
+
+def check_repeats(
+    samples: list[list[Counted]], weights: Row, sample: list[Counted], setting: Setting
+) -> None:
+    for step, found in zip(combine(samples, weights, setting), sample, strict=True):
+        for name, count in ((+found.events) | (+found.state)).items():
+            if step.events.get(name, 0) + step.state.get(name, 0) != count:
+                raise does_not_repeat(setting, name)
+
+
+def does_not_repeat(setting: Setting, name: str) -> ModelError:
+    return ModelError(
+        f"{setting.design.name}: the count of {name!r} does not grow with the mapping as that of "
+        "a handler does that looks only at edges, alignment and slots"
+    )
+
+
+def add_pud_tables(plan: Plan, sample: list[Counted], steps: list[StepCost]) -> list[StepCost]:
+    """Every 512 GiB in which a PUD slot was ever used have a table, until munmap()."""
+    used: set[int] = set()
+    windows = len(plan.shape.workload.windows)
+    unmapped: set[int] = set()
+    done = []
+    for place, (counted, step) in enumerate(zip(sample, steps, strict=True)):
+        if place:
+            actions = plan.shape.workload.steps[place - 1].actions
+            unmapped |= {action.window for action in actions if isinstance(action, Munmap)}
+        if len(unmapped) == windows:
+            used.clear()
+        used |= pud_tables(plan, counted.puds)
+        state = dict(step.state)
+        if used:
+            state["tables pud"] = len(used)
+        if any(name.startswith("child ") for name in state):
+            state["child tables pud"] = len(pud_tables(plan, counted.puds))
+        done.append(StepCost(step.name, step.events, state))
+    return done
+
+
+def pud_tables(plan: Plan, puds: set[int]) -> set[int]:
+    """Numbers of the PUD tables that the slots of a sample stand for, in the real mapping."""
+    shape, layout = plan.shape, plan.layouts[0]
+    pud = 1 << layout.geometry.shifts[2]
+    base = FIRST_PAGE // pud
+    found: set[int] = set()
+    span = shape.pud << shape.geometry.shifts[1]
+    for run, at in zip(shape.runs, layout.starts, strict=True):
+        if base + at // pud in puds:
+            size = run.count * (1, shape.pmd, shape.pud)[run.level]
+            found |= set(range(run.start // span, (run.start + size - 1) // span + 1))
+    return found
+
+
+FIRST_PAGE = FOLDED_ADDRESS // PAGE_SIZE
+__all__ = ["REAL", "Cost", "Plan", "StepCost", "cost", "estimate", "make_plan"]

@@ -1,0 +1,223 @@
+"""Doing a workload step by step, touch by touch, and what has been counted after each step."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pfnlab.cost.counting import Counting, CountingLab
+from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.design import Design
+from pfnlab.kernel.errno import show_errno
+from pfnlab.kernel.geometry import (
+    ORDERS,
+    PAGE_SIZE,
+    PMD_ORDER,
+    PTE_ORDER,
+    PUD_ORDER,
+    Geometry,
+    Order,
+    align_down,
+    using,
+)
+from pfnlab.kernel.lab_memory import Mapping
+from pfnlab.kernel.madvise import MADV_HUGEPAGE, MADV_NOHUGEPAGE
+from pfnlab.kernel.memtype import running_memtypes
+from pfnlab.kernel.pagetable import TABLE, Leaf
+from pfnlab.kernel.profile import Kernel
+from pfnlab.kernel.thp import ThpPolicy
+from pfnlab.kernel.type1 import VfioIommu
+from pfnlab.kernel.vfio import VfioPciDevice
+from pfnlab.kernel.vma import Mm
+from pfnlab.workload import Fork, MapDma, Memory, Munmap, Step, Touch, UnmapDma, Window, Workload
+
+ADVICE = {"hugepage": MADV_HUGEPAGE, "nohugepage": MADV_NOHUGEPAGE}
+# What MAP_DMA has done, and what it is counted as otherwise.
+OF_TYPE1 = {"kernel faults": "resolved", "lookups": "follow", "lookups found": "follow found"}
+ROUNDS = 3  # of a step that is done more often: the last must be as the one before
+
+
+@dataclass
+class Counted:
+    """A step: what happened in it, and what there is after it.
+
+    puds  the PUD slots that hold something
+    """
+
+    name: str
+    events: Counter[str]
+    state: Counter[str]
+    puds: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a workload runs on."""
+
+    design: Design
+    kernel: Kernel
+    thp: ThpPolicy = "always"
+
+
+def simulate(workload: Workload, setting: Setting, geometry: Geometry) -> list[Counted]:
+    """Do every single step.  The first entry is the mmap() of the windows."""
+    return Run(workload, setting, geometry).done
+
+
+class Run:
+    """One workload in a lab of its own."""
+
+    def __init__(self, workload: Workload, setting: Setting, geometry: Geometry) -> None:
+        self.workload = workload
+        self.counts: Counter[str] = Counter()
+        self.lab = CountingLab(setting.design, setting.kernel, self.counts)
+        self.lab.thp = setting.thp
+        self.done: list[Counted] = []
+        self.mappings: list[Mapping] = []
+        self.child: Mm | None = None
+        self.container: VfioIommu | None = None
+        with using(geometry):
+            Counting(self.lab, self.build, self.counts)
+
+    def build(self, _program: object) -> None:
+        bar = self.workload.bar
+        self.vdev: VfioPciDevice = self.lab.vfio_device(bar.size, bar_address=bar.address)
+        self.counts.clear()
+        for window in self.workload.windows:
+            self.mappings.append(self.map(window))
+        self.note("map", Counter())
+        for step in self.workload.steps:
+            self.rounds(step)
+
+    def map(self, window: Window) -> Mapping:
+        mapping = self.lab.mmap(
+            self.vdev, offset=window.offset, size=window.size, address=window.address
+        )
+        if window.advice:
+            self.lab.madvise(mapping, ADVICE[window.advice])
+        return mapping
+
+    def rounds(self, step: Step) -> None:
+        """All rounds of a step.  Once a round is as the one before, so are all that follow."""
+        total: Counter[str] = Counter()
+        last: Counter[str] | None = None
+        for number in range(1, step.times + 1):
+            before = Counter(self.counts)
+            for action in step.actions:
+                self.act(action)
+            events = difference(self.counts, before)
+            total.update(events)
+            if number >= ROUNDS and number < step.times and events == last:
+                for name, count in events.items():
+                    total[name] += count * (step.times - number)
+                break
+            last = events
+        self.note(step.name, total)
+
+    def act(self, action: object) -> None:
+        if isinstance(action, Touch):
+            self.touch(action)
+        elif isinstance(action, Memory):
+            self.lab.write_command(self.vdev, memory=action.on)
+        elif isinstance(action, MapDma):
+            if self.container is None:
+                self.container = self.lab.iommu_container()
+            before = Counter(self.counts)
+            error = self.lab.map_dma(self.container, self.mappings[action.window])
+            for name, seen in OF_TYPE1.items():
+                self.counts[name] += self.counts[seen] - before[seen]
+            self.counts[f"map_dma {show_errno(error)}"] += error != 0
+        elif isinstance(action, UnmapDma):
+            assert self.container is not None, "a workload maps before it unmaps"
+            self.lab.unmap_dma(self.container, self.mappings[action.window])
+        elif isinstance(action, Fork):
+            self.child = self.lab.fork()
+        elif isinstance(action, Munmap):
+            self.lab.munmap(self.mappings[action.window])
+
+    def touch(self, touch: Touch) -> None:
+        mapping = self.mappings[touch.window]
+        if touch.in_child:
+            if self.child is None:
+                raise ModelError("the workload touches in a child before it forks")
+            mapping = mapping.of(self.child)
+        stop = mapping.size if touch.end is None else touch.end
+        start, end = mapping.address + touch.start, mapping.address + stop
+        tlb = f"tlbs[{-1}]"
+        for address in pages_of(touch, start, end):
+            signal = self.lab.touch(mapping, address - mapping.address)
+            self.counts["touches"] += 1
+            self.counts["signals"] += bool(signal)
+            # Translations are evicted: what is counted here is no matter of the size of a TLB.
+            cell = mapping.mm._cells.get(tlb)
+            if cell is not None:
+                cell.store.values[cell.number] = None
+
+    def note(self, name: str, events: Counter[str]) -> None:
+        if not events:
+            events = Counter(self.counts)
+        for walked in ("follow", "follow found"):
+            events.pop(walked, None)
+        events["memtype_lookups"] = events.pop("memtype looks", 0) - events["memtype_reserve"]
+        mm = self.lab.first_process()
+        state, puds = state_of(mm)
+        store = running_memtypes()
+        state["memtypes"] = len(store.held) + len(store.entries)
+        if self.child is not None:
+            copied, _puds = state_of(self.child)
+            state.update({f"child {name}": count for name, count in copied.items()})
+        self.done.append(Counted(name, +events, state, puds))
+
+
+def difference(after: Counter[str], before: Counter[str]) -> Counter[str]:
+    return Counter({name: count - before[name] for name, count in after.items()})
+
+
+def state_of(mm: Mm) -> tuple[Counter[str], set[int]]:
+    """Leaves and tables by level, and the PUD slots that are not none."""
+    state: Counter[str] = Counter()
+    puds: set[int] = set()
+    for place, cell in mm._cells.items():
+        if not place.startswith("slots["):
+            continue
+        value = cell.value
+        if value is None:
+            continue
+        level, index = place.removeprefix("slots[('").removesuffix(")]").split("', ")
+        if level == PUD_ORDER.entry:
+            puds.add(int(index))
+        if isinstance(value, Leaf):
+            state[f"leaves {level}"] += 1
+        elif value == TABLE:
+            below = ORDERS[next(order.level for order in ORDERS if order.entry == level) - 1]
+            state[f"tables {below.entry}"] += 1
+    return state, puds
+
+
+def slots(start: int, end: int, order: Order) -> Iterator[tuple[int, int]]:
+    """The parts of a range that lie in one entry of a level each."""
+    while start < end:
+        stop = min(end, align_down(start, PAGE_SIZE << order) + (PAGE_SIZE << order))
+        yield start, stop
+        start = stop
+
+
+def pages_of(touch: Touch, start: int, end: int) -> Iterator[int]:
+    """The addresses that are touched, one after the other."""
+    order = {order.entry: order for order in ORDERS}[touch.every]
+    if touch.direction == "forward":
+        return (first for first, _stop in slots(start, end, order))
+    if touch.direction == "backward":
+        return iter([first for first, _stop in slots(start, end, order)][::-1])
+    return scattered(start, end, PUD_ORDER, order)
+
+
+def scattered(start: int, end: int, around: Order, order: Order) -> Iterator[int]:
+    """The first page of no slot of a table comes first, if the range has others in it."""
+    if around == order:
+        yield from (first for first, _stop in slots(start, end, order))
+        return
+    below = PMD_ORDER if around == PUD_ORDER else PTE_ORDER
+    for first, stop in slots(start, end, around):
+        inner = list(slots(first, stop, below))
+        for low, high in (*inner[1:], *inner[:1]):
+            yield from scattered(low, high, below, order)

@@ -1,0 +1,176 @@
+"""What a workload costs, as a table and as data: one row for each design."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pfnlab.cost.calibration import Calibration, time_of
+from pfnlab.cost.estimate import Cost, StepCost
+from pfnlab.kernel.geometry import PAGE_SIZE, GiB, KiB, MiB, TiB
+from pfnlab.report.counterexample import WIDTH
+from pfnlab.report.matrix import table_text
+from pfnlab.workload import Workload
+
+Column = tuple[str, Callable[[Cost], int | str]]
+
+
+def size_text(size: int) -> str:
+    """As it is written: 128 GiB, 8 KiB, 4.01 MiB."""
+    for unit, name in ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB")):
+        if size >= unit:
+            whole = size % unit == 0
+            return f"{size // unit} {name}" if whole else f"{size / unit:.2f} {name}"
+    return f"{size} B" if size else "0"
+
+
+def seconds_text(seconds: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= unit:
+            value = seconds / unit
+            return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return f"{seconds / 1e-9:.0f} ns" if seconds else "0"
+
+
+def number(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def leaves(level: str) -> Callable[[Cost], int]:
+    return lambda cost: cost.most_leaves.state.get(f"leaves {level}", 0)
+
+
+def total(*names: str) -> Callable[[Cost], int]:
+    return lambda cost: cost.total.event(*names)
+
+
+MAIN: tuple[Column, ...] = (
+    ("kernel", lambda cost: cost.setting.kernel.name),
+    ("faults", lambda cost: cost.total.faults),
+    ("calls", lambda cost: cost.total.calls),
+    ("fallback", lambda cost: cost.total.fallbacks),
+    ("1G", leaves("pud")),
+    ("2M", leaves("pmd")),
+    ("4K", leaves("pte")),
+    ("tables", lambda cost: size_text(cost.most_tables.table_bytes)),
+    ("left", lambda cost: size_text(cost.steps[-1].table_bytes)),
+)
+# Shown if some design has any.
+MORE: tuple[Column, ...] = (
+    ("signals", total("signals")),
+    ("locks", total("locks")),
+    ("TLB flushes", total("tlb flushes")),
+    ("memtype ops", total("memtype_reserve", "memtype_free", "memtype_lookups")),
+    ("lookups", total("lookups")),
+    ("IOMMU maps", total("iommu_map")),
+    ("IOMMU pages", total("iommu_map pages")),
+    ("copied leaves", total("copied pte", "copied pmd", "copied pud")),
+    ("child tables", lambda cost: size_text(child_tables(cost.steps[-1]))),
+)
+HOW_TO_READ = """\
+faults: of user space, and those that type1 takes.  calls: of the fault handlers; fallback: those
+that asked for a smaller leaf.  1G, 2M, 4K: leaves, when there are most.  tables: memory of page
+tables, when there is most; left: at the end."""
+
+
+def child_tables(step: StepCost) -> int:
+    levels = ("pte", "pmd", "pud")
+    return sum(step.state.get(f"child tables {level}", 0) for level in levels) * PAGE_SIZE
+
+
+def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) -> str:
+    """A table of all designs; every time is beside the name of its calibration."""
+    columns = list(MAIN)
+    if calibration is not None:
+        columns.append(("time", lambda cost: time_text(cost, calibration)))
+    rows = {cost.setting.design.name: cost for cost in costs}
+    extra = [
+        (name, value) for name, value in MORE if any(value(cost) not in (0, "0") for cost in costs)
+    ]
+    parts = [workload_text(costs[0]), table(rows, columns), HOW_TO_READ]
+    if extra:
+        parts.insert(2, table(rows, extra))
+    if calibration is not None:
+        parts.append(calibration_text(costs, calibration))
+    return "\n\n".join(parts)
+
+
+def table(rows: dict[str, Cost], columns: Sequence[Column]) -> str:
+    texts = {
+        name: [number(value(cost)) for _title, value in columns] for name, cost in rows.items()
+    }
+    widths = [
+        max(len(title), *(len(row[place]) for row in texts.values()))
+        for place, (title, _value) in enumerate(columns)
+    ]
+    right = {
+        name: [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        for name, row in texts.items()
+    }
+    titles = [title.rjust(width) for (title, _), width in zip(columns, widths, strict=True)]
+    return table_text("design", titles, right)
+
+
+def workload_text(cost: Cost) -> str:
+    workload = cost.workload
+    steps = ", ".join(step.name for step in workload.steps)
+    return f"{windows_text(workload)}, THP {cost.setting.thp}: {steps or 'mmap'}"
+
+
+def windows_text(workload: Workload) -> str:
+    texts = [
+        f"{size_text(window.size)} at {window.address:#x}, BAR offset {window.offset:#x}"
+        for window in workload.windows
+    ]
+    return "; ".join(texts)
+
+
+def time_text(cost: Cost, calibration: Calibration) -> str:
+    time = time_of(cost.total, calibration)
+    if time.seconds is None:
+        return "unknown"
+    return f"{'>= ' if time.unknown else ''}{seconds_text(time.seconds)}"
+
+
+def calibration_text(costs: Sequence[Cost], calibration: Calibration) -> str:
+    unknown = sorted({key for cost in costs for key in time_of(cost.total, calibration).unknown})
+    text = (
+        f"time: by calibration {calibration.title}: {calibration.machine}; "
+        f"{calibration.kernel}; {calibration.date}."
+    )
+    if unknown:
+        text += f" It has no number for {', '.join(unknown)}: such times are left out."
+    return textwrap.fill(text, WIDTH)
+
+
+def costs_data(
+    version: str, costs: Sequence[Cost], calibration: Calibration | None = None
+) -> dict[str, Any]:
+    """What `--json` prints."""
+    workload = costs[0].workload
+    data: dict[str, Any] = {
+        "pfnlab": version,
+        "bar": {"size": workload.bar.size, "address": workload.bar.address},
+        "windows": [
+            {"size": w.size, "offset": w.offset, "address": w.address} for w in workload.windows
+        ],
+        "designs": [cost_data(cost, calibration) for cost in costs],
+    }
+    if calibration is not None:
+        data["calibration"] = {"name": calibration.name, "virtual": calibration.virtual}
+    return data
+
+
+def cost_data(cost: Cost, calibration: Calibration | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "design": cost.setting.design.name,
+        "kernel": cost.setting.kernel.name,
+        "thp": cost.setting.thp,
+        "steps": [
+            {"name": step.name, "events": dict(step.events), "state": dict(step.state)}
+            for step in cost.steps
+        ],
+    }
+    if calibration is not None:
+        time = time_of(cost.total, calibration)
+        data["time"] = {"seconds": time.seconds, "left_out": list(time.unknown)}
+    return data

@@ -1,0 +1,127 @@
+"""pfnlab cost, explain and calibrate."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Command
+
+Same = Callable[[str, str], None]
+FEW = ["--design", "remap_on_fault", "--design", "insert_page_on_fault", "--design", "huge_fault"]
+
+
+@pytest.mark.slow
+def test_cost_prints_one_table(pfnlab: Command, same_as_snapshot: Same) -> None:
+    same_as_snapshot("cost_128g", pfnlab("cost", "--size", "128G", *FEW).out)
+
+
+@pytest.mark.slow
+def test_a_time_is_beside_the_name_of_its_calibration(
+    pfnlab: Command, same_as_snapshot: Same
+) -> None:
+    ran = pfnlab("cost", "--size", "4G", *FEW, "--calibration", "lab-tcg")
+    same_as_snapshot("cost_with_times", ran.out)
+    assert "time" not in pfnlab("cost", "--size", "4G", *FEW).out
+
+
+@pytest.mark.slow
+def test_map_dma_and_fork_have_columns_of_their_own(
+    pfnlab: Command, same_as_snapshot: Same
+) -> None:
+    ran = pfnlab("cost", "--size", "4G", *FEW, "--workload", "map_dma,fork")
+    same_as_snapshot("cost_map_dma_fork", ran.out)
+
+
+@pytest.mark.slow
+def test_all_designs_are_counted_by_default(pfnlab: Command) -> None:
+    data = json.loads(pfnlab("cost", "--size", "1T", "--json").out)
+
+    assert len(data["designs"]) >= 12
+    counts = {each["design"]: each["steps"][1]["events"]["touches"] for each in data["designs"]}
+    assert set(counts.values()) == {268_435_456}
+
+
+EXPLAINED = {
+    "explain_vector": "--size 32G --offset 0x600000 --vma 0x7fdac0600000",
+    "explain_policy": "--size 1G --kernel v6.12 --thp madvise",
+    "explain_natural": "--size 4G --vma natural",
+    "explain_hole": "--size 256M --hole 0x2000:0x1000",
+    "explain_odd_offset": "--size 64M --offset 4K --bar-size 1G --vma 0x7f0000000000",
+    "explain_second_mapping": "--size 1G --offset 6M --bar-size 4G --vma 0x7f0000600000 "
+    "--after 0x7f0000000000:6M:0",
+    "explain_nothing": "--size 2M --design remap_on_mmap",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_explain_names_the_cause(pfnlab: Command, same_as_snapshot: Same, name: str) -> None:
+    same_as_snapshot(name, pfnlab("explain", *shlex.split(EXPLAINED[name])).out)
+
+
+def test_explain_gives_the_same_as_data(pfnlab: Command) -> None:
+    data = json.loads(pfnlab("explain", "--size", "4G", "--json").out)
+
+    assert [(part["level"], part["leaves"]) for part in data["ranges"]] == [("1 GiB", 4)]
+    assert data["best_address"] == data["address"] == 0x7F0000000000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("cost --size 0", "size is 0: there is nothing to map"),
+        ("cost --size -4K", "size -4K is negative"),
+        ("cost --size 4G --offset 8G --bar-size 4G", "offset 0x200000000 is beyond the BAR, "),
+        ("cost --size 4G --offset 1", "offset 0x1 is no multiple of 4 KiB"),
+        ("cost --size 4G --design nosuch", "no design is called 'nosuch'; "),
+        ("cost --size 4G --kernel v1", "no kernel is called 'v1'; "),
+        ("cost --size 4G --workload dance", "no step of a workload is called 'dance'; "),
+        ("cost --size 4G --calibration x", "no calibration is called 'x'; "),
+        ("cost --size 4G --plot x.gif", "--plot x.gif: the name of a picture ends in .svg or .png"),
+        ("cost --size 4G --vma 0x1000 --plot x.svg", "--plot draws whole BARs"),
+        ("explain --size 0", "size is 0"),
+        ("explain --size 4G --hole 5", "--hole 5: write OFFSET:SIZE"),
+        ("explain --size 4G --hole 0:4G", "the hole leaves nothing to map"),
+        ("explain --size 4G --after 1:2", "--after 1:2: write ADDRESS:SIZE:OFFSET"),
+        ("explain --size 4G --after 0x1000:4K:8G", "--after 0x1000:4K:8G: it ends beyond the BAR"),
+        ("explain --size 4G --after 0x7f0000000000:4K:0", "two mappings overlap"),
+        ("cost", "Missing option '--size'"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(pfnlab: Command, arguments: str, message: str) -> None:
+    ran = pfnlab(*shlex.split(arguments))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"pfnlab: {message}")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_plot_is_written(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = pfnlab("cost", "--size", "1G", *FEW, "--calibration", "lab-tcg", "--plot", "out.svg")
+
+    assert ran.status == 0
+    text = Path("out.svg").read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    assert pfnlab("cost", "--size", "1G", *FEW, "--plot", "out.png").status == 0
+    assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_calibrate_writes_a_file_that_cost_reads(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = pfnlab("calibrate", "--name", "here", "--output", "here.toml")
+
+    assert (ran.status, ran.out) == (0, "Wrote here.toml.\n")
+    assert "not measured: lookup: needs a device" in ran.err
+    shown = pfnlab("cost", "--size", "1G", *FEW, "--calibration", "./here.toml").out
+    assert "time: by calibration here" in shown
+    assert pfnlab("calibrate", "--output", "here.toml").status == 2
