@@ -196,7 +196,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         peers = Peers(Path(folder))
         parts = [
-            "Executions a second and core (CPU time; * of more, stopped early):\n",
+            "Executions a second and core, of the search alone (CPU time; * stopped early):\n",
             rates(RATES[:2] if quick else RATES, repeats),
             "\nCommand to verdict, CPU seconds of all processes (SPIN: generate, compile, run):\n",
             verdicts(peers, list(VERDICTS)[:1] if quick else list(VERDICTS), repeats),
