@@ -71,9 +71,7 @@ def every_result(
 def ran_before(every_result: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands print what `every_result` has, and run what is not in it."""
 
-    def run(
-        pairs: list[Pair], options: Options, jobs: int, where: Where | None = None
-    ) -> Results:
+    def run(pairs: list[Pair], options: Options, jobs: int, where: Where | None = None) -> Results:
         if options == PLAIN and all(pair in every_result for pair in pairs):
             return {pair: every_result[pair] for pair in pairs}
         return run_all(pairs, options, jobs, where)
