@@ -5,7 +5,7 @@
 #   make quick    the fast tests: what you run all the time
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
-#   make bench    measure, into docs/performance.md: up to ten minutes
+#   make bench    measure, into docs/performance.md: some minutes
 #   make docs     write the generated pages
 #   make pins     write constraints.txt anew from the newest releases
 #   make compile  compile the core again after its sources changed
@@ -21,7 +21,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constr
 EDITABLE = $(PIP) -C compile=$(COMPILE) -e
 # What the compiled core is made from.
 CORE := $(wildcard compile/*.py src/pfnlab/core.py src/pfnlab/engine/*.py) \
-  $(addprefix src/pfnlab/explorer/,trie.py machine.py wakeup.py races.py optimal.py)
+  $(addprefix src/pfnlab/explorer/,trie.py dependence.py machine.py wakeup.py races.py optimal.py)
 INTERPRETED := $(BIN)/python -X pfnlab=interpreted
 
 .DEFAULT_GOAL := help

@@ -17,7 +17,7 @@ from pfnlab import core
 from pfnlab.engine import Program
 from pfnlab.explorer.search import Limits, Reduced, Search
 
-SHORTEST = 0.15  # seconds of one run
+SHORTEST = 0.1  # seconds of one run
 
 
 def main() -> None:

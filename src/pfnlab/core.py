@@ -28,6 +28,7 @@ CORE: Final = (
     "engine/event.py",
     "engine/fire.py",
     "explorer/trie.py",
+    "explorer/dependence.py",
     "explorer/machine.py",
     "explorer/wakeup.py",
     "explorer/races.py",

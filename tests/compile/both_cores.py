@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 
 from bench.programs import subjects
 from pfnlab import core
@@ -58,6 +59,7 @@ def main() -> None:
         results[f"{name}, source"] = explored(build, Reduced(optimal=False))
     for design, scenario in PAIRS:
         result = explore(find_scenario(scenario), find_design(design))
+        assert pickle.loads(pickle.dumps(result)) == result  # as from one process to another
         found = [
             (each.violation, each.schedule, each.steps, each.failing) for each in result.findings
         ]

@@ -1,5 +1,6 @@
 """Ways to run a small program: along one schedule, or along all of them."""
 
+import re
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -49,6 +50,11 @@ def outcomes(build: Build, outcome: Callable[[], Hashable]) -> set[Hashable]:
     result = Search(Lab, build, Exhaustive, on_execution=note).run()
     assert result.complete
     return found
+
+
+def without_lines(evidence: tuple[str, ...]) -> tuple[str, ...]:
+    """Evidence without the source lines of a test."""
+    return tuple(re.sub(r" \(test_\w+\.py:\d+\)", "", line) for line in evidence)
 
 
 def rules_broken(build: Build) -> list[str]:

@@ -1,5 +1,6 @@
 """Labels tell the whole truth: independent steps can be swapped without anyone noticing."""
 
+import pickle
 import random
 
 import pytest
@@ -11,7 +12,7 @@ from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import Label, dependent
 from pfnlab.explorer.policy import Choice, options
 from tests.engine.runs import run
-from tests.explorer.random_programs import Outcomes, Statement, programs, scenario_of
+from tests.explorer.random_programs import Statement, learned, programs, scenario_of
 from tests.explorer.small_programs import semaphore_users
 
 
@@ -35,12 +36,11 @@ def walk(execution: Execution, seed: int) -> list[Choice]:
 )
 @given(programs())
 def test_neighbours_that_are_independent_can_be_swapped(code: list[list[Statement]]) -> None:
-    outcomes = Outcomes()
-    execution = Execution(Program(), scenario_of(code, outcomes))
+    execution = Execution(Program(), scenario_of(code))
 
     def state() -> tuple[object, ...]:
         values = [(cell.name, cell.value) for cell in execution.cells if cell.value]
-        return sorted(values, key=str), {name: list(saw) for name, saw in outcomes.seen.items()}
+        return sorted(values, key=str), learned(execution)
 
     for seed in range(4):
         made = walk(execution, seed)
@@ -121,3 +121,9 @@ def test_two_readers_and_a_writer_have_the_labels_of_their_outcomes() -> None:
         kind.READ_LOCK, kind.READ_LOCK, kind.READ_UNLOCK, kind.READ_UNLOCK,
         kind.WRITE_LOCK, kind.WRITE_UNLOCK,
     ]  # fmt: skip
+
+
+def test_a_label_can_be_sent_to_another_process() -> None:
+    label = Label(((3, kind.READ_LOCK), (5, kind.READ)), blocking=True, killable=True)
+
+    assert pickle.loads(pickle.dumps(label)) == label

@@ -5,7 +5,17 @@ import pytest
 from pfnlab.engine import Program, Shared, rw_semaphore, word
 from pfnlab.engine.signal import kill
 from pfnlab.engine.task import Task
-from tests.engine.runs import Build, broken, enabled, every_run, outcomes, rules_broken, run, values
+from tests.engine.runs import (
+    Build,
+    broken,
+    enabled,
+    every_run,
+    outcomes,
+    rules_broken,
+    run,
+    values,
+    without_lines,
+)
 
 
 class Device(Shared):
@@ -22,7 +32,7 @@ def test_two_readers_hold_the_lock_at_the_same_time() -> None:
 
     execution = run(build, "one:1,two:1")
 
-    assert [task.name for task in values(execution)["device1.sem"].readers] == ["one", "two"]
+    assert values(execution)["device1.sem"].readers == (0, 1)
 
 
 def test_who_read_first_leaves_no_trace_in_the_state() -> None:
@@ -31,10 +41,10 @@ def test_who_read_first_leaves_no_trace_in_the_state() -> None:
         for name in ("one", "two"):
             program.add_task(name, device.sem.down_read)
 
-    first = [t.name for t in values(run(build, "one:1,two:1"))["device1.sem"].readers]
-    second = [t.name for t in values(run(build, "two:1,one:1"))["device1.sem"].readers]
+    first = values(run(build, "one:1,two:1"))["device1.sem"].readers
+    second = values(run(build, "two:1,one:1"))["device1.sem"].readers
 
-    assert first == second == ["one", "two"]
+    assert first == second == (0, 1)
 
 
 def test_a_writer_waits_until_the_last_reader_is_gone() -> None:
@@ -129,7 +139,8 @@ def test_a_task_that_reads_twice_deadlocks_with_a_writer_in_between_if_the_lock_
     assert result.violation is not None
     assert result.violation.rule == "no_deadlock"
     assert result.schedule == "reader:1,writer:1"
-    assert result.violation.evidence == (
+    assert without_lines(result.violation.evidence) == (
+        "writer waits for reader, which waits for writer.",
         "writer waits in down_write for device1.fair, held by reader for read since step 1.",
         "reader waits in down_read for device1.fair, held by writer, which waits for it in front.",
     )
@@ -165,7 +176,7 @@ def test_two_tasks_that_turn_a_read_lock_into_a_write_lock_deadlock() -> None:
     finding = broken(build, "one:1")
 
     assert finding.violation.rule == "no_deadlock"
-    assert finding.violation.evidence == (
+    assert without_lines(finding.violation.evidence) == (
         "one waits in down_write for device1.sem, held by one for read since step 1.",
     )
 

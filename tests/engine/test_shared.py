@@ -30,8 +30,8 @@ def test_the_same_creation_gives_the_same_object_in_every_execution() -> None:
         program.add_task("one", lambda: made.append((Page(1), Page(1))))
 
     execution = Execution(Program(), build)
-    execution.restart()
-    execution.restart()
+    follow(execution, "one:0")
+    follow(execution, "one:0")
 
     assert made[0][0] is made[1][0]
     assert made[0][1] is made[1][1]
@@ -45,7 +45,7 @@ def test_objects_of_different_tasks_are_different() -> None:
         for name in ("one", "two"):
             program.add_task(name, lambda name=name: made.setdefault(name, Page()) and None)
 
-    run(build)
+    run(build, "one:0,two:0")
 
     assert made["one"] is not made["two"]
 

@@ -159,7 +159,9 @@ def test_a_loop_that_waits_for_what_nobody_does_is_a_livelock() -> None:
 
     assert result.violation is not None
     assert result.violation.rule == "no_livelock"
-    assert result.violation.evidence == ("spinner will try again for ever; it looks at device1.x.",)
+    assert result.violation.evidence == (
+        "spinner will try again for ever; it looks at device1.x. A round is step 1 of spinner.",
+    )
     assert result.schedule == "spinner:1"
 
 

@@ -164,11 +164,11 @@ class _Writer:
             return (kind, chance.choice("ab"), chance.randint(1, 2)), 1
         if kind in ("kill", "join"):
             return (kind, f"t{chance.randrange(self.tasks)}"), 1
-        if kind == "if" or kind == "choose":
+        if kind in ("if", "choose"):
             return (kind, any_word, self.block(1, held)), 2
         if kind == "field":
             return (kind, chance.choice(["get", "set"])) if "m1" in held else (), 1
-        if kind == "cond" or kind == "spin_lock":
+        if kind in ("cond", "spin_lock"):
             if "m1" in held:
                 return (("cond_wait",) if kind == "cond" else ()), 1
             inner = self.block(chance.randint(0, 1), (*held, "m1"))
@@ -177,7 +177,6 @@ class _Writer:
 
     def section(self, kind: str, size: int, held: tuple[str, ...]) -> tuple[Statement, int]:
         chance = self.chance
-        kind = {"read": "read", "write": "write"}.get(kind, kind)
         names = [
             name
             for name in self.locks

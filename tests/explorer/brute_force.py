@@ -41,22 +41,27 @@ class Clocks:
     A clock counts, for each task, its events that come before or are this one.
     """
 
-    def __init__(self, tasks: int) -> None:
+    def __init__(self, tasks: int, after: list[int] | None = None) -> None:
         self.tasks = tasks
+        self.after = after or [-1] * tasks  # whose first step a task waits for, or -1
+        self.first: dict[int, int] = {}
         self.steps: list[Step] = []
         self.clocks: list[tuple[int, ...]] = []
 
     def add(self, step: Step) -> None:
         found = [0] * self.tasks
-        for earlier, clock in zip(self.steps, self.clocks, strict=True):
+        for place, (earlier, clock) in enumerate(zip(self.steps, self.clocks, strict=True)):
             if (
                 earlier.task == step.task
+                or place == self.first.get(self.after[step.task])
                 or dependent(earlier.label, step.label)
                 or (earlier.op.code == op_.SPAWN and earlier.op.number == step.task)
                 or (step.op.code == op_.JOIN and step.op.number == earlier.task)
             ):
                 found = [max(pair) for pair in zip(found, clock, strict=True)]
         found[step.task] += 1
+        if step.op.counted:
+            self.first.setdefault(step.task, len(self.steps))
         self.steps.append(step)
         self.clocks.append(tuple(found))
 
@@ -195,7 +200,7 @@ def search_all(build: Build, program: type[Program] = Program, **how: Any) -> Fo
 def trace_of(search: Optimal) -> Trace:
     """The present execution of a search; its clocks must be those of the definition."""
     machine = search.machine
-    clocks = Clocks(machine.tasks)
+    clocks = Clocks(machine.tasks, machine.after)
     for event in machine.events:
         clocks.add(Step(event.task, event.choice, event.label, event.node.op))
     for event, clock in zip(machine.events, clocks.clocks, strict=True):

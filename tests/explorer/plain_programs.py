@@ -1,7 +1,6 @@
 """Random programs with plain fields, guarded properly or not, and loops that try again."""
 
 from collections.abc import Callable
-from typing import Any
 
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from pfnlab.engine import (
     try_again,
     word,
 )
-from tests.explorer.random_programs import Outcomes, Statement
+from tests.explorer.random_programs import Statement
 
 FIELDS = st.sampled_from(["f", "g"])
 WORDS = st.sampled_from(["x", "y"])
@@ -56,32 +55,27 @@ class Memory(Shared):
     s = rw_semaphore()
 
 
-def plain_scenario(code: list[list[Statement]], outcomes: Outcomes) -> Scenario:
+def plain_scenario(code: list[list[Statement]]) -> Scenario:
     def build(program: Program) -> None:
         memory = Memory()
         for number, statements in enumerate(code):
-            program.add_task(f"t{number}", _task(memory, statements, f"t{number}", outcomes))
+            program.add_task(f"t{number}", _task(memory, statements))
 
     return Scenario("plain", "A random program with plain fields.", build)
 
 
-def _task(
-    memory: Memory, statements: list[Statement], name: str, outcomes: Outcomes
-) -> Callable[[], None]:
+def _task(memory: Memory, statements: list[Statement]) -> Callable[[], None]:
     def run() -> None:
-        seen: list[Any] = []
-        outcomes.seen[name] = seen
         for statement in statements:
-            _run(memory, statement, seen)
+            _run(memory, statement)
 
-    outcomes.seen[name] = []
     return run
 
 
-def _run(memory: Memory, statement: Statement, seen: list[Any]) -> None:
+def _run(memory: Memory, statement: Statement) -> None:
     match statement:
         case ("look" | "read", name):
-            seen.append(getattr(memory, name))
+            getattr(memory, name)
         case ("put" | "write", name, value):
             setattr(memory, name, value)
         case ("locked", kind, inner):
@@ -89,7 +83,7 @@ def _run(memory: Memory, statement: Statement, seen: list[Any]) -> None:
                 kind
             ]():
                 for each in inner:
-                    _run(memory, each, seen)
+                    _run(memory, each)
         case ("wait_for", name):
             begin_trying()
             while not getattr(memory, name):
@@ -101,5 +95,5 @@ def _run(memory: Memory, statement: Statement, seen: list[Any]) -> None:
                 try_again()
             done_trying()
             for each in inner:
-                _run(memory, each, seen)
+                _run(memory, each)
             memory.m.unlock()

@@ -18,9 +18,9 @@ from pfnlab.engine import (
     word,
 )
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.shared import show
 from pfnlab.engine.signal import kill
 from pfnlab.explorer.search import Search
+from tests.explorer.brute_force import outcome_of, results_of
 
 Statement = tuple[Any, ...]
 
@@ -89,78 +89,69 @@ class Memory(Shared):
 
 @dataclass
 class Outcomes:
-    """What can come of a program: final states with all that tasks saw, and verdicts."""
+    """What can come of a program: final states with all that tasks learned, and verdicts."""
 
     states: set[Any] = field(default_factory=set)
-    seen: dict[str, list[Any]] = field(default_factory=dict)
 
     def final(self) -> set[Any]:
         """Final states of executions that broke no rule."""
         return {state for state in self.states if not isinstance(state, str)}
 
-    def note(self, _search: Search, execution: Execution) -> None:
-        if any(task.ready() for task in execution.program.tasks):
+    def note(self, search: Search, execution: Execution) -> None:
+        """As the code of tasks does not run in every execution, it is not asked."""
+        reduced = search.reduced
+        if reduced.in_vain if reduced is not None else bool(execution.enabled()):
             return  # given up: no final state
         if execution.violation is not None:
             self.states.add(execution.violation.rule)
-            return
-        # A signal has a cell from its first use on, which may be in another execution.
-        cells = tuple(
-            (cell.name, show(cell.value))
-            for cell in execution.cells
-            if cell.value or not cell.name.endswith(".signal")
-        )
-        saw = tuple(tuple(self.seen.get(task.name, ())) for task in execution.program.tasks)
-        self.states.add((tuple(sorted(cells)), saw))
+        elif reduced is not None:
+            self.states.add(outcome_of(execution, results_of(reduced)))
+        else:
+            self.states.add(outcome_of(execution, learned(execution)))
 
 
-def scenario_of(code: list[list[Statement]], outcomes: Outcomes) -> Scenario:
+def learned(execution: Execution) -> list[tuple[Any, ...]]:
+    """What each task has been told, of an execution in which their code runs."""
+    return [tuple(done.result for done in trail) for trail in execution.trails]
+
+
+def scenario_of(code: list[list[Statement]]) -> Scenario:
     def build(program: Program) -> None:
         memory = Memory()
         for number, statements in enumerate(code):
-            program.add_task(f"t{number}", _task(memory, statements, f"t{number}", outcomes))
+            program.add_task(f"t{number}", _task(memory, statements))
 
     return Scenario("random", "A random program.", build)
 
 
-def _task(
-    memory: Memory, statements: list[Statement], name: str, outcomes: Outcomes
-) -> Callable[[], None]:
-    def run() -> None:
-        outcomes.seen[name] = []
-        _run(memory, statements, outcomes.seen[name])
-
-    outcomes.seen[name] = []
-    return run
+def _task(memory: Memory, statements: list[Statement]) -> Callable[[], None]:
+    return lambda: _run(memory, statements)
 
 
-def _run(memory: Memory, statements: list[Statement], seen: list[Any]) -> None:
+def _run(memory: Memory, statements: list[Statement]) -> None:
     for statement in statements:
         match statement:
             case ("read", name):
-                seen.append(getattr(memory, name))
+                getattr(memory, name)
             case ("write", name, value):
                 setattr(memory, name, value)
             case ("add", name):
-                seen.append(update(memory, name, lambda old: (old + 1) % 3))
+                update(memory, name, lambda old: (old + 1) % 3)
             case ("swap", name, old, new):
-                seen.append(compare_exchange(memory, name, old, new))
+                compare_exchange(memory, name, old, new)
             case ("kill", name):
                 kill(name)
             case ("if", name, inner):
                 if getattr(memory, name):
-                    _run(memory, inner, seen)
+                    _run(memory, inner)
             case ("choose", inner):
-                seen.append(choose([0, 1]))
-                if seen[-1]:
-                    _run(memory, inner, seen)
+                if choose([0, 1]):
+                    _run(memory, inner)
             case ("section", kind, name, inner, released):
-                _section(memory, kind, getattr(memory, name), inner, released, seen)
+                _section(memory, kind, getattr(memory, name), inner, released)
 
 
-def _section(
-    memory: Memory, kind: str, lock: Any, inner: list[Statement], released: bool, seen: list[Any]
-) -> None:
+def _section(memory: Memory, kind: str, lock: Any, inner: list[Statement], released: bool) -> None:
     take, drop = {
         "mutex": ("lock", "unlock"),
         "mutex_try": ("trylock", "unlock"),
@@ -177,11 +168,9 @@ def _section(
         "fair_killable_write": ("down_write_killable", "up_write"),
     }[kind]
     taken = getattr(lock, take)()
-    if kind.endswith("_try") or "killable" in kind:
-        seen.append(taken)
-        if not taken:
-            return
-    _run(memory, inner, seen)
+    if taken is False:
+        return
+    _run(memory, inner)
     if released:
         getattr(lock, drop)()
         if kind == "downgrade":

@@ -19,7 +19,7 @@ class Lab(Program):
     memory: Any
 
 
-def search(build: Build, policy: Policy, schedules: int | None = None) -> Result:
+def search(build: Build, policy: Policy | Reduced, schedules: int | None = None) -> Result:
     return Search(Lab, build, lambda: policy, Limits(schedules=schedules)).run()
 
 

@@ -23,6 +23,10 @@ class Memory(Shared):
         self.name = "memory"
 
 
+class Slot(Shared):
+    x = word(0)
+
+
 def found(build: Build) -> list[Finding]:
     return list(searched(build).result.findings)  # type: ignore[attr-defined]
 
@@ -159,7 +163,7 @@ def test_a_data_race_is_one_finding_whichever_access_comes_first() -> None:
 
 def test_so_many_places_of_a_rule_are_told_apart_and_no_more() -> None:
     def build(lab: Program) -> None:
-        words = [Memory() for _ in range(MOST_PLACES + 5)]
+        words = [Slot() for _ in range(MOST_PLACES + 5)]
 
         @lab.task
         def writer() -> None:

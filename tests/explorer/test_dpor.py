@@ -59,16 +59,18 @@ def compared(examples: int) -> settings:
     )
 
 
-def explored(build: Build, outcomes: Outcomes, policy: Policy, most: int | None = None) -> Result:
+def explored(
+    build: Build, outcomes: Outcomes, policy: Policy | Reduced, most: int | None = None
+) -> Result:
     return Search(Lab, build, lambda: policy, Limits(schedules=most), outcomes.note).run()
 
 
 def both(make: Any, code: list[list[Statement]]) -> tuple[Result, Result]:
     """The results of the oracle and of the reduction, whose final states agree."""
     every_state, reduced_state = Outcomes(), Outcomes()
-    oracle = explored(make(code, every_state), every_state, Exhaustive(), TOO_BIG)
+    oracle = explored(make(code), every_state, Exhaustive(), TOO_BIG)
     assume(oracle.complete)
-    result = explored(make(code, reduced_state), reduced_state, Reduced())
+    result = explored(make(code), reduced_state, Reduced())
     assert result.complete
     assert result.verdict == oracle.verdict
     # A race ends an execution early, and with it what else could have come of it.
@@ -112,8 +114,8 @@ KILLABLE_WAITS = [
 def test_a_killable_wait_is_tried_before_everybody_who_had_the_lock(
     code: list[list[Statement]],
 ) -> None:
-    oracle = explored(scenario_of(code, Outcomes()), Outcomes(), Exhaustive())
-    result = explored(scenario_of(code, Outcomes()), Outcomes(), Reduced())
+    oracle = explored(scenario_of(code), Outcomes(), Exhaustive())
+    result = explored(scenario_of(code), Outcomes(), Reduced())
 
     assert shortest(oracle) == {"no_deadlock": 4}
     assert shortest(result) == shortest(oracle)
@@ -139,7 +141,7 @@ def test_dpor_and_exhaustive_agree_on_programs_with_plain_fields_and_retries(
 def test_dpor_and_exhaustive_agree_on_programs_with_rules_over_two_words(
     code: list[list[Statement]],
 ) -> None:
-    oracle, result = both(lambda code, _outcomes: ruled(code), code)
+    oracle, result = both(ruled, code)
 
     assert shortest(result) == shortest(oracle)
 

@@ -12,7 +12,7 @@ from pfnlab.engine.program import Rule
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Choice, options
 from pfnlab.explorer.search import Reduced, replay
-from tests.explorer.random_programs import Outcomes, Statement, programs, scenario_of
+from tests.explorer.random_programs import Statement, programs, scenario_of
 from tests.explorer.rule_programs import rule_programs, ruled
 from tests.explorer.small_programs import (
     Build,
@@ -106,7 +106,7 @@ def test_the_telling_of_a_broken_invariant_is_as_short_as_the_shortest_schedule(
 def test_the_telling_of_a_random_failure_is_as_short_as_the_shortest_schedule(
     code: list[list[Statement]],
 ) -> None:
-    build = scenario_of(code, Outcomes())
+    build = scenario_of(code)
     expected = breadth_first(build)
     assume(expected is not None)
 

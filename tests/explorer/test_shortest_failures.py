@@ -109,3 +109,21 @@ def test_failures_of_random_programs_are_the_shortest_that_there_are() -> None:
     broke = compare(range(150), 600)
 
     assert set(broke) == {"wrong", "never_both", "no_deadlock"}
+
+
+def test_what_breaks_only_after_a_deadlock_is_no_finding_of_its_own() -> None:
+    def build(lab: Lab) -> None:
+        memory = Memory()
+
+        @lab.task
+        def reader() -> None:
+            if memory.y == 2:
+                violate(WRONG)
+
+        @lab.task
+        def writer() -> None:
+            with memory.other:
+                memory.y = 2
+                memory.other.lock()  # for ever, from the write on
+
+    assert told(build) == breadth_first(build, 600) == {"no_deadlock": (2, 0)}

@@ -64,14 +64,14 @@ def test_a_search_that_was_put_aside_goes_on_with_the_same_events_and_races() ->
     walk(machine, RandomWalk(3))
     machine.undo(6)
     machine.race_done[:] = [place % 2 == 0 for place in range(len(machine.race_done))]
-    before = list(machine.events), [e.clock for e in machine.events], list(machine.race_done)
+    before = list(machine.events), [e.past for e in machine.events], list(machine.race_done)
 
     aside = Aside(machine)
     for seed in range(5):
         walk(machine, RandomWalk(seed))
     aside.put_back()
 
-    after = list(machine.events), [e.clock for e in machine.events], list(machine.race_done)
+    after = list(machine.events), [e.past for e in machine.events], list(machine.race_done)
     assert after == before
     execution.end()
 

@@ -36,7 +36,7 @@ def test_a_fault_on_the_first_page_does_not_show_it() -> None:
 
 
 def test_type1_faults_a_later_page_after_a_zap() -> None:
-    finding = told(map_dma_vs_disable, design, RULE, "type1:19,config:10,type1:8")
+    finding = told(map_dma_vs_disable, design, RULE, "type1:19,config:12,type1:8")
 
     assert finding.violation.evidence == (
         "pte 7f0000000000 -> pfn 3800001: page 7f0000000000 must map pfn 3800000, not 3800001",

@@ -27,7 +27,7 @@ bus_reset_without_the_lock = replace(
 
 
 def test_a_bus_is_reset_without_memory_lock() -> None:
-    finding = told(hot_reset_vs_fault, bus_reset_without_the_lock, RULE, "vmm:9")
+    finding = told(hot_reset_vs_fault, bus_reset_without_the_lock, RULE, "vmm:10")
 
     assert finding.violation.evidence == ("vdev.memory_lock is not held for write.",)
 
@@ -42,6 +42,6 @@ def test_a_zap_before_the_lock_leaves_a_leaf_on_a_device_in_reset() -> None:
         design, name="zap_and_then_trylock", zap_and_trylock_memory_lock=zap_and_then_trylock
     )
 
-    finding = told(hot_reset_vs_fault, zap, "no_leaf_while_memory_disabled", "vmm:9,vcpu:9,vmm:4")
+    finding = told(hot_reset_vs_fault, zap, "no_leaf_while_memory_disabled", "vmm:10,vcpu:9,vmm:4")
 
     assert "reset" in finding.trace.steps[-1].verb

@@ -29,7 +29,7 @@ def link_file_before(vma: Vma, following: Vma) -> None:
 def test_a_zap_passes_the_child_before_it_gets_its_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pfnlab.kernel.fork.link_file_after", link_file_before)
 
-    finding = told(fork_vs_disable, design, RULE, "parent:23,config:4,parent:1,config:3")
+    finding = told(fork_vs_disable, design, RULE, "parent:23,config:5,parent:1,config:4")
 
     assert len(finding.violation.evidence) == 1
 

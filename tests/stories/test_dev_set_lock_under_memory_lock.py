@@ -31,7 +31,7 @@ flushes = replace(
 
 
 def test_the_work_waits_for_a_lock_that_comes_before_memory_lock() -> None:
-    finding = told(hot_reset_vs_disable, flushes, RULE, "config:6")
+    finding = told(hot_reset_vs_disable, flushes, RULE, "config:7")
 
     assert finding.violation.evidence[-1] == (
         "The order is VfioDeviceSet.lock > VfioPciDevice.memory_lock."

@@ -40,7 +40,7 @@ def close_vs_fault(lab: Lab) -> None:
 
 
 def test_the_handler_runs_while_the_device_is_released() -> None:
-    finding = told(close_vs_fault, device_not_pinned, RULE, "vcpu:5,closer:1")
+    finding = told(close_vs_fault, device_not_pinned, RULE, "vcpu:5,closer:2")
 
     assert "no lock orders the two" in finding.violation.evidence[0]
 

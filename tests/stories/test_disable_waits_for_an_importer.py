@@ -70,7 +70,7 @@ def test_a_fence_that_needs_the_bar_makes_the_disable_wait_for_ever() -> None:
         lab.touch(mapping)
         dma_fence_signal(fence)
 
-    told(scenario_with(touch_before_the_signal), design, "no_livelock", "driver:7,config:9")
+    told(scenario_with(touch_before_the_signal), design, "no_livelock", "driver:7,config:10")
 
 
 def test_an_importer_that_never_unmaps_makes_it_wait_for_ever() -> None:
@@ -81,4 +81,4 @@ def test_an_importer_that_never_unmaps_makes_it_wait_for_ever() -> None:
             dma_buf_map_attachment(attach)
             dma_resv_unlock(dmabuf.resv)
 
-    told(scenario_with(map_for_good), design, "no_livelock", "driver:7,config:10")
+    told(scenario_with(map_for_good), design, "no_livelock", "driver:7,config:11")

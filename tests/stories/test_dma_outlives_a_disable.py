@@ -17,7 +17,7 @@ def test_it_is_told_as_a_note_with_the_shortest_schedule() -> None:
     (note,) = result.notes
     assert (result.verdict, note.rule.name, note.rule.number) == ("ok", RULE, "R26")
     assert note.evidence == ("iommu -> pfn 3800000..3800003",)
-    assert note.schedule == "type1:13,config:6"
+    assert note.schedule == "type1:13,config:7"
     assert replay(map_dma_vs_disable, design, note.schedule) is None
 
 
@@ -35,4 +35,4 @@ def test_the_text_has_the_note_under_the_verdict() -> None:
     assert text.splitlines()[1].startswith(
         "  note R26: An IOMMU entry maps the BAR while the device"
     )
-    assert text.endswith("Schedule: type1:13,config:6")
+    assert text.endswith("Schedule: type1:13,config:7")

@@ -29,6 +29,6 @@ enabled_tested_before_the_lock = replace(
 
 
 def test_memory_enabled_read_without_the_lock_is_a_data_race() -> None:
-    finding = told(zap_vs_fault, enabled_tested_before_the_lock, RULE, "vcpu:8,config:6")
+    finding = told(zap_vs_fault, enabled_tested_before_the_lock, RULE, "vcpu:8,config:7")
 
     assert "vdev.memory_enabled is guarded by memory_lock." in finding.violation.evidence

@@ -22,7 +22,7 @@ def test_a_child_keeps_its_leaves_when_memory_goes_off() -> None:
     assert result.violation.rule == RULE
     assert len(result.violation.evidence) == 4
     assert result.complete
-    assert result.schedule == "parent:36,config:19"
+    assert result.schedule == "parent:37,config:21"
     again = replay(
         fork_vs_disable, remap_on_fault.design, result.schedule, kernel="v6.9", rules=ON_A_CHILD
     )

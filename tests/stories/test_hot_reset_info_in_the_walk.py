@@ -35,7 +35,7 @@ def hot_reset_info(lab: Lab) -> None:
 
 
 def test_lockdep_sees_the_circle_through_pci_bus_sem() -> None:
-    finding = told(hot_reset_info, remap_on_fault.design, RULE, "vmm:48", alone=True)
+    finding = told(hot_reset_info, remap_on_fault.design, RULE, "vmm:50", alone=True)
 
     edges = [line.partition(":")[0] for line in finding.violation.evidence]
     assert edges == [

@@ -28,7 +28,7 @@ insert_without_the_check = replace(
 
 
 def test_a_fault_after_the_zap_maps_the_disabled_bar() -> None:
-    finding = told(zap_vs_fault, insert_without_the_check, RULE, "config:7,vcpu:9")
+    finding = told(zap_vs_fault, insert_without_the_check, RULE, "config:8,vcpu:9")
 
     assert finding.violation.task == "vcpu"
     assert finding.violation.evidence == ("pte 7f0000000000 -> pfn 3800000",)

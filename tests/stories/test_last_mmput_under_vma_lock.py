@@ -64,7 +64,7 @@ def test_close_waits_for_the_lock_of_its_own_caller() -> None:
         exit_vs_disable,
         mmput_under_vma_lock,
         RULE,
-        "process:18,config:12,process:1,config:11",
+        "process:18,config:14,process:1,config:12",
         alone=True,
     )
 

@@ -74,20 +74,20 @@ def test_without_a_reference_the_mm_is_freed() -> None:
         mapped_again("no_reference", not_pinned, not_pinned),
         design,
         AFTER_FREE,
-        "driver:3,process:17",
+        "driver:3,process:18",
     )
 
     assert "mm" in finding.violation.evidence[0]
 
 
 def test_a_struct_that_is_kept_is_no_address_space_that_is_kept() -> None:
-    told(mapped_again("grabbed", mmgrab, mmdrop), design, RULE, "process:4,driver:13,process:15")
+    told(mapped_again("grabbed", mmgrab, mmdrop), design, RULE, "process:4,driver:13,process:16")
 
 
 def test_a_vma_may_go_although_the_mm_stays() -> None:
     told(
         mapped_again("no_second_look", mmget_not_zero, mmput, look_again=False, end="munmap"),
-        design, AFTER_FREE, "driver:4,process:12,driver:3",
+        design, AFTER_FREE, "driver:4,process:13,driver:3",
     )  # fmt: skip
 
 

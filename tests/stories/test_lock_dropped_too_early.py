@@ -40,6 +40,6 @@ def test_munmap_frees_the_vma_under_the_handler() -> None:
         munmap_vs_fault,
         lock_dropped_too_early,
         "no_use_after_free",
-        "vcpu:10,munmap:12",
+        "vcpu:10,munmap:13",
         alone=True,
     )

@@ -31,6 +31,6 @@ lock_left_on_the_sigbus_path = replace(
 
 
 def test_a_lock_left_on_the_sigbus_path_reaches_user_space() -> None:
-    finding = told(zap_vs_fault, lock_left_on_the_sigbus_path, RULE, "config:7,vcpu:11")
+    finding = told(zap_vs_fault, lock_left_on_the_sigbus_path, RULE, "config:8,vcpu:11")
 
-    assert finding.violation.evidence == ("vcpu holds vdev.memory_lock for read (step 15).",)
+    assert finding.violation.evidence == ("vcpu holds vdev.memory_lock for read (step 16).",)

@@ -29,7 +29,7 @@ lock_released_twice = replace(
 
 
 def test_a_lock_cannot_be_released_twice() -> None:
-    finding = told(zap_vs_fault, lock_released_twice, RULE, "config:7,vcpu:11")
+    finding = told(zap_vs_fault, lock_released_twice, RULE, "config:8,vcpu:11")
 
     assert finding.violation.evidence == (
         "vcpu calls up_read for vdev.memory_lock and does not hold it.",

@@ -36,7 +36,7 @@ map_again_under_the_rmap_lock = replace(
 
 
 def test_the_rmap_lock_is_not_enough_to_install_a_leaf() -> None:
-    finding = told(disable_enable_vs_fault, map_again_under_the_rmap_lock, RULE, "config:15")
+    finding = told(disable_enable_vs_fault, map_again_under_the_rmap_lock, RULE, "config:16")
 
     assert finding.violation.task == "config"
 

@@ -25,6 +25,6 @@ oom_for_an_error = replace(
 
 
 def test_a_device_that_is_off_is_not_out_of_memory() -> None:
-    finding = told(zap_vs_fault, oom_for_an_error, RULE, "config:7,vcpu:11")
+    finding = told(zap_vs_fault, oom_for_an_error, RULE, "config:8,vcpu:11")
 
     assert finding.violation.evidence == ("page_fault returns VM_FAULT_OOM.",)

@@ -17,7 +17,7 @@ RULE = "vma_remapped_as_a_whole_once"
 
 
 def test_the_second_remap_of_a_vma_is_refused() -> None:
-    finding = told(touch_after_enable, replace(design, kernel="v6.16"), RULE, "vcpu:58")
+    finding = told(touch_after_enable, replace(design, kernel="v6.16"), RULE, "vcpu:60")
 
     assert finding.violation.evidence == (
         "vma 7f0000000000 still has the context of its first remap.",

@@ -103,7 +103,7 @@ def enable_vs_fork(lab: Lab) -> None:
 
 
 def test_memory_goes_off_before_the_remap_and_the_leaves_stay() -> None:
-    schedule = "Vma.vm_flags!config:16,other:7,config:5,other:1"  # vm_flags races with the zap
+    schedule = "Vma.vm_flags!config:16,other:9,config:5,other:1"  # vm_flags races with the zap
     told(enable_vs_disable, design, RULE, schedule, alone=True)
 
 
@@ -117,7 +117,7 @@ def test_a_fork_copies_what_the_loop_fills_in_the_child() -> None:
 
 
 def test_mmgrab_keeps_the_struct_but_not_the_page_tables() -> None:
-    told(enable_vs_exit, design, "no_leaf_outlives_its_mm", "leaver:4,config:20,leaver:13")
+    told(enable_vs_exit, design, "no_leaf_outlives_its_mm", "leaver:4,config:20,leaver:14")
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ RULE = "documented_lock_order"
 
 
 def test_an_enable_takes_mmap_lock_inside_memory_lock() -> None:
-    told(touch_after_enable, remap_on_enable_locked.design, RULE, "vcpu:21")
+    told(touch_after_enable, remap_on_enable_locked.design, RULE, "vcpu:23")
 
 
 def test_a_hot_reset_still_holds_the_memory_lock_of_the_next_device() -> None:
-    told(hot_reset_vs_fault, remap_on_enable.design, RULE, "vmm:28")
+    told(hot_reset_vs_fault, remap_on_enable.design, RULE, "vmm:30")
 
 
 def test_a_loop_on_the_way_to_user_space_holds_none() -> None:

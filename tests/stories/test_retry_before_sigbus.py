@@ -30,7 +30,7 @@ retry_before_sigbus = replace(
 
 
 def test_a_dma_map_of_a_bar_that_is_off_goes_round_for_ever() -> None:
-    finding = told(map_dma_vs_disable, retry_before_sigbus, RULE, "config:7,type1:16")
+    finding = told(map_dma_vs_disable, retry_before_sigbus, RULE, "config:8,type1:16")
 
     assert finding.violation.task == "type1"
 

@@ -43,6 +43,6 @@ late = Scenario("late_sequence", "A guest faults while memory is turned off.", b
 
 
 def test_a_guest_reaches_a_bar_that_is_off() -> None:
-    finding = told(late, design, RULE, "guest:11,config:8,guest:2", alone=True)
+    finding = told(late, design, RULE, "guest:11,config:9,guest:2", alone=True)
 
     assert finding.violation.evidence == ("vm1: pte 7f0000000000 -> pfn 3800000",)

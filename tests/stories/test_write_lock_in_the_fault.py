@@ -21,10 +21,10 @@ RULE = "no_use_after_free"
 
 
 def test_the_vma_is_freed_while_the_handler_uses_it() -> None:
-    finding = told(munmap_vs_fault, design, RULE, "vcpu:4,munmap:13")
+    finding = told(munmap_vs_fault, design, RULE, "vcpu:4,munmap:14")
 
     assert finding.violation.evidence == (
-        "munmap frees vma 7f0000000000 in step 17; vcpu used it after step 4, and no lock orders "
+        "munmap frees vma 7f0000000000 in step 18; vcpu used it after step 4, and no lock orders "
         "the two.",
     )
 
@@ -50,7 +50,7 @@ write_lock_in_the_fault = replace(
 
 
 def test_to_keep_the_mm_in_a_variable_does_not_help() -> None:
-    finding = told(munmap_vs_fault, write_lock_in_the_fault, RULE, "vcpu:4,munmap:13,vcpu:2")
+    finding = told(munmap_vs_fault, write_lock_in_the_fault, RULE, "vcpu:4,munmap:14,vcpu:2")
 
     assert finding.violation.task == "vcpu"
     assert "which has been freed" in finding.violation.evidence[0]

@@ -28,6 +28,6 @@ zap_before_the_lock = replace(
 
 
 def test_a_zap_before_the_lock_leaves_a_leaf_behind() -> None:
-    finding = told(zap_vs_fault, zap_before_the_lock, RULE, "config:4,vcpu:9,config:2")
+    finding = told(zap_vs_fault, zap_before_the_lock, RULE, "config:5,vcpu:9,config:2")
 
     assert finding.trace.race is not None

@@ -50,4 +50,4 @@ def test_a_fault_and_a_zap_for_write_wait_for_each_other() -> None:
 
     finding = told(zap_vs_fault, zap, RULE, "vcpu:4,config:3", alone=True)
 
-    assert len(finding.violation.evidence) == 2
+    assert len(finding.violation.evidence) == 3  # the cycle, and both that wait

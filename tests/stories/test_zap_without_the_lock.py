@@ -22,10 +22,10 @@ zap_without_the_lock = replace(
 def test_since_v6_19_the_revoke_of_dma_bufs_asserts_the_lock_first() -> None:
     later = replace(zap_without_the_lock, kernel="v7.3")
 
-    told(zap_vs_fault, later, "lockdep_assert_held", "config:5")
+    told(zap_vs_fault, later, "lockdep_assert_held", "config:6")
 
 
 def test_the_command_is_written_without_memory_lock() -> None:
-    finding = told(zap_vs_fault, zap_without_the_lock, RULE, "config:5")
+    finding = told(zap_vs_fault, zap_without_the_lock, RULE, "config:6")
 
     assert finding.violation.evidence == ("config does not hold vdev.memory_lock.",)

@@ -6,7 +6,7 @@ steps of different tasks are independent, and can be swapped without anyone noti
 object is in both of them with modes that conflict.
 """
 
-from typing import Final, final
+from typing import Any, Final, final
 
 # Memory.
 READ: Final = 0
@@ -127,6 +127,10 @@ class Label:
 
     def __hash__(self) -> int:
         return hash(self.accesses)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A trace goes from one process to another, and a compiled class cannot do that alone.
+        return (Label, (self.accesses, self.blocking, self.killable))
 
     def __repr__(self) -> str:
         what = ", ".join(f"{NAMES[mode]} {number}" for number, mode in self.accesses)

@@ -22,6 +22,8 @@ class Broken:
     relevant  visible steps that a shortest trace must keep; empty for just the last one
     race      two visible steps that must stay in this order, though no label says so
     held      the locks of every task
+    cycle     tasks wait for each other since the last of the relevant steps, whatever others
+              have done since
     """
 
     violation: Violation
@@ -29,10 +31,11 @@ class Broken:
     relevant: frozenset[int] = frozenset()
     race: tuple[int, int] | None = None
     held: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
+    cycle: bool = False
 
 
 class Outcome:
-    """Collects it.  Whoever makes the steps keeps `events`, `steps` and `pending` up to date."""
+    """Collects it.  Whoever makes the steps keeps `events`, `steps`, `pending` and `trails`."""
 
     def __init__(self, program: Program, recorder: Recorder | None) -> None:
         self.program = program
@@ -71,6 +74,7 @@ class Outcome:
         task: Task,
         relevant: frozenset[int] = frozenset(),
         race: tuple[int, int] | None = None,
+        cycle: bool = False,
     ) -> None:
         """A rule broke in a task's step: keep it, and leave the task where it is.
 
@@ -82,6 +86,7 @@ class Outcome:
             relevant,
             race,
             {t.name: tuple(t.held) for t in self.program.tasks},
+            cycle,
         )
         if rule.accepted:
             self.notes.append(broken)
@@ -98,7 +103,7 @@ class Outcome:
         """A task waits: report it if those who make it wait do so for ever."""
         cycle = deadlock.waiting_cycle(self.store, self.pending, index)
         if cycle:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle, cycle=True), cycle)
+            self._fail(deadlock.NO_DEADLOCK, self._describe(cycle, cycle=True), cycle, cycle=True)
 
     def finish(self) -> None:
         """Say why no task can go on; called when none is enabled."""
@@ -125,11 +130,14 @@ class Outcome:
         assert op is not None
         return op
 
-    def _fail(self, rule: Rule, evidence: tuple[str, ...], tasks: list[int]) -> None:
+    def _fail(
+        self, rule: Rule, evidence: tuple[str, ...], tasks: list[int], *, cycle: bool = False
+    ) -> None:
         if not self.program.enforces(rule):
             return
         relevant = frozenset(i for i, event in enumerate(self.events) if event.task in tasks)
-        self.report(rule, rule.sentence, evidence, self.program.tasks[tasks[0]], relevant)
+        task = self.program.tasks[tasks[0]]
+        self.report(rule, rule.sentence, evidence, task, relevant, cycle=cycle)
         for index in tasks:
             self.store.park(index)  # with its operation still pending: races with it count
 

@@ -54,8 +54,11 @@ class Looked:
     def add(self, code: int, number: int, result: Any) -> None:
         self.seen.append((code, number, result))
 
-    def round(self, code: int, number: int, frame: FrameType | None) -> int:
-        """Looks in the round that the task has just made twice; 0 if it goes round in no circle."""
+    def round(self, code: int, number: int, frame: FrameType | None, own: State) -> int:
+        """Looks in the round that the task has just made twice; 0 if it goes round in no circle.
+
+        `own` is what the engine remembers of the task.
+        """
         seen, here = self.seen, len(self.seen)
         visits = self.visits.setdefault((code, number), [])
         if not visits:
@@ -64,6 +67,7 @@ class Looked:
         state = state_of(frame)
         if state is None:
             return 0
+        state += own
         found = 0
         for place, other in visits[: -VISITS - 1 : -1]:
             before = 2 * place - here
@@ -79,10 +83,12 @@ def state_of(frame: FrameType | None) -> State | None:
     state: list[Any] = []
     while frame is not None:
         code = frame.f_code
-        if not _can_be_seen_through(code):
+        # The engine counts nothing for a task, but in its loops.
+        ours = str(frame.f_globals.get("__name__", "")).startswith("pfnlab.engine")
+        if not _can_be_seen_through(code, ours):
             return None
         state += (code, frame.f_lasti)
-        if not str(frame.f_globals.get("__name__", "")).startswith("pfnlab.engine"):
+        if not ours:
             for name, value in frame.f_locals.items():
                 known = _known(value)
                 if known is None:
@@ -106,7 +112,7 @@ def _known(value: Any) -> Any:
 
 
 @cache
-def _can_be_seen_through(code: CodeType) -> bool:
+def _can_be_seen_through(code: CodeType, ours: bool) -> bool:
     if code.co_flags & _GENERATORS:
         return False
     before = ""
@@ -114,7 +120,7 @@ def _can_be_seen_through(code: CodeType) -> bool:
         name = instruction.opname
         if name.startswith(("FOR_ITER", "SEND", "YIELD")):
             return False
-        if before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
+        if not ours and before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
             return False  # :=, or a = b = c
         before = name
     return True

@@ -158,7 +158,8 @@ def announce(task: Task, operation: Operation) -> Any:
     """
     code, looked = operation.code, task.looked
     if task.since < 0 and (code in LOOKS or code in TRIES):
-        length = looked.round(code, operation.number, sys._getframe(1))
+        own = task.flags, task.created, len(task.works)
+        length = looked.round(code, operation.number, sys._getframe(1), own)
         if length:
             looked.clear()
             _answered(task, Operation(RETRY, "spin", value=task.made - length))

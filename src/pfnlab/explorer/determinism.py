@@ -23,17 +23,24 @@ HISTORIES_COMPARED = 4  # of each task
 
 def check_determinism(make_program: MakeProgram, build: Build) -> None:
     """Raise Nondeterminism if the same schedule does not always do the same."""
-    first = Execution(make_program(), build)
+    first = Execution(make_program(), build, recording=True, whole_stacks=False)
     if first.failed_setup:
         return  # the search says which rule broke
     if not first.program.tasks:
         raise ModelError("the scenario declares no task, so there is nothing to run")
-    one, _, two = _steps(first, 0), _steps(first, 1), _steps(first, 0)
+    one = _steps(first, 0)
+    told, first.recorder = _told(first), None  # to keep a trace takes time
+    _, two = _steps(first, 1), _steps(first, 0)
     first.end()
     second = Execution(make_program(), build)
     three = _steps(second, 0)
     second.end()
     if not one == two == three:
+        # What is kept elsewhere may have changed for good, so that only the first run differs.
+        third = Execution(make_program(), build, recording=True, whole_stacks=False)
+        again = _walk(third, 0)
+        third.end()
+        _compare(told, again)
         _find_place(make_program, build)
         raise Nondeterminism(
             "hidden nondeterminism: the same schedule does something else when it is run again; "
@@ -86,6 +93,11 @@ def check_histories(tries: Sequence[Trie]) -> None:
 
 def _walk(execution: Execution, seed: int) -> list[TraceStep]:
     _run(execution, seed)
+    return _told(execution)
+
+
+def _told(execution: Execution) -> list[TraceStep]:
+    """The trace of what was just run."""
     assert execution.recorder is not None
     return [step for step in execution.recorder.steps if step.number]
 

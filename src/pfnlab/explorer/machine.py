@@ -1,8 +1,8 @@
 """The present execution of a search: steps are made, and taken back, without running code.
 
 Tasks follow their tries (trie.py); the shared state is undone cell by cell (engine/store.py).
-Each event gets its vector clock over dependence as it is made, and the earlier events that it
-races with: dependent ones of other tasks that nothing in between orders.
+Each event gets its place in the order as it is made, and the earlier events that it races with
+(dependence.py): dependent ones of other tasks that nothing in between orders.
 """
 
 from itertools import pairwise
@@ -14,24 +14,24 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.fire import fire, pending_label, plain, ready
-from pfnlab.engine.label import ADD, CONFLICT, MODES, READ, RELEASES, WRITE, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import ENDED
+from pfnlab.explorer.dependence import Dependence
 from pfnlab.explorer.trie import Node, Trie
 
 NO_DEPTH = 1 << 60
 STOPPED = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
-_RELEASE = [mode in RELEASES for mode in range(MODES)]
 
 
 @final
-class Machine:
+class Machine(Dependence):
     """One execution over tries."""
 
     def __init__(self, execution: Execution, depth: int | None = None) -> None:
+        super().__init__(execution.events, len(execution.program.tasks))
         self.execution = execution
         # A task that has made so many steps makes no more.  That is a property of its history,
         # so nothing is lost among those executions in which no task makes more.
@@ -40,19 +40,9 @@ class Machine:
         self.store: Store = execution.store
         self.watch = execution.watch
         self.rules = bool(execution.program.invariants)
-        self.tasks = len(execution.program.tasks)
         self.tries = [Trie(execution, task) for task in execution.program.tasks]
-        self.events: list[Event] = execution.events
         self.nodes: list[Node] = []
-        self.last = [-1] * self.tasks
         self.steps = [0] * self.tasks
-        self.birth = [0] * self.tasks  # the past of a task's first step
-        self.touched: list[list[int]] = []  # of each object: the events that touched it,
-        self.modes: list[list[int]] = []  # and how
-        # races, with what they are about
-        self.race_first: list[int] = []
-        self.race_second: list[int] = []  # an event, or -1 - task for one that is blocked
-        self.race_done: list[bool] = []
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in execution.program.alike:
@@ -240,17 +230,16 @@ class Machine:
             for earlier in self.conflicts_of_wait(task, label):
                 theirs = events[earlier]
                 if not (
-                    before >> earlier & 1
-                    or (label.blocking and self._releases(theirs.label, label))
+                    before >> earlier & 1 or (label.blocking and self.releases(theirs.label, label))
                 ):
-                    self._add_race(earlier, position)
+                    self.add_race(earlier, position)
                 past |= theirs.past
         elif label.size == 1:
-            past = self._race_one(label.object, label.mode, past, position)
+            past = self.race_one(label.object, label.mode, past, position)
         elif label.size:
             for earlier in self.conflicts(task, label):
                 if not past >> earlier & 1:
-                    self._add_race(earlier, position)
+                    self.add_race(earlier, position)
                     past |= events[earlier].past
         event.past = past | 1 << position
         for number, mode in label.accesses:
@@ -265,59 +254,6 @@ class Machine:
         if self.chained and event.steps:
             self._bear(event)
 
-    def _race_one(self, number: int, mode: int, past: int, position: int) -> int:
-        """The races of a step that touches one object, newest first; returns its past.
-
-        Of accesses to memory only those back to the last write: it comes after the others.
-        """
-        if number >= len(self.touched):
-            return past
-        touched, modes, events = self.touched[number], self.modes[number], self.events
-        row = mode * MODES
-        place = len(touched) - 1
-        while place >= 0:
-            its = modes[place]
-            if CONFLICT[row + its]:
-                earlier = touched[place]
-                if not past >> earlier & 1:
-                    self._add_race(earlier, position)
-                    past |= events[earlier].past
-                if its == WRITE:
-                    break
-            place -= 1
-        return past
-
-    def conflicts(self, task: int, label: Label) -> list[int]:
-        """Earlier events of other tasks that depend on a label, newest first.
-
-        Of accesses to memory only those back to the last write: it comes after the others.
-        """
-        found: list[int] = []
-        for number, mode in label.accesses:
-            if number >= len(self.touched):
-                continue
-            touched, modes = self.touched[number], self.modes[number]
-            row = mode * MODES
-            place = len(touched) - 1
-            while place >= 0:
-                its = modes[place]
-                if CONFLICT[row + its]:
-                    if self.events[touched[place]].task != task:
-                        found.append(touched[place])
-                    if its == WRITE:
-                        break
-                place -= 1
-        return sorted(set(found), reverse=True) if len(found) > 1 else found
-
-    def _releases(self, earlier: Label, label: Label) -> bool:
-        """Whether an event is the release that a wait was for."""
-        return earlier.object == label.object and _RELEASE[earlier.mode]
-
-    def _add_race(self, first: int, second: int) -> None:
-        self.race_first.append(first)
-        self.race_second.append(second)
-        self.race_done.append(False)
-
     def add_blocked(self) -> None:
         """The races of operations that are still blocked at the end."""
         for task in range(self.tasks):
@@ -331,28 +267,9 @@ class Machine:
             for earlier in self.conflicts_of_wait(task, label):
                 theirs = self.events[earlier]
                 if not (
-                    before >> earlier & 1
-                    or (label.blocking and self._releases(theirs.label, label))
+                    before >> earlier & 1 or (label.blocking and self.releases(theirs.label, label))
                 ):
-                    self._add_race(earlier, -1 - task)
-
-    def conflicts_of_wait(self, task: int, label: Label) -> list[int]:
-        """As conflicts(), but back to the beginning: a wait may end before any of them."""
-        found: list[int] = []
-        for number, mode in label.accesses:
-            if number >= len(self.touched):
-                continue
-            touched, modes = self.touched[number], self.modes[number]
-            for place in range(len(touched) - 1, -1, -1):
-                if CONFLICT[mode * MODES + modes[place]]:
-                    position = touched[place]
-                    if self.events[position].task != task:
-                        found.append(position)
-        return sorted(set(found), reverse=True) if label.size > 1 else found
-
-    def past_of(self, task: int) -> int:
-        last = self.last[task]
-        return self.events[last].past if last >= 0 else self.birth[task]
+                    self.add_race(earlier, -1 - task)
 
     # ---- rules
 
@@ -440,15 +357,4 @@ class Machine:
         for kept in (execution.broken, execution.notes, execution.heard):
             while kept and kept[-1].event >= depth:
                 kept.pop()
-        del self.race_first[self._races_before(depth) :]
-        del self.race_second[len(self.race_first) :]
-        del self.race_done[len(self.race_first) :]
-
-    def _races_before(self, depth: int) -> int:
-        place = len(self.race_second)
-        while place > 0 and not 0 <= self.race_second[place - 1] < depth:
-            place -= 1
-        return place
-
-
-__all__ = ["ADD", "READ", "Machine"]
+        self.drop_races(depth)

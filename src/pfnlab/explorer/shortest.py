@@ -53,9 +53,18 @@ def shortened(
     earlier = takewhile(lambda other: other is not broken, execution.broken)
     if any(other.event in past for other in earlier):
         return None
+    # A search sees a deadlock only when nobody can go on; it was there before.
+    cycles = [other for other in execution.broken if other.cycle and other is not broken]
+    if not broken.cycle and any(_before(other, broken, past) for other in cycles):
+        return None
     if most is not None and sum(events[index].steps for index in past) > most:
         return None
     return _telling(execution, [events[index] for index in few_switches(order, past)])
+
+
+def _before(cycle: Broken, broken: Broken, past: list[int]) -> bool:
+    """Whether tasks waited for each other before a rule broke."""
+    return max(cycle.relevant) < broken.event and cycle.relevant.issubset(past)
 
 
 def _telling(execution: Execution, events: list[Event]) -> Telling:

@@ -1,0 +1,106 @@
+"""The order of the events of an execution, and the races among them, as they are made.
+
+Two events of different tasks are dependent if they touch one object in modes that conflict.
+What happens before an event is a set of positions, kept as the bits of an integer.
+"""
+
+from pfnlab.engine.event import Event
+from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
+
+_RELEASE = [mode in RELEASES for mode in range(MODES)]
+
+
+class Dependence:
+    """Which events touched which object, and which pairs of them race."""
+
+    def __init__(self, events: list[Event], tasks: int) -> None:
+        self.events = events
+        self.tasks = tasks
+        self.last = [-1] * tasks  # position of each task's newest event
+        self.birth = [0] * tasks  # the past of a task's first step
+        self.touched: list[list[int]] = []  # of each object: the events that touched it,
+        self.modes: list[list[int]] = []  # and how
+        # races, with what they are about
+        self.race_first: list[int] = []
+        self.race_second: list[int] = []  # an event, or -1 - task for one that is blocked
+        self.race_done: list[bool] = []
+
+    def race_one(self, number: int, mode: int, past: int, position: int) -> int:
+        """The races of a step that touches one object, newest first; returns its past.
+
+        Of accesses to memory only those back to the last write: it comes after the others.
+        """
+        if number >= len(self.touched):
+            return past
+        touched, modes, events = self.touched[number], self.modes[number], self.events
+        row = mode * MODES
+        place = len(touched) - 1
+        while place >= 0:
+            its = modes[place]
+            if CONFLICT[row + its]:
+                earlier = touched[place]
+                if not past >> earlier & 1:
+                    self.add_race(earlier, position)
+                    past |= events[earlier].past
+                if its == WRITE:
+                    break
+            place -= 1
+        return past
+
+    def conflicts(self, task: int, label: Label) -> list[int]:
+        """Earlier events of other tasks that depend on a label, newest first.
+
+        Of accesses to memory only those back to the last write: it comes after the others.
+        """
+        found: list[int] = []
+        for number, mode in label.accesses:
+            if number >= len(self.touched):
+                continue
+            touched, modes = self.touched[number], self.modes[number]
+            row = mode * MODES
+            place = len(touched) - 1
+            while place >= 0:
+                its = modes[place]
+                if CONFLICT[row + its]:
+                    if self.events[touched[place]].task != task:
+                        found.append(touched[place])
+                    if its == WRITE:
+                        break
+                place -= 1
+        return sorted(set(found), reverse=True) if len(found) > 1 else found
+
+    def releases(self, earlier: Label, label: Label) -> bool:
+        """Whether an event is the release that a wait was for."""
+        return earlier.object == label.object and _RELEASE[earlier.mode]
+
+    def add_race(self, first: int, second: int) -> None:
+        self.race_first.append(first)
+        self.race_second.append(second)
+        self.race_done.append(False)
+
+    def conflicts_of_wait(self, task: int, label: Label) -> list[int]:
+        """As conflicts(), but back to the beginning: a wait may end before any of them."""
+        found: list[int] = []
+        for number, mode in label.accesses:
+            if number >= len(self.touched):
+                continue
+            touched, modes = self.touched[number], self.modes[number]
+            for place in range(len(touched) - 1, -1, -1):
+                if CONFLICT[mode * MODES + modes[place]]:
+                    position = touched[place]
+                    if self.events[position].task != task:
+                        found.append(position)
+        return sorted(set(found), reverse=True) if label.size > 1 else found
+
+    def past_of(self, task: int) -> int:
+        last = self.last[task]
+        return self.events[last].past if last >= 0 else self.birth[task]
+
+    def drop_races(self, depth: int) -> None:
+        """Forget the races of events from this position on, and those of blocked operations."""
+        place = len(self.race_second)
+        while place > 0 and not 0 <= self.race_second[place - 1] < depth:
+            place -= 1
+        del self.race_first[place:]
+        del self.race_second[place:]
+        del self.race_done[place:]

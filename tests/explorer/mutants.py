@@ -1,0 +1,134 @@
+"""The search with one of its rules taken out, for tests that show what each is for."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from pfnlab.engine.label import (
+    CONFLICT,
+    MODES,
+    NOTHING,
+    RELEASES,
+    TRYLOCK_FAILED,
+    UNLOCK,
+    Label,
+)
+from pfnlab.explorer import optimal, wakeup
+from pfnlab.explorer.machine import Machine
+from pfnlab.explorer.optimal import Optimal
+from pfnlab.explorer.races import Other
+from pfnlab.explorer.wakeup import COVERED, WEAKLY, Branch, Frame
+
+Mutant = Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+    kept = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, kept)
+
+
+@contextmanager
+def conflicts(one: int, other: int, whether: bool) -> Iterator[None]:
+    places = (one * MODES + other, other * MODES + one)
+    kept = [CONFLICT[place] for place in places]
+    for place in places:
+        CONFLICT[place] = whether
+    try:
+        yield
+    finally:
+        for place, was in zip(places, kept, strict=True):
+            CONFLICT[place] = was
+
+
+def without_blocked() -> AbstractContextManager[None]:
+    """Operations that are blocked at the end race with nothing."""
+    return patched(Machine, "add_blocked", lambda _machine: None)
+
+
+def immediate_only() -> AbstractContextManager[None]:
+    """A wait races with the newest conflicting steps alone."""
+    every = Machine.conflicts_of_wait
+
+    def newest(machine: Machine, task: int, label: Label) -> list[int]:
+        found: list[int] = []
+        past = 0
+        for position in every(machine, task, label):
+            if not past >> position & 1:
+                found.append(position)
+            if machine.events[position].label.mode not in RELEASES:
+                past |= machine.events[position].past
+        return found
+
+    return patched(Machine, "conflicts_of_wait", newest)
+
+
+@contextmanager
+def without_drop() -> Iterator[None]:
+    """Where the other order would block, nobody is left out of it."""
+    with (
+        patched(Other, "_without_holders", lambda _other: []),
+        patched(Other, "_without_some", lambda _other: []),
+    ):
+        yield
+
+
+def choices_everywhere() -> AbstractContextManager[None]:
+    """The other options of a choice are tried wherever it comes, also on a planned way."""
+
+    def frame(sleep: list[Branch], tree: list[Branch]) -> Frame:
+        for branch in list(tree):
+            other = 1 - branch.choice
+            known = any(b.task == branch.task and b.choice == other for b in [*tree, *sleep])
+            if branch.label is NOTHING and not known:
+                tree.append(Branch(branch.task, other, NOTHING))
+        return Frame(sleep, tree)
+
+    return patched(optimal, "Frame", frame)
+
+
+def weak_sleep() -> AbstractContextManager[None]:
+    """A sequence counts as tried if a step that sleeps is independent of all of it."""
+    strict = wakeup.asleep
+
+    def asleep(sleep: list[Branch], sequence: list[Any]) -> int:
+        how = strict(sleep, sequence)
+        return COVERED if how == WEAKLY else how
+
+    return patched(optimal, "asleep", asleep)
+
+
+def trylock_ignores_unlocks() -> AbstractContextManager[None]:
+    """A trylock that fails races with no release, as if it were a lock that waits."""
+    return conflicts(TRYLOCK_FAILED, UNLOCK, False)
+
+
+def failed_trylocks_conflict() -> AbstractContextManager[None]:
+    return conflicts(TRYLOCK_FAILED, TRYLOCK_FAILED, True)
+
+
+def always_settled() -> AbstractContextManager[None]:
+    """A race that was looked at once is done with, whatever comes after it later."""
+    return patched(Optimal, "_settles", lambda *_: True)
+
+
+def never_settled() -> AbstractContextManager[None]:
+    """Every race is looked at again in every execution."""
+    return patched(Optimal, "_settles", lambda *_: False)
+
+
+@contextmanager
+def below_the_current() -> Iterator[None]:
+    """A sequence is put below the branch that is being explored."""
+    insert = wakeup.insert
+    with patched(optimal, "insert", lambda tree, sequence, _current: insert(tree, sequence)):
+        yield
+
+
+def blind_rules() -> AbstractContextManager[None]:
+    """What a rule looks at is no part of the step."""
+    return patched(Label, "reading", lambda label, _numbers: label)
