@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfnlab.catalogue import all_designs, all_scenarios, scenario_groups
+from pfnlab.cli.jobs import Where
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.explorer.result import Result
 from tests.cli.command import Command
@@ -225,7 +226,9 @@ def test_every_cpu_is_used_unless_jobs_says_otherwise(
 ) -> None:
     used: list[int] = []
 
-    def run(pairs: list[Pair], _options: Options, jobs: int) -> dict[Pair, Result | None]:
+    def run(
+        pairs: list[Pair], _options: Options, jobs: int, _where: Where
+    ) -> dict[Pair, Result | None]:
         used.append(jobs)
         return dict.fromkeys(pairs)
 

@@ -81,7 +81,7 @@ def forever(tmp_path: Path) -> str:
 def test_ctrl_c_says_how_far_a_search_came(forever: str) -> None:
     status, out, err = interrupted(
         "check", "huge_fault", forever, "--policy", "random", "--max-seconds", "600",
-        far_enough="INCOMPLETE",
+        far_enough=" schedules without",
     )  # fmt: skip
 
     assert status == 3
@@ -109,9 +109,10 @@ def test_ctrl_c_prints_the_part_of_a_matrix_that_two_processes_finished(forever:
 
     assert status == 3
     designs = len(all_designs())
-    rows = out.splitlines()[1 : designs + 1]
-    assert [row.split()[1:] for row in rows] == [["not", "run"]] * designs
-    assert out.endswith(f"0 ok (every interleaving), 0 failed, {designs} not run\n")
+    rows = [row.split()[1:] for row in out.splitlines()[1 : designs + 1]]
+    begun = rows.count(["?"])  # by the two processes: how far they came is kept
+    assert begun <= 2
+    assert rows.count(["not", "run"]) == designs - begun
     assert "Traceback" not in err
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
@@ -78,6 +77,11 @@ def test_ctrl_c_keeps_what_the_nodes_have_found(nodes: TwoNodes, board: Board) -
     assert not ray.is_initialized()
 
 
-def test_a_cluster_that_is_not_there_is_one_line(board: Board, monkeypatch: Any) -> None:
+def test_a_cluster_that_is_not_there_is_one_line(board: Board) -> None:
     with pytest.raises(ModelError, match=r"^no Ray cluster at 127\.0\.0\.1:1: "):
         Cluster(board, "127.0.0.1:1").run(lambda: False)
+
+
+def test_what_is_no_address_is_one_line(board: Board) -> None:
+    with pytest.raises(ModelError, match=r"^--ray nowhere: give HOST:PORT, or 'local'$"):
+        Cluster(board, "nowhere").run(lambda: False)

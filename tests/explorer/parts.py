@@ -7,9 +7,10 @@ from typing import Any
 
 from pfnlab.engine import Program
 from pfnlab.explorer.frontier import Frontier
+from pfnlab.explorer.optimal import TREE_LIMIT
 from pfnlab.explorer.search import Limits, Reduced, Search
 from pfnlab.explorer.slices import Budget, Slice, Work, Workplace
-from pfnlab.explorer.totals import Totals, memories_of, totals_of
+from pfnlab.explorer.totals import Totals, totals_of
 
 Build = Callable[[Any], None]
 Make = Callable[[], Program]
@@ -40,6 +41,7 @@ def in_parts(
     seed: int = 0,
     deaths: float = 0.0,
     saved: float = 0.0,
+    limit: int = TREE_LIMIT,
 ) -> Totals:
     """The same of a search in slices of so many executions, each given back at any time.
 
@@ -47,13 +49,12 @@ def in_parts(
     search goes on from what a file would hold.
     """
     chance = random.Random(seed)
-    places = [Workplace(make, build) for _ in range(workers)]
-    frontier, totals = Frontier(), Totals()
+    places = [Workplace(make, build, limit=limit) for _ in range(workers)]
+    frontier = Frontier()
     running: list[tuple[int, Work]] = []
     while not frontier.over:
         if chance.random() < saved:  # what runs now is lost
             frontier = Frontier.of(json.loads(json.dumps(frontier.data())))
-            totals = Totals.of(json.loads(json.dumps(totals.data())))
             running = []
         while len(running) < workers:
             taken = frontier.take()
@@ -61,16 +62,15 @@ def in_parts(
                 break
             running.append(taken)
         number, work = running.pop(chance.randrange(len(running)))
-        done: Slice = chance.choice(places).run(work, Budget(schedules=schedules, give=give))
+        budget = Budget(schedules=schedules, give=0 if frontier.whole else give)
+        done: Slice = chance.choice(places).run(work, budget)
         if chance.random() < deaths:
             frontier.lost(number)
             continue
-        totals.add(done.totals)
         frontier.give_back(number, done)
-    totals.memories = memories_of(places[0].execution.program)
     for place in places:
         place.end()
-    return totals
+    return frontier.totals
 
 
 def counted(totals: Totals) -> tuple[Any, ...]:

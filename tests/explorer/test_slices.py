@@ -106,6 +106,22 @@ def test_random_programs_have_the_same_traces_in_parts(first: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_search_that_becomes_source_dpor_finds_every_trace_though_it_was_split() -> None:
+    fell_back = 0
+    for seed in range(150):
+        chance = random.Random(seed)
+        program = random_program(chance)
+        whole = alone(Lab, program, most=300)
+        if whole is None or whole.fell_back:
+            continue
+        parts = in_parts(Lab, program, workers=3, schedules=2, give=3, seed=seed, limit=3)
+        fell_back += parts.fell_back
+        assert parts.schedules - parts.given_up == whole.schedules, (seed, program)
+        assert broke(parts) == broke(whole), (seed, program)
+    assert fell_back > 10
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("design", "scenario"),
     [

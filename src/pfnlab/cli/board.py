@@ -46,6 +46,10 @@ class Check:
     told: bool = True  # the totals hold all that led to the result
     promised: int = 0  # executions, to slices that run
 
+    @property
+    def counted(self) -> Totals:
+        return self.frontier.totals if self.frontier is not None else self.totals
+
     def spent(self) -> float:
         return self.seconds + (time.monotonic() - self.since if self.since else 0.0)
 
@@ -75,7 +79,7 @@ class Board:
     @property
     def schedules(self) -> int:
         """Executions of the searches that are in parts."""
-        return sum(c.totals.schedules for c in self.checks if c.frontier and c.result is None)
+        return sum(c.counted.schedules for c in self.checks if c.frontier and c.result is None)
 
     # ---- taking
 
@@ -102,7 +106,7 @@ class Board:
             if seconds <= 0:
                 return None
         if most is not None:
-            left = most - check.totals.schedules - check.promised
+            left = most - check.counted.schedules - check.promised
             if left <= 0:
                 return None
             most = -(-left // self.workers)
@@ -112,7 +116,8 @@ class Board:
         check.promised += most or 0
         check.since = check.since or time.monotonic()
         lacking = 2 * self.workers - len(frontier.ready)
-        give = max(0, lacking) if self.workers > 1 else 0
+        splits = self.workers > 1 and self.checker.splits and not frontier.whole
+        give = max(0, lacking) if splits else 0
         part, work = taken
         budget = Budget(most, seconds, give)
         return Task(index, check.pair, check.racing, part, work, budget)
@@ -128,7 +133,7 @@ class Board:
             check.result, check.told = whole.result, whole.totals is not None
             return
         assert whole.state is not None
-        check.frontier = Frontier(whole.state)
+        check.frontier = Frontier(whole.state, check.totals)
         self.look(task.check)
 
     def slice(self, task: Task, done: Slice) -> None:
@@ -139,9 +144,8 @@ class Board:
         if done.race:
             # Only race-free accesses need no scheduling: begin anew, with these as steps.
             check.racing |= {done.race}
-            check.totals, check.frontier, check.promised = Totals(), Frontier(), 0
+            check.frontier, check.promised = Frontier(), 0
             return
-        check.totals.add(done.totals)
         check.frontier.give_back(task.part, done)
         self.look(task.check)
 
@@ -164,7 +168,7 @@ class Board:
         assert check.frontier is not None
         if check.frontier.over:
             self._conclude(check, "")
-        elif options.max_schedules is not None and check.totals.schedules >= options.max_schedules:
+        elif options.max_schedules is not None and check.counted.schedules >= options.max_schedules:
             many = "schedule" if options.max_schedules == 1 else "schedules"
             self._conclude(check, f"stopped after {options.max_schedules} {many}")
         elif (
@@ -183,5 +187,5 @@ class Board:
     def _conclude(self, check: Check, why: str) -> None:
         check.seconds, check.since = check.spent(), 0.0
         check.result = self.checker.result(
-            check.pair, check.totals, check.racing, why, check.seconds
+            check.pair, check.counted, check.racing, why, check.seconds
         )

@@ -50,6 +50,11 @@ class Checker:
         self.policy = reduced(options)
         self.places: OrderedDict[tuple[Pair, frozenset[str]], Workplace] = OrderedDict()
 
+    @property
+    def splits(self) -> bool:
+        """Whether a search can be explored in parts."""
+        return self.policy is not None and self.policy.optimal
+
     def whole(
         self,
         pair: Pair,

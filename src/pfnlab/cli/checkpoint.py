@@ -98,10 +98,10 @@ def _check_data(check: Check) -> dict[str, Any]:
         "begun": begun,
         "over": over,
         "why": check.result.why_incomplete if check.result is not None and over else "",
-        "totals": check.totals.data(),
+        "totals": check.counted.data(),
         "racing": sorted(check.racing),
         "seconds": check.spent(),
-        "parts": check.frontier.data() if check.frontier is not None and not over else [],
+        "frontier": check.frontier.data() if check.frontier is not None and not over else None,
     }
 
 
@@ -162,7 +162,7 @@ def load(data: dict[str, Any], board: Board, checker: Checker) -> None:
                 check.pair, check.totals, check.racing, saved["why"], check.seconds
             )
         else:
-            check.frontier = Frontier.of(saved["parts"])
+            check.frontier = Frontier.of(saved["frontier"])
 
 
 # ---- what a checkpoint depends on

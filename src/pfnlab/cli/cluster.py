@@ -5,6 +5,7 @@ replaced, and its task taken again.  Designs and scenarios in files are sent alo
 """
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pfnlab.cli.processes import PATIENCE
 from pfnlab.engine.errors import ModelError
 
 TICK = 0.2  # seconds
+REACH = 5.0  # seconds to answer
 LOCAL = "local"
 
 
@@ -98,6 +100,8 @@ class Cluster:
         if self.ray.is_initialized():
             return
         address = None if self.address == LOCAL else self.address
+        if address is not None:
+            _reach(address)
         try:
             self.ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -137,6 +141,17 @@ class Cluster:
             self.board.whole(task, came)
         else:
             self.board.slice(task, came)
+
+
+def _reach(address: str) -> None:
+    """Raise ModelError if nobody answers at HOST:PORT; Ray itself tries for minutes."""
+    host, _colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ModelError(f"--ray {address}: give HOST:PORT, or {LOCAL!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise ModelError(f"no Ray cluster at {address}: {error}") from error
 
 
 def _files(board: Board) -> dict[str, str]:

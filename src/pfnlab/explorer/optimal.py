@@ -55,7 +55,7 @@ class Optimal:
         # of a part of a search
         self.base = 0  # frames before this one belong to others
         self.waiting = False  # nothing is left but what others explore
-        self.above: list[tuple[int, list[Event] | None]] = []  # wanted before `base`
+        self.above: list[tuple[int, list[Event]]] = []  # wanted before `base`
 
     def next(self) -> bool:
         """Run another execution; False if there is none left."""
@@ -133,8 +133,7 @@ class Optimal:
 
     def _possible(self, frame: Frame, branch: Branch) -> bool:
         """Whether a step that was only guessed can happen; if so, with all its choices."""
-        sleeps = self._sleeps(frame, branch.task, branch.choice)
-        if sleeps or not self.machine.enabled(branch.task):
+        if not self.machine.enabled(branch.task):
             del frame.tree[0]
             return False
         for choice in range(1, self.machine.nodes[branch.task].op.options):
@@ -163,7 +162,7 @@ class Optimal:
                     frame.tree[:] = [
                         branch
                         for branch in frame.tree
-                        if branch.lent or not self._sleeps(frame, branch.task, branch.choice)
+                        if not self._sleeps(frame, branch.task, branch.choice)
                     ]
             if self._pass(frame):
                 break
@@ -202,7 +201,7 @@ class Optimal:
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
-            self.try_everything(first)
+            self._try_everything(first)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
@@ -223,8 +222,7 @@ class Optimal:
             return how
         if not self.optimal or self.fell_back or frame.size > self.limit:
             self.fell_back = self.fell_back or self.optimal
-            if self._want_first(frame, sequence) and depth < self.base:
-                self.above.append((depth, sequence))
+            self._want_first(frame, sequence)
             return WEAKLY
         if how == WEAKLY:
             return how
@@ -252,8 +250,8 @@ class Optimal:
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)
 
-    def _want_first(self, frame: Frame, sequence: list[Event]) -> bool:
-        """Source-DPOR: some step that begins the sequence must be tried.  Whether it is new."""
+    def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
+        """Source-DPOR: some step that could begin the sequence must be tried."""
         wanted = {(branch.task, branch.choice) for branch in frame.tree}
         first: Event | None = None
         for place, event in enumerate(sequence):
@@ -266,26 +264,21 @@ class Optimal:
             if not begins:
                 continue
             if (event.task, event.choice) in wanted:
-                return False
+                return
             if first is None:
                 first = event
         assert first is not None
         frame.tree.append(Branch(first.task, first.choice, first.label))
-        return True
 
-    def try_everything(self, depth: int) -> None:
+    def _try_everything(self, depth: int) -> None:
         """Labels do not tell how a wait can end: try every task that was enabled there."""
         self.fell_back = True
         frame = self.frames[depth]
         wanted = {branch.task for branch in frame.tree}
-        grown = False
         for task in range(self.machine.tasks):
             if task in wanted or self._sleeps(frame, task, 0):
                 continue
             frame.tree.append(Branch(task, 0, NOTHING))
-            grown = True
-        if grown and depth < self.base:
-            self.above.append((depth, None))
 
 
 __all__ = ["COVERED", "GROWN", "Optimal"]

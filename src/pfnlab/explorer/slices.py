@@ -8,6 +8,8 @@ If a race in the part wants a sequence before its own frames, that goes into the
 to be wanted again, and to the owner of the frame as a *wish*.  Each trace is explored in exactly
 one part, as it would be in one search, whatever the order in which wishes come.
 
+That is so for Optimal-DPOR.  A search that has become Source-DPOR is not split (frontier.py).
+
 `run_slice` is a function of what it is given.  So if the process that runs one dies, the same
 slice is run again somewhere else.
 """
@@ -19,7 +21,6 @@ from dataclasses import dataclass, field
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import STEP_LIMIT, Execution
-from pfnlab.engine.label import NOTHING
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.optimal import TREE_LIMIT, Optimal
 from pfnlab.explorer.replay import Build, MakeProgram
@@ -66,7 +67,7 @@ class Slice:
     waiting  nothing is left but in the branches that others explore
     parts    branches given away, each the state of a part
     wishes   for the owners of frames before the base
-    fell_back  it has become Source-DPOR
+    fell_back  it has become Source-DPOR: what others have explored does not fit to that
     race     a field that tasks race for: the whole search begins anew, with it among its steps
     """
 
@@ -144,13 +145,17 @@ class Workplace:
         over = search.over and not search.waiting
         if over:
             check_histories(search.machine.tries)
-        parts = () if over else give_away(search, None if search.waiting else budget.give)
+        parts = (
+            []
+            if over or search.fell_back
+            else give_away(search, None if search.waiting else budget.give)
+        )
         return Slice(
             totals,
             None if over else save(search),
             search.waiting,
             tuple(parts),
-            tuple(_wish(work, depth, events, search.fell_back) for depth, events in search.above),
+            tuple(_wish(work, depth, events) for depth, events in search.above),
             search.fell_back,
         )
 
@@ -164,7 +169,7 @@ def give_away(search: Optimal, most: int | None) -> list[State]:
         way, saved = frames[:depth], frames[depth]
         for branch, ahead in zip(frame.tree, _taken(saved), strict=True):
             if branch is not frame.current:
-                _give(search, branch, [*way, ahead], parts, most)
+                _give(branch, [*way, ahead], parts, most)
             if len(parts) == most:
                 return parts
     return parts
@@ -182,24 +187,21 @@ def _taken(frame: FrameState) -> list[FrameState]:
     ]
 
 
-def _give(
-    search: Optimal, branch: Branch, way: list[FrameState], parts: list[State], most: int | None
-) -> None:
+def _give(branch: Branch, way: list[FrameState], parts: list[State], most: int | None) -> None:
     """Give away the leaves of a branch."""
     if not branch.after:
-        # A step that was only guessed stays: perhaps it cannot happen.
-        if not branch.lent and not (branch.label is NOTHING and search.fell_back):
+        if not branch.lent:
             branch.lent = LENT
-            parts.append(State((*way, *BEGINNING.frames), len(way), False, search.fell_back))
+            parts.append(State((*way, *BEGINNING.frames), len(way)))
         return
     twigs = tuple(twig_of(after) for after in branch.after)
     frame = FrameState(False, (), (), twigs, len(twigs))
     for after, ahead in zip(branch.after, _taken(frame), strict=True):
         if len(parts) == most:
             return
-        _give(search, after, [*way, ahead], parts, most)
+        _give(after, [*way, ahead], parts, most)
 
 
-def _wish(work: Work, depth: int, events: list[Event] | None, fell_back: bool) -> Wish:
-    steps = None if events is None else tuple((event.task, event.choice) for event in events)
-    return Wish(path_to(work.state, depth), steps, False, fell_back)
+def _wish(work: Work, depth: int, events: list[Event]) -> Wish:
+    steps = tuple((event.task, event.choice) for event in events)
+    return Wish(path_to(work.state, depth), steps)

@@ -55,15 +55,13 @@ class Wish(NamedTuple):
     """Something that a part asks of, or tells, the owner of a frame.
 
     path   the steps to the state that it is about
-    steps  a sequence that must be tried from there; None for every step that is possible
+    steps  a sequence that must be tried from there
     done   it has been tried: it is one step, that was given away
-    fell_back  who asks has become Source-DPOR; so must who hears it
     """
 
     path: Steps
-    steps: Steps | None
+    steps: Steps
     done: bool = False
-    fell_back: bool = False
 
 
 BEGINNING = State((FrameState(False, (), (), (), 0),))
@@ -141,38 +139,22 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
     """Do as a wish says; it is about the state at this depth, or one that is planned after it."""
     machine, frame = search.machine, search.frames[depth]
     tree = frame.tree
-    search.fell_back = search.fell_back or wish.fell_back
     for task, choice in wish.path[depth:]:
         tree = _find(tree, task, choice).after
         _make(machine, task, choice)
     if wish.done:
-        assert wish.steps is not None
         (step,) = wish.steps
         machine.undo(depth)
         branch = _find([*tree, *frame.lent], *step)
         branch.lent = EXPLORED
         frame.lent = tuple(lent for lent in frame.lent if lent is not branch)
         return
-    sequence = None
-    if wish.steps is not None:
-        sequence = [_make(machine, task, choice) for task, choice in wish.steps]
+    sequence = [_make(machine, task, choice) for task, choice in wish.steps]
     machine.undo(depth)
-    if tree is not frame.tree:
-        frame.size += plan(search, tree, sequence)
-    elif sequence is not None:
+    if tree is frame.tree:
         search.want(depth, sequence)
     else:
-        search.try_everything(depth)
-
-
-def plan(search: Optimal, tree: list[Branch], sequence: list[Event] | None) -> int:
-    """Put a sequence, or every step, into a forest that is not a frame's yet."""
-    if sequence is not None:
-        return insert(tree, sequence)[1]
-    search.fell_back = True
-    tasks = {branch.task for branch in tree}
-    tree += [Branch(t, 0, NOTHING) for t in range(search.machine.tasks) if t not in tasks]
-    return 0
+        frame.size += insert(tree, sequence)[1]
 
 
 def _find(tree: list[Branch], task: int, choice: int) -> Branch:
@@ -225,8 +207,8 @@ def _twigs_from(data: Any) -> tuple[Twig, ...]:
 
 
 def wish_from(data: Any) -> Wish:
-    path, steps, done, fell_back = data
-    return Wish(_steps_from(path), None if steps is None else _steps_from(steps), done, fell_back)
+    path, steps, done = data
+    return Wish(_steps_from(path), _steps_from(steps), done)
 
 
 def _steps_from(data: Any) -> Steps:
