@@ -206,7 +206,7 @@ def test_an_interrupt_inside_a_task_is_an_interrupt() -> None:
             runs.append(1)
             with counter.lock:
                 counter.atomic = 1
-                if len(runs) > 10:
+                if len(runs) > 4:  # those before look for nondeterminism
                     raise KeyboardInterrupt
 
         @program.task
