@@ -184,6 +184,7 @@ TOGETHER = {
             touch+touch touch+disable touch+reset touch+map_dma disable+munmap
             disable+map_dma disable+other reset+munmap reset+map_dma reset+other
             touch+disable+enable touch+disable+munmap touch+disable+fork
+            touch+disable+reset touch+disable+other
         """,
         R31: """
             touch+mremap disable+mremap reset+mremap munmap+mremap mremap+fork mremap+exit
@@ -219,6 +220,7 @@ TOGETHER = {
         KEPT: """
             touch+disable touch+enable disable+map_dma disable+other enable+map_dma
             enable+other touch+disable+enable touch+disable+mremap touch+disable+fork
+            touch+disable+reset touch+disable+other
         """,
         R7: """
             touch+munmap munmap+map_dma touch+disable+munmap
@@ -251,7 +253,7 @@ TOGETHER = {
         R13: """
             touch+enable touch+reset disable+enable disable+reset enable+reset enable+munmap
             enable+mremap enable+fork enable+exit enable+map_dma enable+other reset+reset
-            reset+other touch+disable+enable
+            reset+other touch+disable+enable touch+disable+reset
         """,
     },
     "remap_on_enable_corrected": {
@@ -263,7 +265,7 @@ TOGETHER = {
         R12: """
             touch+enable touch+reset disable+enable disable+reset enable+reset enable+munmap
             enable+mremap enable+fork enable+exit enable+map_dma enable+other reset+reset
-            reset+other touch+disable+enable
+            reset+other touch+disable+enable touch+disable+reset
         """,
         RACE: """
             disable+munmap disable+mremap disable+fork disable+exit disable+map_dma
