@@ -39,11 +39,11 @@ demo: $(VENV)/installed $(VENV)/compiled
 	  echo "demo: pfnlab check ended with status $$status, expected 1 (a rule broke)" >&2; exit 2; \
 	fi
 
-# The explorer's tests run on both cores.
+# The fast tests of engine and explorer run on both cores; tests/compile compares the two besides.
 test: lint $(VENV)/compiled
 	$(BIN)/python -m pytest -n auto
 	$(INTERPRETED) -m pytest -q --tx '2*popen//python=$(INTERPRETED)' --dist load \
-	  tests/engine tests/explorer
+	  -m "not slow" tests/engine tests/explorer
 
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
