@@ -193,7 +193,7 @@ def _give(
             parts.append(State((*way, *BEGINNING.frames), len(way), False, search.fell_back))
         return
     twigs = tuple(twig_of(after) for after in branch.after)
-    frame = FrameState(False, (), (), twigs, len(twigs))
+    frame = FrameState(False, (), (), twigs)
     for after, ahead in zip(branch.after, _taken(frame), strict=True):
         if len(parts) == most:
             return

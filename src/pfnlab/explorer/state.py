@@ -39,7 +39,6 @@ class FrameState(NamedTuple):
     slept: tuple[Twig, ...]
     lent: tuple[int, ...]
     tree: tuple[Twig, ...]
-    size: int
 
 
 class State(NamedTuple):
@@ -66,7 +65,7 @@ class Wish(NamedTuple):
     fell_back: bool = False
 
 
-BEGINNING = State((FrameState(False, (), (), (), 0),))
+BEGINNING = State((FrameState(False, (), (), ()),))
 
 
 def save(search: Optimal) -> State:
@@ -83,7 +82,6 @@ def frame_state(frame: Frame) -> FrameState:
         tuple(place for place, branch in enumerate(slept) if branch in frame.lent),
         # What comes after the present branch is in the next frame.
         tuple(_step(b) if b is frame.current else twig_of(b) for b in frame.tree),
-        frame.size,
     )
 
 
@@ -110,7 +108,8 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
             tree[:] = grown
         slept = [_branch(machine, twig) for twig in saved.slept]
         frame = Frame([*inherited, *slept], tree)
-        frame.tried, frame.size = len(slept), saved.size
+        frame.tried = len(slept)
+        search.planned += _number(saved.tree)
         frame.lent = tuple(slept[place] for place in saved.lent)
         frame.current = tree[0] if saved.taken else None
         frames.append(frame)
@@ -158,7 +157,7 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
         sequence = [_make(machine, task, choice) for task, choice in wish.steps]
     machine.undo(depth)
     if tree is not frame.tree:
-        frame.size += plan(search, tree, sequence)
+        search.planned += plan(search, tree, sequence)
     elif sequence is not None:
         search.want(depth, sequence)
     else:
@@ -197,6 +196,10 @@ def _branch(machine: Machine, twig: Twig) -> Branch:
     return branch
 
 
+def _number(twigs: tuple[Twig, ...]) -> int:
+    return sum(1 + _number(twig.after) for twig in twigs)
+
+
 def _make(machine: Machine, task: int, choice: int) -> Event:
     if not (task < machine.tasks and machine.enabled(task)):
         raise ModelError("a saved search does not fit: a step of it cannot happen here")
@@ -213,8 +216,8 @@ def state_from(data: Any) -> State:
 
 
 def _frame_from(data: Any) -> FrameState:
-    taken, slept, lent, tree, size = data
-    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree), size)
+    taken, slept, lent, tree = data
+    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree))
 
 
 def _twigs_from(data: Any) -> tuple[Twig, ...]:
