@@ -165,7 +165,7 @@ class _Writer:
         if kind in ("kill", "join"):
             return (kind, f"t{chance.randrange(self.tasks)}"), 1
         if kind in ("if", "choose"):
-            return (kind, any_word, self.block(1, held)), 2
+            return (kind, any_word, self.block(min(1, size - 1), held)), 2
         if kind == "field":
             return (kind, chance.choice(["get", "set"])) if "m1" in held else (), 1
         if kind in ("cond", "spin_lock"):

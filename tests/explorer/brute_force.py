@@ -57,6 +57,11 @@ class Clocks:
                 or dependent(earlier.label, step.label)
                 or (earlier.op.code == op_.SPAWN and earlier.op.number == step.task)
                 or (step.op.code == op_.JOIN and step.op.number == earlier.task)
+                or (
+                    step.op.code == op_.JOIN
+                    and earlier.op.code == op_.SPAWN
+                    and step.op.number == earlier.op.number
+                )
             ):
                 found = [max(pair) for pair in zip(found, clock, strict=True)]
         found[step.task] += 1

@@ -282,8 +282,10 @@ if __name__ == "__main__":
     for wanted in sys.argv[1:]:
         began = time.process_time()
         search = Optimal(Execution(Program(), built(wanted)))
-        ran = in_vain = 0
+        ran = in_vain = most = 0
         while search.next():
             ran += 1
             in_vain += search.in_vain
-        print(f"{wanted}: {ran} traces, {in_vain} in vain, {time.process_time() - began:.1f} s")
+            most = max(most, search.planned)
+        took = time.process_time() - began
+        print(f"{wanted}: {ran} traces, {in_vain} in vain, {most} branches planned, {took:.1f} s")

@@ -223,8 +223,7 @@ class Machine(Dependence):
         before = events[previous].past if previous >= 0 else self.birth[task]
         if node.code == op_.JOIN:
             ended = self.last[node.op.number]
-            if ended >= 0:
-                before |= events[ended].past
+            before |= events[ended].past if ended >= 0 else self.birth[node.op.number]
         event.before = past = before
         if label.blocking or label.killable:
             for earlier in self.conflicts_of_wait(task, label):

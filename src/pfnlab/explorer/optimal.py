@@ -13,8 +13,8 @@ out of it; a race that is only weakly covered is looked at again in the next exe
 the alternatives of a choice become branches only where it is met first.
 
 With `optimal` off it is Source-DPOR: of each sequence only the first step is kept, and what
-follows is found anew.  Executions may then turn out to be in vain.  When the tree of some state
-outgrows `limit`, the whole search goes on in that way: a sequence that was weakly covered may
+follows is found anew.  Executions may then turn out to be in vain.  When the trees together
+outgrow `limit`, the whole search goes on in that way: a sequence that was weakly covered may
 be dropped only where what it leads to is planned in full.
 
 A search may be a part of a greater one (slices.py): then the frames before `base` are copies,
@@ -29,7 +29,7 @@ from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other, between, mutex_free
 from pfnlab.explorer.wakeup import COVERED, GROWN, LENT, WEAKLY, Branch, Frame, asleep, insert
 
-TREE_LIMIT = 20_000  # branches put into the tree of one state
+TREE_LIMIT = 2_000_000  # branches in all trees at the same time
 
 
 class Optimal:
@@ -49,7 +49,8 @@ class Optimal:
         self.frames = [Frame([], [])]
         self.continued = 0  # the task that made the last step
         self.in_vain = False  # the last execution was given up as one that was seen
-        self.fell_back = False  # some tree has outgrown the limit, or labels did not tell enough
+        self.planned = 0  # branches in all trees
+        self.fell_back = False  # the trees have outgrown the limit, or labels did not tell enough
         self.started = False
         self.over = False
         # of a part of a search
@@ -125,6 +126,7 @@ class Optimal:
                 for choice in range(machine.nodes[task].op.options):
                     if not (frame.sleep and self._sleeps(frame, task, choice)):
                         frame.tree.append(Branch(task, choice, NOTHING))
+                        self.planned += 1
                 if frame.tree:
                     break
             task = task + 1 if task + 1 < machine.tasks else 0
@@ -157,6 +159,7 @@ class Optimal:
                 frame.sleep.append(current)
                 frame.tried += 1
                 del frame.tree[0]
+                self.planned -= 1
                 frame.current = None
                 if not self.optimal or self.fell_back:
                     frame.tree[:] = [
@@ -220,14 +223,14 @@ class Optimal:
         how = asleep(frame.sleep, sequence)
         if how == COVERED:
             return how
-        if not self.optimal or self.fell_back or frame.size > self.limit:
+        if not self.optimal or self.fell_back or self.planned > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
             return WEAKLY
         if how == WEAKLY:
             return how
         how, added = insert(frame.tree, sequence, frame.current)
-        frame.size += added
+        self.planned += added
         if added and depth < self.base:
             self.above.append((depth, sequence))
         return how

@@ -195,7 +195,7 @@ def _give(branch: Branch, way: list[FrameState], parts: list[State], most: int |
             parts.append(State((*way, *BEGINNING.frames), len(way)))
         return
     twigs = tuple(twig_of(after) for after in branch.after)
-    frame = FrameState(False, (), (), twigs, len(twigs))
+    frame = FrameState(False, (), (), twigs)
     for after, ahead in zip(branch.after, _taken(frame), strict=True):
         if len(parts) == most:
             return

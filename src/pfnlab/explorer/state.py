@@ -39,7 +39,6 @@ class FrameState(NamedTuple):
     slept: tuple[Twig, ...]
     lent: tuple[int, ...]
     tree: tuple[Twig, ...]
-    size: int
 
 
 class State(NamedTuple):
@@ -64,7 +63,7 @@ class Wish(NamedTuple):
     done: bool = False
 
 
-BEGINNING = State((FrameState(False, (), (), (), 0),))
+BEGINNING = State((FrameState(False, (), (), ()),))
 
 
 def save(search: Optimal) -> State:
@@ -81,7 +80,6 @@ def frame_state(frame: Frame) -> FrameState:
         tuple(place for place, branch in enumerate(slept) if branch in frame.lent),
         # What comes after the present branch is in the next frame.
         tuple(_step(b) if b is frame.current else twig_of(b) for b in frame.tree),
-        frame.size,
     )
 
 
@@ -108,7 +106,8 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
             tree[:] = grown
         slept = [_branch(machine, twig) for twig in saved.slept]
         frame = Frame([*inherited, *slept], tree)
-        frame.tried, frame.size = len(slept), saved.size
+        frame.tried = len(slept)
+        search.planned += _number(saved.tree)
         frame.lent = tuple(slept[place] for place in saved.lent)
         frame.current = tree[0] if saved.taken else None
         frames.append(frame)
@@ -154,7 +153,7 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
     if tree is frame.tree:
         search.want(depth, sequence)
     else:
-        frame.size += insert(tree, sequence)[1]
+        search.planned += insert(tree, sequence)[1]
 
 
 def _find(tree: list[Branch], task: int, choice: int) -> Branch:
@@ -179,6 +178,10 @@ def _branch(machine: Machine, twig: Twig) -> Branch:
     return branch
 
 
+def _number(twigs: tuple[Twig, ...]) -> int:
+    return sum(1 + _number(twig.after) for twig in twigs)
+
+
 def _make(machine: Machine, task: int, choice: int) -> Event:
     if not (task < machine.tasks and machine.enabled(task)):
         raise ModelError("a saved search does not fit: a step of it cannot happen here")
@@ -195,8 +198,8 @@ def state_from(data: Any) -> State:
 
 
 def _frame_from(data: Any) -> FrameState:
-    taken, slept, lent, tree, size = data
-    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree), size)
+    taken, slept, lent, tree = data
+    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree))
 
 
 def _twigs_from(data: Any) -> tuple[Twig, ...]:

@@ -44,13 +44,11 @@ class Frame:
     current  the branch that is taken
     tried    how many of `sleep` were tried from here, the last ones
     lent     of those, the ones that others are still exploring
-    size     branches that were put into the tree
     """
 
     current: Branch | None = None
     tried: int = 0
     lent: tuple[Branch, ...] = ()
-    size: int = 0
 
     def __init__(self, sleep: list[Branch], tree: list[Branch]) -> None:
         self.sleep = sleep
