@@ -1,17 +1,19 @@
 """What is mapped and what is done with it, as plain data.
 
-Cost counts what a workload costs; that a real kernel can be given the same one is the point.
+Cost counts what a workload costs, and host/ gives the same one to a real kernel.
 Sizes, offsets and addresses are in bytes.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 PAGE = 4096
 
 Level = Literal["pte", "pmd", "pud"]
 Direction = Literal["forward", "backward", "random"]
 Advice = Literal["", "hugepage", "nohugepage"]
+Place = Literal["natural", "1g", "2m", "4k"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,19 @@ class Bar:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of the BAR that one mmap() maps.  `address` is where it is in the process."""
+    """A part of the BAR that one mmap() maps.
+
+    address  where it is in the process; 0 if that is found out when it is mapped
+    place    where a real kernel maps it then: "natural" is where mmap() puts it; "1g" where
+             address and physical address agree modulo 1 GiB; "2m" where they agree modulo
+             2 MiB and not modulo 1 GiB; "4k" where they do not agree modulo 2 MiB
+    """
 
     size: int
     offset: int = 0
     address: int = 0
     advice: Advice = ""
+    place: Place = "1g"
 
     @property
     def end(self) -> int:
@@ -87,7 +96,21 @@ class Munmap:
     window: int = 0
 
 
-Action = Touch | Memory | MapDma | UnmapDma | Fork | Munmap
+@dataclass(frozen=True)
+class Mremap:
+    """mremap() of a whole window to an address.
+
+    0 stands for one that a real kernel has free, and that agrees with the old one modulo 1 GiB.
+    """
+
+    window: int = 0
+    address: int = 0
+
+
+Action = Touch | Memory | MapDma | UnmapDma | Fork | Munmap | Mremap
+ACTIONS: Mapping[str, type[Action]] = {
+    kind.__name__: kind for kind in (Touch, Memory, MapDma, UnmapDma, Fork, Munmap, Mremap)
+}
 
 
 @dataclass(frozen=True)
@@ -106,3 +129,39 @@ class Workload:
     bar: Bar
     windows: tuple[Window, ...]
     steps: tuple[Step, ...] = ()
+
+
+def to_data(workload: Workload) -> dict[str, Any]:
+    """As JSON can hold it."""
+    return {
+        "bar": _plain(workload.bar),
+        "windows": [_plain(window) for window in workload.windows],
+        "steps": [
+            {
+                "name": step.name,
+                "times": step.times,
+                "actions": [{"do": type(a).__name__, **_plain(a)} for a in step.actions],
+            }
+            for step in workload.steps
+        ],
+    }
+
+
+def from_data(data: Mapping[str, Any]) -> Workload:
+    """The opposite of to_data(); raises KeyError or TypeError for anything else."""
+    steps = tuple(
+        Step(
+            step["name"],
+            tuple(
+                ACTIONS[action["do"]](**{name: action[name] for name in action if name != "do"})
+                for action in step["actions"]
+            ),
+            step["times"],
+        )
+        for step in data["steps"]
+    )
+    return Workload(Bar(**data["bar"]), tuple(Window(**w) for w in data["windows"]), steps)
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in fields(part)}

@@ -1,0 +1,1 @@
+"""QEMU guests that run host/ on real kernels."""

@@ -1,0 +1,74 @@
+"""What a real kernel did with a workload, as plain data.
+
+Counts have the names that cost/ gives them, so that the two can stand side by side.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pfnlab.workload import Workload, from_data, to_data
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """One step: what happened in it (`events`), and what there is after it (`state`).
+
+    events   "faults" by ru_minflt; "signals" for touches that ended in SIGBUS; "calls pud",
+             "calls pmd", "calls pte" and "fallbacks ..." of the fault handler; "map_dma -EFAULT"
+             and the like for an ioctl that failed
+    state    "leaves pud", "leaves pmd", "leaves pte" and "tables pmd", "tables pte" of all
+             windows; "VmPTE", in bytes; "memtypes"; "child ..." for the forked process
+    seconds  by the clock of the machine that was measured
+    A count that could not be taken is not there: Measured.missing says why.
+    """
+
+    name: str
+    events: Mapping[str, int]
+    state: Mapping[str, int]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A workload on a real kernel.  steps[0] is the mmap() of its windows.
+
+    workload  with the addresses at which BAR and windows really were
+    kernel    its release, as uname prints it
+    design    the name of the design that its symbols show, or ""
+    virtual   measured in a virtual machine, and by emulation if `machine` says so
+    thp       the policy in force: "always", "madvise" or "never"
+    missing   what was not counted, and why
+    """
+
+    workload: Workload
+    steps: tuple[MeasuredStep, ...]
+    kernel: str
+    design: str
+    device: str
+    machine: str
+    virtual: bool
+    date: str
+    thp: str
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def step(self, name: str) -> MeasuredStep:
+        """The first of a name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+def measured_to_data(measured: Measured) -> dict[str, Any]:
+    """As JSON can hold it."""
+    data = {part.name: getattr(measured, part.name) for part in fields(measured)}
+    data["workload"] = to_data(measured.workload)
+    data["steps"] = [
+        {part.name: getattr(step, part.name) for part in fields(step)} for step in measured.steps
+    ]
+    return data
+
+
+def measured_from_data(data: Mapping[str, Any]) -> Measured:
+    """The opposite of measured_to_data(); raises KeyError or TypeError for anything else."""
+    rest = {name: data[name] for name in data if name not in ("workload", "steps")}
+    steps = tuple(MeasuredStep(**step) for step in data["steps"])
+    return Measured(workload=from_data(data["workload"]), steps=steps, **rest)
