@@ -77,7 +77,7 @@ class Machine(Dependence):
         """Whether a task has an operation that cannot happen."""
         node = self.nodes[task]
         return (
-            node.op.waits
+            node.waits
             and self.store.started[task]
             and not self.store.parked[task]
             and not ready(self.store, node.op, task)
@@ -154,13 +154,12 @@ class Machine(Dependence):
                 result = None
             else:
                 if node.traced:
-                    event.steps += 1
-                    self.steps[task] += 1
+                    self._one_more(event)
                 result = plain(store, op, task)
                 if store.race is not None:
                     self._race(task, op)
                     if store.parked[task] and not node.traced:
-                        event.steps += 1
+                        self._one_more(event)
             if store.parked[task]:
                 break
             node = self._next(task, node, result)
@@ -169,7 +168,7 @@ class Machine(Dependence):
         if code == op_.END:
             store.end(task)
         elif code == op_.VIOLATE:
-            event.steps += 1
+            self._one_more(event)
             _sentence, evidence, _call, relevant = node.op.value
             self._report(node.op.rule, evidence, task, relevant)
         elif code == op_.RETRY:
@@ -177,6 +176,11 @@ class Machine(Dependence):
             store.try_again(task, sights.changed, sights.label())
         if self.steps[task] > self.execution.step_limit:
             self._report(deadlock.ENDS, (), task)
+
+    def _one_more(self, event: Event) -> None:
+        """A plain step that belongs to an event."""
+        event.steps += 1
+        self.steps[event.task] += 1
 
     def _special(self, event: Event, op: Operation) -> None:
         """What few operations do besides."""
@@ -256,9 +260,10 @@ class Machine(Dependence):
     def add_blocked(self) -> None:
         """The races of operations that are still blocked at the end."""
         for task in range(self.tasks):
-            op = self.nodes[task].op
-            if op.code == op_.JOIN or not op.waits or not self.store.started[task]:
+            node = self.nodes[task]
+            if not node.waits or node.code == op_.JOIN or not self.store.started[task]:
                 continue
+            op = node.op
             if self.steps[task] >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
@@ -289,7 +294,7 @@ class Machine(Dependence):
         heard.append(Heard(op.value, name, len(self.events) - 1))
         found = op.target.heard(heard, execution)
         if found is not None and execution.program.enforces(found.rule):
-            event.steps += 1
+            self._one_more(event)
             self._report(found.rule, found.evidence, task, found.relevant)
 
     def _report(

@@ -113,7 +113,7 @@ class Optimal:
             frame.tried += 1
             if branch.lent == LENT:
                 frame.lent = (*frame.lent, branch)
-        return bool(frame.tree) and not (frame.lent and frame.tree[0].after)
+        return bool(frame.tree) and not (frame.lent and not frame.tree[0].leaf)
 
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""

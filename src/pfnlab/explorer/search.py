@@ -199,12 +199,12 @@ class Search:
     def _run_reduced(self, execution: Execution, policy: Reduced, began: float) -> str:
         if execution.failed_setup:
             execution.restart()
-            self._count(execution, False)
+            self._count(steps_of(execution), False)
             self.kept.everything(execution)
             return ""
         search = self.reduced = policy.begin(execution, self.limits.depth)
         while search.next():
-            self._count(execution, search.in_vain)
+            self._count(sum(search.machine.steps), search.in_vain)
             self.sizes.note(search.frames)
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)
@@ -238,7 +238,7 @@ class Search:
         machine = Machine(execution, self.limits.depth)
         while not self._limit_reached(began):
             walk(machine, policy)
-            self._count(execution, given_up=False)
+            self._count(sum(machine.steps), given_up=False)
             self.cut = machine.cut
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)
@@ -246,10 +246,10 @@ class Search:
                 break
         return execution.unchecked_race
 
-    def _count(self, execution: Execution, given_up: bool) -> None:
+    def _count(self, steps: int, given_up: bool) -> None:
         self.schedules += 1
         self.given_up += given_up
-        self.longest = max(self.longest, sum(event.steps for event in execution.events))
+        self.longest = max(self.longest, steps)
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:
         """An execution in which the code of tasks runs."""
@@ -279,7 +279,7 @@ class Search:
                 if note.event == len(execution.events) - 1:
                     self.kept.note(execution, note)
         policy.end(execution, finished)
-        self._count(execution, not finished)
+        self._count(steps_of(execution), not finished)
 
     def _keep_new(self, execution: Execution, noted: int) -> int:
         """Keep new failures at the moment they happen; count all so far."""
@@ -323,6 +323,10 @@ class Search:
             finding.violation, finding.schedule, finding.steps, telling.switches,
             finding.trace, candidate.failing,
         )  # fmt: skip
+
+
+def steps_of(execution: Execution) -> int:
+    return sum(event.steps for event in execution.events)
 
 
 def many(number: int, word: str) -> str:

@@ -127,7 +127,7 @@ class Workplace:
         restore(search, work.state, work.wishes)
         totals = Totals()
         while not execution.unchecked_race and search.next():
-            totals.count(execution, search.in_vain)
+            totals.count(execution, sum(search.machine.steps), search.in_vain)
             if budget.schedules is not None and totals.schedules >= budget.schedules:
                 break
             if budget.seconds is not None and time.perf_counter() - began >= budget.seconds:
@@ -189,7 +189,7 @@ def _taken(frame: FrameState) -> list[FrameState]:
 
 def _give(branch: Branch, way: list[FrameState], parts: list[State], most: int | None) -> None:
     """Give away the leaves of a branch."""
-    if not branch.after:
+    if branch.leaf:
         if not branch.lent:
             branch.lent = LENT
             parts.append(State((*way, *BEGINNING.frames), len(way)))

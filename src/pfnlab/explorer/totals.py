@@ -25,11 +25,11 @@ class Totals:
     kept: Kept = field(default_factory=Kept)
     memories: list[list[Any]] = field(default_factory=list)
 
-    def count(self, execution: Execution, given_up: bool) -> None:
+    def count(self, execution: Execution, steps: int, given_up: bool) -> None:
         """One more execution has come to its end."""
         self.schedules += 1
         self.given_up += given_up
-        self.longest = max(self.longest, sum(event.steps for event in execution.events))
+        self.longest = max(self.longest, steps)
         if execution.broken or execution.notes:
             self.kept.everything(execution, clocked=True)
 

@@ -10,8 +10,19 @@ from typing import Any, Final, final
 
 from pfnlab.engine.errors import Nondeterminism
 from pfnlab.engine.execution import START, Execution
+from pfnlab.engine.label import Label
 from pfnlab.engine.operation import END, FIXED, MONITOR, VIOLATE, Operation
 from pfnlab.engine.task import Task
+
+
+@final
+class Step:
+    """An operation that has been made, one of its choices, and how it ended."""
+
+    def __init__(self, task: int, choice: int, label: Label) -> None:
+        self.task: Final = task
+        self.choice: Final = choice
+        self.label: Final = label
 
 
 @final
@@ -22,6 +33,7 @@ class Node:
         self.op: Final = op
         self.code: Final = op.code
         self.plain: Final = op.plain
+        self.waits: Final = op.waits
         self.traced: Final = (
             op.plain and op.target is not None and op.code != MONITOR and bool(op.target.traced)
         )
@@ -30,6 +42,7 @@ class Node:
         self.result: Final = result  # of the parent's operation, that leads here
         self.length: Final = length  # of the history
         self.next: dict[Any, Node] = {}
+        self.step: Step | None = None  # that was planned last from here
 
 
 class Trie:

@@ -9,6 +9,7 @@ from typing import Final, final
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import NOTHING, Label, dependent
+from pfnlab.explorer.trie import Node, Step
 
 GROWN: Final = 0
 COVERED: Final = 1
@@ -23,16 +24,74 @@ EXPLORED: Final = 2
 class Branch:
     """One step to try, and what to try after it.
 
+    What follows without an alternative is a row of steps, until the search gets there: most
+    of a tree waits for long, and a row takes little room.
+
     lent  LENT if it is a leaf that somebody else explores, EXPLORED once that is done
     """
 
     lent: int = OWN
 
-    def __init__(self, task: int, choice: int, label: Label) -> None:
+    def __init__(
+        self,
+        task: int,
+        choice: int,
+        label: Label,
+        row: tuple[Step, ...] = (),
+        place: int = 0,
+        after: "list[Branch] | None" = None,
+    ) -> None:
         self.task = task
         self.choice = choice
         self.label = label
-        self.after: list[Branch] = []
+        self._row = row  # its steps from `place` up to `stop` come next,
+        self._place = place
+        self._stop = len(row)
+        self._after = after  # and then these
+
+    @property
+    def after(self) -> "list[Branch]":
+        """What to try next; the search keeps this very list."""
+        if self._place < self._stop:
+            self._part(self._place)
+        if self._after is None:
+            self._after = []
+        return self._after
+
+    @after.setter
+    def after(self, branches: "list[Branch]") -> None:
+        self._after = branches
+
+    @property
+    def leaf(self) -> bool:
+        """Whether nothing is planned after it."""
+        return self._place >= self._stop and not self._after
+
+    def _part(self, place: int) -> "list[Branch]":
+        """Make a branch of its own of the rest of the row; returns the list that it is in."""
+        step = self._row[place]
+        rest = Branch(step.task, step.choice, step.label, self._row, place + 1, self._after)
+        rest._stop = self._stop
+        self._stop = place
+        self._after = [rest]
+        return self._after
+
+    def follow(self, left: list[Event]) -> "tuple[list[Branch] | None, bool]":
+        """Take the steps of the row out of a sequence.
+
+        Returns where it goes on, None if that is nowhere, and whether it lacks some step.
+        """
+        weak = False
+        for at in range(self._place, self._stop):
+            step = self._row[at]
+            place = weak_initial(step.task, step.choice, step.label, left)
+            if place < 0:
+                return self._part(at), weak
+            if place < len(left):
+                del left[place]
+            else:
+                weak = True
+        return self._after, weak
 
 
 @final
@@ -63,16 +122,27 @@ class Frame:
         return len(self.tree)
 
 
-def weak_initial(branch: Branch, sequence: list[Event]) -> int:
+def step_of(event: Event) -> Step:
+    """An event without its place in an execution; nearly always one that is there already."""
+    node: Node | None = event.node
+    if node is None:
+        return Step(event.task, event.choice, event.label)
+    step = node.step
+    if step is None or step.label is not event.label or step.choice != event.choice:
+        step = node.step = Step(event.task, event.choice, event.label)
+    return step
+
+
+def weak_initial(task: int, choice: int, label: Label, sequence: list[Event]) -> int:
     """Whether a step could come before a whole sequence.
 
     Its position in the sequence; len(sequence) if the sequence does not have it; -1 if not.
     """
-    task, label, place = branch.task, branch.label, 0
+    place = 0
     bits = label.bits
     for event in sequence:
         if event.task == task:
-            return place if event.choice == branch.choice else -1
+            return place if event.choice == choice else -1
         if bits & event.label.bits and dependent(label, event.label):
             return -1
         place += 1
@@ -91,7 +161,7 @@ def insert(
     while True:
         follow: list[Branch] | None = None
         for branch in tree:
-            place = weak_initial(branch, left)
+            place = weak_initial(branch.task, branch.choice, branch.label, left)
             if place < 0:
                 continue
             if branch is current:
@@ -100,15 +170,16 @@ def insert(
                 del left[place]
             else:
                 weak = True
-            if not branch.after:
+            follow, lacks = branch.follow(left)
+            weak = weak or lacks
+            if not follow:
                 return (WEAKLY if weak else COVERED), 0
-            follow = branch.after
             break
         if follow is None:
-            for event in left:
-                branch = Branch(event.task, event.choice, event.label)
-                tree.append(branch)
-                tree = branch.after
+            if left:
+                first = left[0]
+                row = tuple([step_of(event) for event in left])
+                tree.append(Branch(first.task, first.choice, first.label, row, 1))
             return (GROWN if left else COVERED), len(left)
         tree = follow
 
@@ -117,7 +188,7 @@ def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
     """Whether a sequence was tried: GROWN if not, COVERED or WEAKLY if so."""
     weak = False
     for branch in sleep:
-        place = weak_initial(branch, sequence)
+        place = weak_initial(branch.task, branch.choice, branch.label, sequence)
         if 0 <= place < len(sequence):
             return COVERED
         if place >= 0:
