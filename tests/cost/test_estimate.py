@@ -285,3 +285,16 @@ def test_a_count_that_does_not_repeat_is_an_error() -> None:
 
     with pytest.raises(ModelError, match=r"triangular: the count of .* does not grow"):
         estimate(make_plan(Shape(workload)), Setting(design, find_kernel("v6.10")))
+
+
+def test_a_mapping_that_moves_takes_its_leaves_along() -> None:
+    found = asked(64 * MiB, "huge_fault", "v6.12", words="touch,mremap,touch,munmap")
+
+    assert [step.faults for step in found.steps] == [0, 32, 0, 0, 0]
+    assert [step.tables for step in found.steps] == [0, 2, 2, 2, 0]
+    assert found.step("mremap").state["leaves pmd"] == 32
+
+
+def test_a_mapping_that_moves_is_counted_page_by_page_so_it_must_be_small() -> None:
+    with pytest.raises(ModelError, match="page by page, and 16,777,216 pages are too many"):
+        asked(64 * GiB, "huge_fault", "v6.12", words="touch,mremap")

@@ -22,9 +22,11 @@ from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
 from pfnlab.cost.simulate import Counted, Setting, simulate
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE, REAL, Geometry
-from pfnlab.workload import Munmap, Workload
+from pfnlab.workload import Mremap, Munmap, Workload
 
 TABLE_SIZE = 4096
+PUD_TABLE = PAGE_SIZE << (REAL.shifts[2] + 9)  # bytes that a table of PUDs maps
+MOST_PAGES = 1 << 18  # that are simulated one by one
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which samples to simulate, with which weights, and one to check with."""
+    """Which samples to simulate, with which weights, and one to check with.
+
+    Without samples, the workload is simulated as it is.
+    """
 
     shape: Shape
     layouts: tuple[Layout, ...]
@@ -118,6 +123,8 @@ def cost(workload: Workload, setting: Setting) -> Cost:
 
 def estimate(plan: Plan, setting: Setting) -> Cost:
     """A plan is for a workload, and does for any design."""
+    if not plan.layouts:
+        return step_by_step(plan.shape.workload, setting)
     samples = [run_sample(plan.shape, layout, setting) for layout in plan.layouts]
     if plan.check is not None:
         layout, weights = plan.check
@@ -126,6 +133,28 @@ def estimate(plan: Plan, setting: Setting) -> Cost:
     with_puds = add_pud_tables(plan, samples[0], combined)
     pages = sum(step.events["touches"] for sample in samples for step in sample)
     return Cost(plan.shape.workload, setting, tuple(with_puds), len(samples), pages)
+
+
+def moves(workload: Workload) -> bool:
+    """Where a mapping has been moved to is not in the shape of a workload."""
+    return any(isinstance(action, Mremap) for step in workload.steps for action in step.actions)
+
+
+def step_by_step(workload: Workload, setting: Setting) -> Cost:
+    """Count without a shape, page by page."""
+    pages = sum(window.size for window in workload.windows) // PAGE_SIZE
+    if pages > MOST_PAGES:
+        raise ModelError(
+            f"a workload with mremap is counted page by page, and {pages:,} pages are too many; "
+            f"at most {MOST_PAGES:,}"
+        )
+    counted = simulate(workload, setting, REAL)
+    touches = sum(step.events["touches"] for step in counted)
+    steps = [StepCost(step.name, dict(step.events), dict(step.state)) for step in counted]
+    above = [
+        {pud * (PAGE_SIZE << REAL.shifts[2]) // PUD_TABLE for pud in step.puds} for step in counted
+    ]
+    return Cost(workload, setting, tuple(with_pud_tables(workload, steps, above)), 1, touches)
 
 
 def run_sample(shape: Shape, layout: Layout, setting: Setting) -> list[Counted]:
@@ -138,6 +167,8 @@ simulated = lru_cache(maxsize=2048)(simulate)
 
 def make_plan(shape: Shape) -> Plan:
     """The smallest samples whose features give those of the workload."""
+    if moves(shape.workload):
+        return Plan(shape, (), [], None)
     span = Span()
     layouts: list[Layout] = []
     target = shape.features(shape.real())
@@ -218,23 +249,30 @@ def does_not_repeat(setting: Setting, name: str) -> ModelError:
 
 
 def add_pud_tables(plan: Plan, sample: list[Counted], steps: list[StepCost]) -> list[StepCost]:
+    """As with_pud_tables(), of a sample."""
+    above = [pud_tables(plan, counted.puds) for counted in sample]
+    return with_pud_tables(plan.shape.workload, steps, above)
+
+
+def with_pud_tables(
+    workload: Workload, steps: list[StepCost], above: list[set[int]]
+) -> list[StepCost]:
     """Every 512 GiB in which a PUD slot was ever used have a table, until munmap()."""
     used: set[int] = set()
-    windows = len(plan.shape.workload.windows)
     unmapped: set[int] = set()
     done = []
-    for place, (counted, step) in enumerate(zip(sample, steps, strict=True)):
+    for place, (step, tables) in enumerate(zip(steps, above, strict=True)):
         if place:
-            actions = plan.shape.workload.steps[place - 1].actions
+            actions = workload.steps[place - 1].actions
             unmapped |= {action.window for action in actions if isinstance(action, Munmap)}
-        if len(unmapped) == windows:
+        if len(unmapped) == len(workload.windows):
             used.clear()
-        used |= pud_tables(plan, counted.puds)
+        used |= tables
         state = dict(step.state)
         if used:
             state["tables pud"] = len(used)
         if any(name.startswith("child ") for name in state):
-            state["child tables pud"] = len(pud_tables(plan, counted.puds))
+            state["child tables pud"] = len(tables)
         done.append(StepCost(step.name, step.events, state))
     return done
 

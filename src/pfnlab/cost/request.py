@@ -9,6 +9,7 @@ A workload in words is a list of steps with commas in between:
     map_dma  unmap_dma        by type1
     off  on  zap              COMMAND.MEM; zap is off and on
     fork  child               and every page touched in the child
+    mremap                    to other addresses that agree with these modulo 1 GiB
     munmap
     3*zap+touch               both, three times
 """
@@ -27,6 +28,7 @@ from pfnlab.workload import (
     Fork,
     MapDma,
     Memory,
+    Mremap,
     Munmap,
     Step,
     Touch,
@@ -39,7 +41,7 @@ UNITS = {"": 1, "K": KiB, "M": MiB, "G": GiB, "T": TiB}
 END_OF_USER_SPACE = 1 << 47
 WORDS = (
     "touch", "backward", "random", "first", "middle", "N%", "every-2M", "every-1G", "map_dma",
-    "unmap_dma", "off", "on", "zap", "fork", "child", "munmap",
+    "unmap_dma", "off", "on", "zap", "fork", "child", "mremap", "munmap",
 )  # fmt: skip
 
 
@@ -135,6 +137,8 @@ def check_order(steps: list[Step]) -> None:
                 raise ModelError("a workload forks before it touches in the child")
             elif isinstance(action, UnmapDma) and not mapped:
                 raise ModelError("a workload maps before it unmaps")
+            elif isinstance(action, Mremap) and step.times > 1:
+                raise ModelError("a mapping is moved once in a step")
             mapped = mapped or isinstance(action, MapDma)
 
 
@@ -149,6 +153,13 @@ def parse_step(word: str, window: Window, index: int) -> Step:
     for part in found.group(2).split("+"):
         actions += parse_action(part.strip(), window, index)
     return Step(word, tuple(actions), times)
+
+
+def elsewhere(window: Window) -> int:
+    """Where a window can be moved to; 0 if where it is will be known when it is mapped."""
+    if window.address == 0:
+        return 0
+    return window.address + -(-window.size // GiB) * GiB
 
 
 def parse_action(word: str, window: Window, index: int) -> list[Action]:
@@ -168,6 +179,7 @@ def parse_action(word: str, window: Window, index: int) -> list[Action]:
         "zap": [Memory(False), Memory(True)],
         "fork": [Fork()],
         "child": [Touch(index, in_child=True)],
+        "mremap": [Mremap(index, elsewhere(window))],
         "munmap": [Munmap(index)],
     }
     if word in known:

@@ -28,7 +28,18 @@ from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.kernel.type1 import VfioIommu
 from pfnlab.kernel.vfio import VfioPciDevice
 from pfnlab.kernel.vma import Mm
-from pfnlab.workload import Fork, MapDma, Memory, Munmap, Step, Touch, UnmapDma, Window, Workload
+from pfnlab.workload import (
+    Fork,
+    MapDma,
+    Memory,
+    Mremap,
+    Munmap,
+    Step,
+    Touch,
+    UnmapDma,
+    Window,
+    Workload,
+)
 
 ADVICE = {"hugepage": MADV_HUGEPAGE, "nohugepage": MADV_NOHUGEPAGE}
 # What MAP_DMA has done, and what it is counted as otherwise.
@@ -133,6 +144,10 @@ class Run:
             self.child = self.lab.fork()
         elif isinstance(action, Munmap):
             self.lab.munmap(self.mappings[action.window])
+        elif isinstance(action, Mremap):
+            moved = self.lab.mremap(self.mappings[action.window], new_address=action.address)
+            self.counts[f"mremap {show_errno(moved.error)}"] += moved.error != 0
+            self.mappings[action.window] = moved
 
     def touch(self, touch: Touch) -> None:
         mapping = self.mappings[touch.window]

@@ -1,0 +1,126 @@
+"""Model and kernel side by side: one workload, counted on both.
+
+The model is given the addresses at which the kernel had BAR and windows, so nothing is left
+that could differ by chance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from pfnlab.cost.estimate import StepCost, cost
+from pfnlab.cost.simulate import Setting
+from pfnlab.kernel.design import Design
+from pfnlab.kernel.profile import KERNELS, Kernel
+from pfnlab.measured import Measured, MeasuredStep
+
+LEVELS = ("pud", "pmd", "pte")
+EVENTS = (
+    "faults", "signals", *(f"calls {level}" for level in LEVELS),
+    *(f"fallbacks {level}" for level in LEVELS),
+)  # fmt: skip
+# The table of PUDs has 512 GiB, and so nearly always others have it already.
+STATE = (
+    *(f"leaves {level}" for level in LEVELS), "tables pmd", "tables pte", "memtypes",
+    *(f"child leaves {level}" for level in LEVELS),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Count:
+    """A count of one step."""
+
+    step: int
+    name: str
+    kernel: int
+    model: int
+
+    @property
+    def equal(self) -> bool:
+        return self.kernel == self.model
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A workload on a kernel and on a design.  What the kernel did not count is in no row."""
+
+    name: str
+    measured: Measured
+    setting: Setting
+    counts: tuple[Count, ...]
+
+    @property
+    def differences(self) -> tuple[Count, ...]:
+        return tuple(count for count in self.counts if not count.equal)
+
+    def lacks(self, name: str) -> bool:
+        """Whether the kernel's side did not count something."""
+        return is_missing(name, self.measured.missing)
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """One for each step: those with the same words are numbered."""
+        names: list[str] = []
+        for step in self.measured.steps:
+            again = sum(name.partition(" (")[0] == step.name for name in names)
+            names.append(f"{step.name} ({again + 1})" if again else step.name)
+        return tuple(names)
+
+    def step_name(self, count: Count) -> str:
+        return self.step_names[count.step]
+
+
+def compare(name: str, measured: Measured, design: Design, kernel: Kernel) -> Comparison:
+    """Count the same workload on a design; raises ModelError if that cannot be done."""
+    thp = cast(Literal["always", "madvise", "never"], measured.thp)
+    setting = Setting(design, kernel, thp)
+    model = cost(measured.workload, setting)
+    counts = [
+        count
+        for place, (step, found) in enumerate(zip(measured.steps, model.steps, strict=True))
+        for count in counts_of(place, step, found, measured.missing)
+    ]
+    return Comparison(name, measured, setting, tuple(counts))
+
+
+def counts_of(
+    place: int, step: MeasuredStep, model: StepCost, missing: Mapping[str, str]
+) -> list[Count]:
+    """Everything that was counted on both sides; what is 0 on both is left out."""
+    pairs = [(name, step.events, model_event(model, name)) for name in EVENTS]
+    pairs += [(name, step.state, model.state.get(name, 0)) for name in STATE]
+    errors = {name for name in (*step.events, *model.events) if name.startswith("map_dma ")}
+    pairs += [(name, step.events, model.event(name)) for name in sorted(errors)]
+    return [
+        Count(place, name, kernel.get(name, 0), value)
+        for name, kernel, value in pairs
+        if not is_missing(name, missing) and (kernel.get(name, 0) or value)
+    ]
+
+
+def is_missing(name: str, missing: Mapping[str, str]) -> bool:
+    """A kind of counts is missing by its first word, as "calls", or one by its whole name."""
+    return name in missing or name.removeprefix("child ").split(" ")[0] in missing
+
+
+def model_event(model: StepCost, name: str) -> int:
+    # ru_minflt counts faults that were resolved, also those that type1 took for the process.
+    return model.event("resolved" if name == "faults" else name)
+
+
+def profile_for(release: str) -> Kernel:
+    """The newest profile that is no newer than a kernel release, as 6.12.95+deb12-amd64.
+
+    Only a default: a profile is a list of features, and a distribution may have some earlier.
+    """
+    wanted = version_of(release)
+    ordered = sorted(KERNELS.values(), key=lambda kernel: version_of(kernel.name))
+    return [ordered[0], *(k for k in ordered if version_of(k.name) <= wanted)][-1]
+
+
+def version_of(release: str) -> tuple[int, int]:
+    numbers = "".join(c if c.isdigit() else " " for c in release.removeprefix("v")).split()
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
+
+
+__all__ = ["Comparison", "Count", "compare", "profile_for"]
