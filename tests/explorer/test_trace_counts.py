@@ -20,8 +20,6 @@ ROWS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "trace_counts.json").read_text(encoding="utf-8")
 )["rows"]
 
-# Minutes each: by hand, with `python -m tests.explorer.literature mpat:7`.
-BY_HAND = ("mpat:7", "multiprodcon:4:5")
 # Few traces, but long ones.
 SLOW = ("filesystem:18", "filesystem:19", "filesystem:22", "indexer:14")
 
@@ -38,7 +36,6 @@ def rows() -> list[Any]:
             marks=[pytest.mark.slow] if traces(row) > 700 or row["spec"] in SLOW else [],
         )
         for row in ROWS
-        if row["spec"] not in BY_HAND
     ]
 
 

@@ -42,9 +42,10 @@ def measured_as_the_model_says(
     workload = placed(case.workload)
     setting = Setting(find_design(design), find_kernel(kernel), case.thp)
     steps = tuple(step_of(step) for step in cost(workload, setting).steps)
+    no_tracefs = dict.fromkeys(("calls", "fallbacks"), "no tracefs")
     return Measured(
         workload, steps, f"{kernel.removeprefix('v')}.95-amd64", design, "1b36:0005",
-        "QEMU TCG", True, "2026-11-28", case.thp, dict.fromkeys(("calls", "fallbacks"), "no tracefs"),
+        "QEMU TCG", True, "2026-11-28", case.thp, no_tracefs,
     )  # fmt: skip
 
 
