@@ -79,19 +79,21 @@ class Sights:
         self.first: dict[tuple[int, str], tuple[Look, Any]] = {}
         self.disturbed = False
         last: dict[tuple[int, str], Any] = {}
+        seen: dict[int, list[str]] = {}  # what of each cell
         for done in trail:
             for cell, what, look in _looks(done.op, task):
                 now = look(_before(store, done, cell))
                 if (cell, what) not in last:
                     self.first[cell, what] = (look, now)
+                    seen.setdefault(cell, []).append(what)
                 elif last[cell, what] != now:
                     self.disturbed = True
                 last[cell, what] = now
             if done.op.code in (op_.MONITOR, op_.INIT):
                 continue
             changed = done.op.cells if done.op.code == op_.ATOMIC else (done.op.number,)
-            for cell, what in last:
-                if cell in changed:
+            for cell in changed:
+                for what in seen.get(cell, ()):
                     last[cell, what] = self.first[cell, what][0](_after(store, done, cell))
 
     def changed(self) -> bool:
