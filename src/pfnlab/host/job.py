@@ -1,9 +1,11 @@
 """python -m pfnlab.host.job [FILE]: run jobs in a guest, one in each line of a file or stdin.
 
     {"workload": ..., "device": "0000:00:04.0" or "1b36:0005", "bar": 2, "thp": "always"}
+    {"jobs": [...], "devices": [...]}
 
-workload is that of workload.to_data().  Each step is one line when it is over, and so is
-all of it at the end; a guest that dies has delivered what it had.
+workload is that of workload.to_data().  The second form has several jobs, whose "device" may be
+a number, counted in "devices".  Each step is one line when it is over, and so is all of a job at
+its end; a guest that dies has delivered what it had.
 
     {"step": ...}   {"measured": ...}   {"error": "..."}
 """
@@ -35,13 +37,25 @@ def main(arguments: list[str]) -> int:
 def run_lines(lines: IO[str]) -> int:
     status = 0
     for line in lines:
-        if line.strip():
+        for job in jobs_of(line):
             try:
-                run_job(json.loads(line))
+                run_job(job)
             except (HostError, OSError, KeyError, TypeError, ValueError) as error:
                 say({"error": str(error) if isinstance(error, HostError) else repr(error)})
                 status = 2
     return status
+
+
+def jobs_of(line: str) -> list[dict[str, Any]]:
+    """The jobs of one line, with their devices by name."""
+    if not line.strip():
+        return []
+    asked = json.loads(line)
+    devices = asked.get("devices", [])
+    return [
+        {**job, "device": devices[job["device"]]} if isinstance(job["device"], int) else job
+        for job in asked.get("jobs", [asked])
+    ]
 
 
 def run_job(job: dict[str, Any]) -> None:

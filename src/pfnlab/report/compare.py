@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from textwrap import indent
 from typing import Any
 
 from pfnlab.fidelity.compare import Comparison, Count
@@ -33,8 +34,8 @@ def comparison_text(comparison: Comparison) -> str:
         name: [text.rjust(size) for text, size in zip(cells, width, strict=True)]
         for name, cells in rows.items()
     }
-    table = table_text(comparison.name, [title for title, _names in COLUMNS], right)
-    return "\n".join([table, *difference_lines(comparison)])
+    table = table_text("step", [title for title, _names in COLUMNS], right)
+    return "\n".join([comparison.name, indent(table, "  "), *difference_lines(comparison)])
 
 
 def cell(comparison: Comparison, counts: dict[str, Count], names: Sequence[str]) -> str:
