@@ -106,6 +106,7 @@ class Runner:
         self.iovas: dict[int, int] = {}
         self.next_iova = FIRST_IOVA
         self.child: Child | None = None
+        self.parts_at_fork: list[tuple[int, int]] = []
 
     def steps(self) -> Iterator[MeasuredStep]:
         self.device.config.set_memory(True)
@@ -122,12 +123,17 @@ class Runner:
     def note(self, name: str) -> MeasuredStep:
         child = None if self.child is None else self.child.pid
         self.events.update(self.observer.calls(child))
-        there = [(mapping.address, mapping.end) for mapping in self.mappings if mapping.address]
-        state = self.observer.state(there, child)
+        state = self.observer.state(self.parts())
+        if child is not None:
+            state.update(self.observer.state_of_child(self.parts_at_fork, child))
         step = MeasuredStep(name, dict(+self.events), state, self.seconds)
         self.events.clear()
         self.seconds = 0.0
         return step
+
+    def parts(self) -> list[tuple[int, int]]:
+        """What is mapped now, from and up to an address."""
+        return [(mapping.address, mapping.end) for mapping in self.mappings if mapping.address]
 
     def map(self, window: Window) -> None:
         with self.timed():
@@ -161,6 +167,9 @@ class Runner:
                 with self.timed():
                     self.device.unmap_dma(self.iovas.pop(action.window))
         elif isinstance(action, Fork):
+            if self.child is not None:
+                raise HostError("a workload forks once")
+            self.parts_at_fork = self.parts()
             self.child = Child()
             self.seconds += self.child.seconds
         elif isinstance(action, Munmap):
