@@ -106,7 +106,7 @@ class Runner:
         self.iovas: dict[int, int] = {}
         self.next_iova = FIRST_IOVA
         self.child: Child | None = None
-        self.parts_at_fork: list[tuple[int, int]] = []
+        self.of_child: list[Mapping] = []
 
     def steps(self) -> Iterator[MeasuredStep]:
         self.device.config.set_memory(True)
@@ -123,17 +123,13 @@ class Runner:
     def note(self, name: str) -> MeasuredStep:
         child = None if self.child is None else self.child.pid
         self.events.update(self.observer.calls(child))
-        state = self.observer.state(self.parts())
+        state = self.observer.state(parts_of(self.mappings))
         if child is not None:
-            state.update(self.observer.state_of_child(self.parts_at_fork, child))
+            state.update(self.observer.state_of_child(parts_of(self.of_child), child))
         step = MeasuredStep(name, dict(+self.events), state, self.seconds)
         self.events.clear()
         self.seconds = 0.0
         return step
-
-    def parts(self) -> list[tuple[int, int]]:
-        """What is mapped now, from and up to an address."""
-        return [(mapping.address, mapping.end) for mapping in self.mappings if mapping.address]
 
     def map(self, window: Window) -> None:
         with self.timed():
@@ -169,31 +165,25 @@ class Runner:
         elif isinstance(action, Fork):
             if self.child is not None:
                 raise HostError("a workload forks once")
-            self.parts_at_fork = self.parts()
+            self.of_child = [replace(mapping) for mapping in self.mappings]
             self.child = Child()
             self.seconds += self.child.seconds
         elif isinstance(action, Munmap):
-            mapping = self.mapped(action.window)
+            mapping = mapped(self.mappings, action.window)
             with self.timed():
                 mapping.unmap()
         else:
             self.move(action)
 
-    def mapped(self, window: int) -> Mapping:
-        mapping = self.mappings[window]
-        if not mapping.address:
-            raise HostError(f"the workload uses window {window} after its munmap()")
-        return mapping
-
     def touch(self, touch: Touch) -> None:
-        mapping = self.mapped(touch.window)
-        runs = runs_of(touch, mapping.address, mapping.size)
-        if not touch.in_child:
-            self.add(timed_sweep(runs, self.faults))
-        elif self.child is None:
+        if touch.in_child and self.child is None:
             raise HostError("the workload touches in a child before it forks")
-        else:
+        mapping = mapped(self.of_child if touch.in_child else self.mappings, touch.window)
+        runs = runs_of(touch, mapping.address, mapping.size)
+        if touch.in_child and self.child is not None:
             self.add(self.child.sweep(runs))
+        else:
+            self.add(timed_sweep(runs, self.faults))
 
     def add(self, cost: Cost) -> None:
         self.events["faults"] += cost.faults
@@ -203,7 +193,7 @@ class Runner:
 
     def map_dma(self, window: int) -> None:
         """type1 takes the faults, and they count as those of this thread."""
-        mapping = self.mapped(window)
+        mapping = mapped(self.mappings, window)
         iova = self.next_iova
         self.next_iova += -(-mapping.size // PUD) * PUD
         error = 0
@@ -229,7 +219,7 @@ class Runner:
             self.iovas[window] = iova
 
     def move(self, action: Mremap) -> None:
-        mapping = self.mapped(action.window)
+        mapping = mapped(self.mappings, action.window)
         with self.timed():
             mapping.move(action.address)
         self.moved[id(action)] = mapping.address
@@ -260,3 +250,15 @@ class Runner:
                 stack.callback(self.device.unmap_dma, iova)
             if self.child is not None:
                 stack.callback(self.child.close)
+
+
+def mapped(mappings: list[Mapping], window: int) -> Mapping:
+    mapping = mappings[window]
+    if not mapping.address:
+        raise HostError(f"the workload uses window {window} after its munmap()")
+    return mapping
+
+
+def parts_of(mappings: list[Mapping]) -> list[tuple[int, int]]:
+    """What is mapped, from and up to an address."""
+    return [(mapping.address, mapping.end) for mapping in mappings if mapping.address]
