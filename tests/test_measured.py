@@ -37,7 +37,7 @@ def test_what_was_measured_comes_back_from_json_as_it_was() -> None:
     )
     measured = Measured(
         WORKLOAD, steps, "6.12.95", "huge_fault", "0000:01:00.0", "QEMU", True, "2026-11-28",
-        "always", {"memtypes": "debugfs is not mounted"},
+        "always", "6.12.95", {"memtypes": "debugfs is not mounted"},
     )  # fmt: skip
 
     assert measured_from_data(json.loads(json.dumps(measured_to_data(measured)))) == measured

@@ -34,7 +34,8 @@ class Measured:
     """A workload on a real kernel.  steps[0] is the mmap() of its windows.
 
     workload  with the addresses at which BAR and windows really were
-    kernel    its release, as uname prints it
+    kernel    its release, as uname prints it, "6.1.0-56-amd64"
+    version   of its source, "6.1.192"; distributions may count otherwise in their releases
     design    the name of the design that its symbols show, or ""
     virtual   measured in a virtual machine, and by emulation if `machine` says so
     thp       the policy in force: "always", "madvise" or "never"
@@ -50,6 +51,7 @@ class Measured:
     virtual: bool
     date: str
     thp: str
+    version: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def step(self, name: str) -> MeasuredStep:

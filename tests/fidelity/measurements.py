@@ -45,7 +45,7 @@ def measured_as_the_model_says(
     no_tracefs = dict.fromkeys(("calls", "fallbacks"), "no tracefs")
     return Measured(
         workload, steps, f"{kernel.removeprefix('v')}.95-amd64", design, "1b36:0005",
-        "QEMU TCG", True, "2026-11-28", case.thp, no_tracefs,
+        "QEMU TCG", True, "2026-11-28", case.thp, f"{kernel.removeprefix('v')}.95", no_tracefs,
     )  # fmt: skip
 
 

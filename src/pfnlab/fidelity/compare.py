@@ -4,6 +4,7 @@ The model is given the addresses at which the kernel had BAR and windows, so not
 that could differ by chance.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -108,19 +109,20 @@ def model_event(model: StepCost, name: str) -> int:
     return model.event("resolved" if name == "faults" else name)
 
 
-def profile_for(release: str) -> Kernel:
-    """The newest profile that is no newer than a kernel release, as 6.12.95+deb12-amd64.
+def profile_for(version: str) -> Kernel:
+    """The newest profile that is no newer than a version of the kernel's source, as 6.12.95.
 
     Only a default: a profile is a list of features, and a distribution may have some earlier.
     """
-    wanted = version_of(release)
-    ordered = sorted(KERNELS.values(), key=lambda kernel: version_of(kernel.name))
-    return [ordered[0], *(k for k in ordered if version_of(k.name) <= wanted)][-1]
+    wanted = version_order(version)
+    ordered = sorted(KERNELS.values(), key=lambda kernel: version_order(kernel.name))
+    return [ordered[0], *(k for k in ordered if version_order(k.name) <= wanted)][-1]
 
 
-def version_of(release: str) -> tuple[int, int]:
-    numbers = "".join(c if c.isdigit() else " " for c in release.removeprefix("v")).split()
-    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
+def version_order(version: str) -> tuple[int, ...]:
+    """So that 6.9 comes before 6.12; what is no number ends it."""
+    numbers = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(number) for number in numbers[1].split(".")) if numbers else ()
 
 
 __all__ = ["Comparison", "Count", "compare", "profile_for"]

@@ -14,6 +14,8 @@ THP_ENABLED = Path("sys/kernel/mm/transparent_hugepage/enabled")
 class Machine:
     """`name` is the product and the model of its CPU.  `address_bits` are physical, 0 unknown.
 
+    kernel   its release, as uname prints it
+    version  of the source of that
     flags  of those that matter here, what the CPU has: "pdpe1gb", "la57"
     """
 
@@ -21,6 +23,7 @@ class Machine:
     virtual: bool
     architecture: str
     kernel: str
+    version: str
     thp: str
     address_bits: int
     flags: tuple[str, ...]
@@ -42,10 +45,18 @@ def read_machine(root: Path = ROOT) -> Machine:
         "hypervisor" in flags,
         uname.machine,
         release,
+        source_version(release, read_text(root / "proc/sys/kernel/version") or uname.version),
         thp_policy(root),
         int(sizes[1]) if sizes else 0,
         tuple(name for name in ("pdpe1gb", "la57") if name in flags),
     )
+
+
+def source_version(release: str, uname_version: str) -> str:
+    """6.1.192 of 6.1.0-56-amd64: Debian's releases keep their numbers, so it is in their uname -v."""
+    packaged = re.search(r"Debian (\d+\.\d+(?:\.\d+)?)", uname_version)
+    named = re.match(r"\d+\.\d+(?:\.\d+)?", release)
+    return packaged[1] if packaged else named[0] if named else release
 
 
 def field_of(cpuinfo: str, name: str) -> str:

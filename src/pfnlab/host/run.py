@@ -85,6 +85,7 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         machine.virtual,
         datetime.now(UTC).isoformat(timespec="seconds"),
         machine.thp,
+        machine.version,
         observer.missing,
     )
 
