@@ -13,8 +13,11 @@ from pfnlab import core
 from pfnlab.cli.check import check
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
+from pfnlab.cli.doctor import doctor
+from pfnlab.cli.measure import measure
 from pfnlab.cli.replay import replay
 from pfnlab.engine.errors import ModelError
+from pfnlab.host.errors import HostError
 
 # The base of all that typer raises for a command line that it cannot make sense of.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -50,6 +53,8 @@ app.command()(replay)
 app.command()(cost)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(doctor)
+app.command()(measure)
 app.command("list")(list_things)
 app.command()(show)
 app.command()(new)
@@ -59,7 +64,7 @@ def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="pfnlab")
-    except (ModelError, OSError) as error:
+    except (ModelError, HostError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
     except UsageError as error:
