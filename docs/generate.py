@@ -23,9 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from pfnlab import cli
-from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules, all_scenarios
+from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules, all_scenarios, find_design
 from pfnlab.engine.program import Invariant, Rule
+from pfnlab.fidelity.compare import compare, profile_for, version_order
+from pfnlab.fidelity.saved import load
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
+from pfnlab.report.compare import difference_lines, kernels_text, summary
 from pfnlab.rules import RULES
 from pfnlab.scenarios.numbers import NUMBERS as SCENARIO_NUMBERS
 
@@ -188,6 +191,34 @@ def numbers() -> str:
     return text
 
 
+def fidelity() -> str:
+    """Kernels beside the model: how many counts of each workload are equal, and which are not."""
+    found = []
+    for path in sorted((ROOT / "tests/data/measured").glob("*.json"), key=release_order):
+        found.append(
+            [
+                compare(name, one, find_design(one.design), profile_for(one.version))
+                for name, one in load(path)
+            ]
+        )
+    lines = ["", "```text", kernels_text(found), "```", ""]
+    for comparisons in found:
+        first = comparisons[0].measured
+        lines.append(
+            f"- Linux {first.version} ({first.kernel}), {first.date[:10]}, in {first.machine}: "
+            f"{summary(comparisons)}"
+        )
+        for one in comparisons:
+            lines += [
+                f"  - {one.name}:{line.removeprefix('  *')}" for line in difference_lines(one)
+            ]
+    return "\n".join([*lines, "", ""])
+
+
+def release_order(path: Path) -> tuple[int, ...]:
+    return version_order(path.stem)
+
+
 def link(rule: Rule) -> str:
     """The name of a rule, linked to its section in the page on rules."""
     heading = f"{rule.name} {rule.number or ''}".strip().lower().replace(" ", "-")
@@ -252,7 +283,13 @@ def link_to_story(name: str) -> str:
     return f"[{name}](../tests/stories/test_{name}.py)"
 
 
-SECTIONS = {"rules": rules, "designs": designs, "departures": departures, "scenarios": scenarios}
+SECTIONS = {
+    "rules": rules,
+    "designs": designs,
+    "departures": departures,
+    "scenarios": scenarios,
+    "fidelity": fidelity,
+}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import typer
 import pfnlab
 from pfnlab import core
 from pfnlab.cli.check import check
+from pfnlab.cli.compare import compare_kernel
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.doctor import doctor
@@ -53,6 +54,7 @@ app.command()(replay)
 app.command()(cost)
 app.command()(explain)
 app.command()(calibrate)
+app.command("compare")(compare_kernel)
 app.command()(doctor)
 app.command()(measure)
 app.command("list")(list_things)

@@ -11,7 +11,8 @@ from pfnlab.lab.run import Job, run
 from pfnlab.measured import Measured, measured_from_data
 from pfnlab.workload import to_data
 
-BAR = 2  # of pci-testdev: 64-bit, prefetchable, of any size
+TIMEOUT = 900.0  # seconds; all cases take one or two minutes on an idle machine
+TESTDEV_BAR = 2
 
 
 def measure(
@@ -19,7 +20,7 @@ def measure(
     kernel: KernelImage,
     *,
     cache: Path,
-    timeout: float,
+    timeout: float = TIMEOUT,
     tell: Callable[[str], None],
 ) -> Iterator[Measured]:
     """What each case did, in their order, all in one guest that has a device for each size.
@@ -31,7 +32,7 @@ def measure(
         {
             "workload": to_data(case.workload),
             "device": sizes.index(case.bar_size),
-            "bar": BAR,
+            "bar": TESTDEV_BAR,
             "thp": case.thp,
         }
         for case in cases

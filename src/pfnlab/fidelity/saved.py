@@ -1,0 +1,36 @@
+"""What a kernel did with the cases of a comparison, in a file: to be compared again without it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pfnlab.engine.errors import ModelError
+from pfnlab.measured import Measured, measured_from_data, measured_to_data
+
+SCHEMA = "pfnlab measured 1"
+Named = tuple[str, Measured]  # the name of a case, and what was measured
+
+
+def save(path: Path, measured: Sequence[Named]) -> None:
+    """All of it is in place, or the file is as it was."""
+    cases = [{"case": name, **measured_to_data(one)} for name, one in measured]
+    lines = ",\n".join(json.dumps(case) for case in cases)
+    part = path.with_name(path.name + ".part")
+    part.write_text(f'{{"schema": "{SCHEMA}", "cases": [\n{lines}\n]}}\n', encoding="utf-8")
+    part.replace(path)
+
+
+def load(path: Path) -> list[Named]:
+    """Raises ModelError, of one line, for a file that is something else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ModelError(f"{path}: this is {data['schema']!r}, not {SCHEMA!r}")
+        return [
+            (case["case"], measured_from_data({k: case[k] for k in case if k != "case"}))
+            for case in data["cases"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: no file that pfnlab compare --save has written ({error!r})"
+        ) from error
