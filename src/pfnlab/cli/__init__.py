@@ -15,10 +15,12 @@ from pfnlab.cli.compare import compare_kernel
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.doctor import doctor
+from pfnlab.cli.lab import guest_failed, lab
 from pfnlab.cli.measure import measure
 from pfnlab.cli.replay import replay
 from pfnlab.engine.errors import ModelError
 from pfnlab.host.errors import HostError
+from pfnlab.lab.errors import GuestError, LabError
 
 # The base of all that typer raises for a command line that it cannot make sense of.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -57,6 +59,7 @@ app.command()(calibrate)
 app.command("compare")(compare_kernel)
 app.command()(doctor)
 app.command()(measure)
+app.add_typer(lab, name="lab")
 app.command("list")(list_things)
 app.command()(show)
 app.command()(new)
@@ -66,7 +69,9 @@ def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="pfnlab")
-    except (ModelError, HostError, OSError) as error:
+    except GuestError as error:
+        return guest_failed(error)
+    except (ModelError, HostError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
     except UsageError as error:
