@@ -188,6 +188,7 @@ def until_then(
         True,
         f"{datetime.now(UTC):%Y-%m-%d}",
         thp,
+        kernel.version,
         {"the rest": why},
     )
 

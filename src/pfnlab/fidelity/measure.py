@@ -6,13 +6,13 @@ from pathlib import Path
 from pfnlab.fidelity.cases import Case
 from pfnlab.lab.errors import GuestError
 from pfnlab.lab.kernels import KernelImage
+from pfnlab.lab.measure import TESTDEV_BAR
 from pfnlab.lab.qemu import Device
 from pfnlab.lab.run import Job, run
 from pfnlab.measured import Measured, measured_from_data
 from pfnlab.workload import to_data
 
 TIMEOUT = 900.0  # seconds; all cases take one or two minutes on an idle machine
-TESTDEV_BAR = 2
 
 
 def measure(

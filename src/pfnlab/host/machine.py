@@ -53,7 +53,7 @@ def read_machine(root: Path = ROOT) -> Machine:
 
 
 def source_version(release: str, uname_version: str) -> str:
-    """6.1.192 of 6.1.0-56-amd64: Debian's releases keep their numbers, so it is in their uname -v."""
+    """6.1.192 for Debian's 6.1.0-56-amd64: only `uname -v` has it."""
     packaged = re.search(r"Debian (\d+\.\d+(?:\.\d+)?)", uname_version)
     named = re.match(r"\d+\.\d+(?:\.\d+)?", release)
     return packaged[1] if packaged else named[0] if named else release

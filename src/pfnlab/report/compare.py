@@ -88,14 +88,14 @@ def summary(comparisons: Sequence[Comparison]) -> str:
 def kernels_text(by_kernel: Sequence[Sequence[Comparison]]) -> str:
     """One row for each workload, one column for each kernel: how many counts are equal."""
     names = list(dict.fromkeys(c.name for comparisons in by_kernel for c in comparisons))
-    columns = [comparisons[0].measured.kernel for comparisons in by_kernel]
-    rows: dict[str, list[str]] = {"(model)": [model_of(one[0]) for one in by_kernel]}
+    first = [comparisons[0] for comparisons in by_kernel]
+    columns = [one.measured.version or one.measured.kernel for one in first]
+    rows: dict[str, list[str]] = {
+        "(design)": [one.setting.design.name for one in first],
+        "(profile)": [one.setting.kernel.name for one in first],
+    }
     rows |= {name: [agreement_on(name, ones) for ones in by_kernel] for name in names}
     return table_text("workload", columns, rows)
-
-
-def model_of(comparison: Comparison) -> str:
-    return f"{comparison.setting.design.name}, {comparison.setting.kernel.name}"
 
 
 def agreement_on(name: str, comparisons: Sequence[Comparison]) -> str:
