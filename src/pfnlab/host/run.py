@@ -12,7 +12,7 @@ from typing import Protocol
 from pfnlab.host.access import Signals
 from pfnlab.host.child import Child, Cost, timed_sweep
 from pfnlab.host.config_space import ConfigSpace
-from pfnlab.host.counters import Faults
+from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
 from pfnlab.host.machine import read_machine
 from pfnlab.host.mapping_design import running_design
@@ -211,8 +211,9 @@ class Runner:
             seconds = time.perf_counter() - start
             return Cost(self.faults.now() - before, Signals(), seconds)
 
-        self.faults.settle(lambda: attempt(0).faults)  # of nothing: the kernel refuses it
-        self.add(attempt(mapping.size))
+        with no_collection():
+            self.faults.settle(lambda: attempt(0).faults)  # of nothing: the kernel refuses it
+            self.add(attempt(mapping.size))
         if error:
             self.events[f"map_dma -{errno.errorcode.get(error, error)}"] += 1
         else:
