@@ -1,6 +1,7 @@
 """pfnlab doctor: what this machine does with BARs, and what stands in the way of more."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from pfnlab.report.doctor import (
 from pfnlab.workload import Bar, Window
 
 SMALLEST_BAR = 2 << 20  # a smaller one has no room for a huge leaf
+HUGE = ("ARCH_SUPPORTS_HUGE_PFNMAP", "TRANSPARENT_HUGEPAGE")
 # The policy of a kernel without transparent huge pages is as if nothing were allowed.
 POLICIES: dict[str, ThpPolicy] = {"always": "always", "madvise": "madvise", "never": "never"}
 
@@ -62,7 +64,11 @@ def model_of(facts: KernelFacts, thp: str) -> Model | None:
         return None
     design = find_design(facts.design.name)
     nearest = nearest_kernel(design, facts)
-    return Model(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name)
+    if all(facts.options.get(option, "y") == "y" for option in HUGE):
+        return Model(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name, True)
+    # As if a policy forbade what the kernel cannot do.
+    without = replace(nearest, thp_gate=True)
+    return Model(Setting(design, without, "never"), nearest.name, False)
 
 
 def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
