@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pfnlab.cost.estimate import Cost
 from pfnlab.cost.explain import Explanation
 from pfnlab.cost.simulate import Setting
 from pfnlab.host.doctor import DeviceFacts, HostFacts, KernelFacts
@@ -36,7 +37,7 @@ class BarCost:
 
     bar: BarResource
     best: Explanation
-    natural: Explanation
+    natural: Cost
 
 
 Costs = Mapping[tuple[str, int], BarCost]
@@ -158,10 +159,10 @@ def bar_text(bar: BarResource) -> str:
 
 
 def cost_lines(cost: BarCost, model: Model) -> Iterator[str]:
-    for name, explanation in (("best address", cost.best), ("mmap(NULL)", cost.natural)):
-        total = explanation.cost.total.faults
+    for name, counted in (("best address", cost.best.cost), ("mmap(NULL)", cost.natural)):
+        total = counted.total.faults
         faults = f"{number(total)} {'fault' if total == 1 else 'faults'}"
-        yield f"    {name:12}  {total_text(explanation.cost.steps[-1])}; {faults}"
+        yield f"    {name:12}  {total_text(counted.steps[-1])}; {faults}"
     why = why_not_larger(cost, model)
     if why:
         yield f"    {why}"
@@ -202,7 +203,7 @@ def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str
             "- echo always > /sys/kernel/mm/transparent_hugepage/enabled, or madvise(MADV_HUGEPAGE)"
         )
     if huge:
-        if any(cost.natural.cost.total.faults > cost.best.cost.total.faults for cost in some):
+        if any(cost.natural.total.faults > cost.best.cost.total.faults for cost in some):
             yield (
                 "- mmap() with MAP_FIXED at an address that agrees with that of the BAR modulo "
                 "1 GiB, or 2 MiB"
@@ -249,16 +250,16 @@ def device_data(device: DeviceFacts, model: Model | None, costs: Costs) -> dict[
     for bar in data["pci"]["bars"]:
         cost = costs.get((device.pci.bdf, bar["index"]))
         if cost is not None and model is not None:
-            bar["best"] = explained(cost.best)
-            bar["natural"] = explained(cost.natural)
+            bar["best"] = counts_of(cost.best.cost)
+            bar["natural"] = counts_of(cost.natural)
             bar["why"] = why_not_larger(cost, model) or None
     return data
 
 
-def explained(explanation: Explanation) -> dict[str, Any]:
-    state = explanation.cost.steps[-1].state
+def counts_of(cost: Cost) -> dict[str, Any]:
+    state = cost.steps[-1].state
     return {
-        "faults": explanation.cost.total.faults,
+        "faults": cost.total.faults,
         **{name: state.get(f"leaves {name}", 0) for name in ("pud", "pmd", "pte")},
-        "table_bytes": explanation.cost.steps[-1].table_bytes,
+        "table_bytes": cost.steps[-1].table_bytes,
     }
