@@ -35,7 +35,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def device(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[FakeDevice]:
     """0000:60:00.0 has a BAR 2 that is a file of 1 MiB."""
-    put_device(root, "0000:60:00.0", {0: (1 << 30, 4096), 2: (1 << 32, SIZE)}, group="20")
+    bars = {0: (1 << 30, 4096), 2: (1 << 32, SIZE)}
+    put_device(root, "0000:60:00.0", bars, "vfio-pci", "20")
     opened: list[FakeDevice] = []
 
     @contextmanager
@@ -81,6 +82,15 @@ def test_a_kernel_without_vfio_pci_is_told(root: Path, pfnlab: Command) -> None:
 
     assert ran.status == 2
     assert ran.err == "pfnlab: this kernel has not loaded vfio-pci: modprobe vfio-pci\n"
+
+
+@pytest.mark.usefixtures("root")
+def test_who_is_not_root_is_told(pfnlab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    ran = pfnlab("measure", "3d:00.0", "--unbind")
+
+    assert ran.status == 2
+    assert ran.err == "pfnlab: measure needs root, to give the device to vfio-pci\n"
 
 
 @pytest.mark.usefixtures("root")

@@ -21,7 +21,7 @@ from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel
 from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.report.doctor import (
     BarCost,
-    Model,
+    Likeness,
     doctor_data,
     doctor_text,
     kernel_data,
@@ -59,17 +59,17 @@ def doctor(
         print(doctor_text(host, found, costs))
 
 
-def model_of(facts: KernelFacts, thp: str) -> Model | None:
+def model_of(facts: KernelFacts, thp: str) -> Likeness | None:
     """The design and the profile that stand for a kernel; None if no design is like it."""
     if not facts.design.name:
         return None
     design = find_design(facts.design.name)
     nearest = nearest_kernel(design, facts)
     if all(facts.options.get(option, "y") == "y" for option in HUGE):
-        return Model(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name, True)
+        return Likeness(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name, True)
     # As if a policy forbade what the kernel cannot do.
     without = replace(nearest, thp_gate=True)
-    return Model(Setting(design, without, "never"), nearest.name, False)
+    return Likeness(Setting(design, without, "never"), nearest.name, False)
 
 
 def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:

@@ -20,7 +20,7 @@ NEEDED = "CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP and THP"
 
 
 @dataclass(frozen=True)
-class Model:
+class Likeness:
     """The design that the kernel is like, and the profile nearest to it.
 
     huge_pfnmap  its configuration allows leaves of 2 MiB and 1 GiB, or is not known
@@ -43,7 +43,7 @@ class BarCost:
 Costs = Mapping[tuple[str, int], BarCost]
 
 
-def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
+def doctor_text(host: HostFacts, model: Likeness | None, costs: Costs) -> str:
     machine, vfio = host.machine, host.vfio
     where = machine.name or "unknown machine"
     lines = [
@@ -67,7 +67,7 @@ def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
     return "\n\n".join(parts)
 
 
-def kernel_text(kernel: KernelFacts, model: Model | None) -> str:
+def kernel_text(kernel: KernelFacts, model: Likeness | None) -> str:
     return facts_text(kernel_lines(kernel, model))
 
 
@@ -81,7 +81,7 @@ def facts_text(lines: list[tuple[str, str]]) -> str:
     )  # fmt: skip
 
 
-def kernel_lines(kernel: KernelFacts, model: Model | None) -> list[tuple[str, str]]:
+def kernel_lines(kernel: KernelFacts, model: Likeness | None) -> list[tuple[str, str]]:
     lines = [("kernel", kernel.release), ("design", design_text(kernel.design, model))]
     if kernel.options:
         there = ", ".join(f"{name}={value}" for name, value in kernel.options.items())
@@ -91,7 +91,7 @@ def kernel_lines(kernel: KernelFacts, model: Model | None) -> list[tuple[str, st
     return lines
 
 
-def design_text(design: MappingDesign, model: Model | None) -> str:
+def design_text(design: MappingDesign, model: Likeness | None) -> str:
     if model is None:
         return f"none: {design.note}"
     note = f"; {design.note}" if design.note else ""
@@ -123,7 +123,7 @@ def measure_text(host: HostFacts) -> str:
     return "; ".join(texts)
 
 
-def device_lines(device: DeviceFacts, model: Model | None, costs: Costs) -> Iterator[str]:
+def device_lines(device: DeviceFacts, model: Likeness | None, costs: Costs) -> Iterator[str]:
     pci = device.pci
     group = f"group {pci.group}" if pci.group else "no group"
     others = len(device.group_members) - 1
@@ -158,7 +158,7 @@ def bar_text(bar: BarResource) -> str:
     return text
 
 
-def cost_lines(cost: BarCost, model: Model) -> Iterator[str]:
+def cost_lines(cost: BarCost, model: Likeness) -> Iterator[str]:
     for name, counted in (("best address", cost.best.cost), ("mmap(NULL)", cost.natural)):
         total = counted.total.faults
         faults = f"{number(total)} {'fault' if total == 1 else 'faults'}"
@@ -168,7 +168,7 @@ def cost_lines(cost: BarCost, model: Model) -> Iterator[str]:
         yield f"    {why}"
 
 
-def why_not_larger(cost: BarCost, model: Model) -> str:
+def why_not_larger(cost: BarCost, model: Likeness) -> str:
     """Why not everything is 1 GiB at the best address, in one sentence."""
     bar = cost.bar
     reasons = {part.why for part in cost.best.ranges if part.why}
@@ -185,7 +185,7 @@ def why_not_larger(cost: BarCost, model: Model) -> str:
     return ""
 
 
-def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str]:
+def remedies(host: HostFacts, model: Likeness | None, costs: Costs) -> Iterator[str]:
     """What the reader can do, the most useful first."""
     some = list(costs.values())
     if model is None or not some:
@@ -213,12 +213,12 @@ def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str
                 yield f"- let firmware align BAR {index} of {bdf}: it is at {cost.bar.address:#x}"
 
 
-def kernel_data(version: str, kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+def kernel_data(version: str, kernel: KernelFacts, model: Likeness | None) -> dict[str, Any]:
     """What `--kernel DIR --json` prints."""
     return {"pfnlab": version, "kernel": facts_of_kernel(kernel, model)}
 
 
-def facts_of_kernel(kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+def facts_of_kernel(kernel: KernelFacts, model: Likeness | None) -> dict[str, Any]:
     return {
         "release": kernel.release,
         "design": kernel.design.name or None,
@@ -231,7 +231,9 @@ def facts_of_kernel(kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
     }
 
 
-def doctor_data(version: str, host: HostFacts, model: Model | None, costs: Costs) -> dict[str, Any]:
+def doctor_data(
+    version: str, host: HostFacts, model: Likeness | None, costs: Costs
+) -> dict[str, Any]:
     """What `--json` prints."""
     return {
         "pfnlab": version,
@@ -245,7 +247,7 @@ def doctor_data(version: str, host: HostFacts, model: Model | None, costs: Costs
     }
 
 
-def device_data(device: DeviceFacts, model: Model | None, costs: Costs) -> dict[str, Any]:
+def device_data(device: DeviceFacts, model: Likeness | None, costs: Costs) -> dict[str, Any]:
     data = asdict(device)
     for bar in data["pci"]["bars"]:
         cost = costs.get((device.pci.bdf, bar["index"]))
