@@ -42,10 +42,11 @@ def device(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[FakeDevice]:
     @contextmanager
     def open_device(_name: str, _unbind: bool) -> Iterator[FakeDevice]:
         with fake_device(SIZE) as made:
-            made.log.append("opened")
             opened.append(made)
-            yield made
-            made.log.append("closed")
+            try:
+                yield made
+            finally:
+                made.log.append("closed")
 
     monkeypatch.setattr(command, "VfioDevice", open_device)
     return opened
@@ -142,4 +143,4 @@ def test_an_error_or_ctrl_c_closes_the_device(
 
         monkeypatch.setattr(command, "run", interrupted)
         assert pfnlab("measure", "60:00.0").status == status
-    assert [each.memory_on for each in device] == [False, False]
+    assert [each.log for each in device] == [["closed"], ["closed"]]
