@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Protocol
 
 from pfnlab.host.access import Signals
@@ -79,7 +80,7 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         replace(runner.workload(), bar=Bar(resource.size, resource.address)),
         tuple(steps),
         machine.kernel,
-        running_design(release=machine.kernel).name,
+        design_name(machine.kernel),
         f"{device.pci.id} {device.pci.bdf} BAR {bar}",
         machine.name,
         machine.virtual,
@@ -87,6 +88,12 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         machine.thp,
         observer.missing,
     )
+
+
+@cache
+def design_name(release: str) -> str:
+    """Of the running kernel, which does not change while this process lives."""
+    return running_design(release=release).name
 
 
 class Runner:
