@@ -18,6 +18,7 @@ from pfnlab.host.handler_calls import (
     probe_text,
     trigger_text,
 )
+from tests.host.trees import put
 
 HIST = """\
 # event histogram
@@ -78,7 +79,7 @@ def test_without_tracefs_there_is_a_reason(tmp_path: Path) -> None:
 
 def test_probes_are_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tracefs = tmp_path / "sys/kernel/tracing"
-    (tracefs / "events").mkdir(parents=True)
+    put(tracefs / "kprobe_events")
     written: list[tuple[str, str]] = []
 
     def append(path: Path, text: str) -> None:

@@ -166,6 +166,15 @@ def test_what_vfio_needs_is_said(root: Path) -> None:
         pci.check_free(gpu, True, root)
 
 
+def test_the_rest_of_the_group_must_not_be_in_use(root: Path) -> None:
+    gpu = find_device("3d:00.0", root)
+    put_device(root, "0000:3d:00.1", {}, driver="pcieport", group="18")
+    pci.check_free(gpu, True, root)
+    put_device(root, "0000:3d:00.2", {}, driver="snd_hda_intel", group="18")
+    with pytest.raises(HostError, match=r"group 18 has 0000:3d:00.2, too, which snd_hda_intel"):
+        pci.check_free(gpu, True, root)
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"cannot write 'x' to .*none/unbind: No such file"):
         pci.write(tmp_path / "none/unbind", "x\n")

@@ -84,7 +84,7 @@ def put_machine(
 
 
 def put_vfio_host(root: Path) -> None:
-    """A server with two GPUs, of which one is with vfio-pci, and an SSD."""
+    """A server with two GPUs, of which one is with vfio-pci, and an SSD that has no driver."""
     put_machine(root)
     put(root / "proc/kallsyms", KALLSYMS_HUGE)
     put(
@@ -105,6 +105,6 @@ def put_vfio_host(root: Path) -> None:
     odd = {0: (0x3FA000000000, 16 << 20), 2: (0x3FA040200000, 2 << 30)}
     put_device(root, "0000:3d:00.0", odd, "nvidia", "18")
     put_device(
-        root, "0000:5e:00.0", {0: (0xD0000000, 16 << 10)}, "nvme", "18", "144d:a80a",
+        root, "0000:5e:00.0", {0: (0xD0000000, 16 << 10)}, "", "18", "144d:a80a",
         flags=MEM | MEM64,
     )  # fmt: skip

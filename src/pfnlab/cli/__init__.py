@@ -24,6 +24,8 @@ from pfnlab.lab.errors import GuestError, LabError
 
 # The base of all that typer raises for a command line that it cannot make sense of.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+# What typer makes of Ctrl-C in a command that does not catch it.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="pfnlab",
@@ -69,6 +71,8 @@ def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="pfnlab")
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
     except GuestError as error:
         return guest_failed(error)
     except (ModelError, HostError, LabError, OSError) as error:

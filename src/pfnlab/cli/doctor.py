@@ -1,6 +1,7 @@
 """pfnlab doctor: what this machine does with BARs, and what stands in the way of more."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,24 +11,26 @@ import pfnlab
 from pfnlab.catalogue import find_design
 from pfnlab.cli.cost import AsJson
 from pfnlab.cost.address import best_address, natural_address
-from pfnlab.cost.explain import explain
+from pfnlab.cost.estimate import Cost, cost
+from pfnlab.cost.explain import Explanation, explain
 from pfnlab.cost.simulate import Setting
 from pfnlab.host.doctor import HostFacts, KernelFacts, examine_host, examine_kernel
-from pfnlab.host.pci import BarResource
 from pfnlab.kernel.design import Design
+from pfnlab.kernel.geometry import GiB
 from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel
 from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.report.doctor import (
     BarCost,
-    Model,
+    Likeness,
     doctor_data,
     doctor_text,
     kernel_data,
     kernel_text,
 )
-from pfnlab.workload import Bar, Window
+from pfnlab.workload import Bar, Step, Touch, Window, Workload
 
 SMALLEST_BAR = 2 << 20  # a smaller one has no room for a huge leaf
+HUGE = ("ARCH_SUPPORTS_HUGE_PFNMAP", "TRANSPARENT_HUGEPAGE")
 # The policy of a kernel without transparent huge pages is as if nothing were allowed.
 POLICIES: dict[str, ThpPolicy] = {"always": "always", "madvise": "madvise", "never": "never"}
 
@@ -56,13 +59,17 @@ def doctor(
         print(doctor_text(host, found, costs))
 
 
-def model_of(facts: KernelFacts, thp: str) -> Model | None:
+def model_of(facts: KernelFacts, thp: str) -> Likeness | None:
     """The design and the profile that stand for a kernel; None if no design is like it."""
     if not facts.design.name:
         return None
     design = find_design(facts.design.name)
     nearest = nearest_kernel(design, facts)
-    return Model(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name)
+    if all(facts.options.get(option, "y") == "y" for option in HUGE):
+        return Likeness(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name, True)
+    # As if a policy forbade what the kernel cannot do.
+    without = replace(nearest, thp_gate=True)
+    return Likeness(Setting(design, without, "never"), nearest.name, False)
 
 
 def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
@@ -80,20 +87,23 @@ def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
 
 def costs_of(host: HostFacts, setting: Setting) -> dict[tuple[str, int], BarCost]:
     """By address of the device and index of the BAR."""
-    return {
-        (device.pci.bdf, bar.index): cost_of(bar, setting)
-        for device in host.devices
-        for bar in device.pci.bars
-        if bar.size >= SMALLEST_BAR and bar.address
-    }
+    alike: dict[tuple[int, int], tuple[Explanation, Cost]] = {}
+    found = {}
+    for device in host.devices:
+        for bar in device.pci.bars:
+            if bar.size >= SMALLEST_BAR and bar.address:
+                # What a mapping gets depends on no more of the address than this.
+                shape = bar.size, bar.address % GiB
+                if shape not in alike:
+                    alike[shape] = costs_at(Bar(bar.size, GiB + bar.address % GiB), setting)
+                found[device.pci.bdf, bar.index] = BarCost(bar, *alike[shape])
+    return found
 
 
-def cost_of(resource: BarResource, setting: Setting) -> BarCost:
+def costs_at(bar: Bar, setting: Setting) -> tuple[Explanation, Cost]:
     """Of the whole BAR, touched once, at the best address and where mmap() puts it."""
-    bar = Bar(resource.size, resource.address)
-    places = (
-        best_address(bar.size, 0, resource.address),
-        natural_address(bar.size, 0, setting.kernel),
-    )
-    best, natural = (explain(bar, Window(bar.size, 0, place), setting) for place in places)
-    return BarCost(resource, best, natural)
+    assert bar.address is not None
+    best = Window(bar.size, 0, best_address(bar.size, 0, bar.address))
+    natural = Window(bar.size, 0, natural_address(bar.size, 0, setting.kernel))
+    touched = Workload(bar, (natural,), (Step("touch", (Touch(),)),))
+    return explain(bar, best, setting), cost(touched, setting)

@@ -1,6 +1,7 @@
 """pfnlab measure: a workload on a real device of this machine, and what the kernel counted."""
 
 import json
+import os
 import sys
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from pfnlab.cost.request import check_pages, make_workload, parse_size
 from pfnlab.engine.errors import ModelError
 from pfnlab.host.device import VfioDevice
 from pfnlab.host.errors import HostError
-from pfnlab.host.pci import BarResource, PciDevice, check_free, find_device, group_members
+from pfnlab.host.pci import VFIO_PCI, BarResource, PciDevice, check_free, find_device, group_members
 from pfnlab.host.run import run
 from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.measured import MeasuredStep
@@ -57,6 +58,8 @@ def measure(
         print(plan(pci, made, resource.index, unbind))
         return
     check_free(pci, unbind)
+    if os.geteuid() and pci.driver != VFIO_PCI:
+        raise HostError("measure needs root, to give the device to vfio-pci")
     with VfioDevice(pci.bdf, unbind) as opened:
         measured = run(made, opened, resource.index, show_progress)
     if as_json:

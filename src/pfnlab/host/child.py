@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import IO
 
 from pfnlab.host.access import Signals, sweep
-from pfnlab.host.counters import Faults
+from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
 from pfnlab.host.touches import Run
 
@@ -25,9 +25,10 @@ class Cost:
 def timed_sweep(runs: Iterable[Run], faults: Faults) -> Cost:
     """Sweep, and count.  Runs are made before the clock starts."""
     made = list(runs)
-    # A signal, so that the pages of its stack are there, too.
-    faults.settle(lambda: _sweep([Run(0, 1, 0)], faults).faults)
-    return _sweep(made, faults)
+    with no_collection():
+        # A signal, so that the pages of its stack are there, too.
+        faults.settle(lambda: _sweep([Run(0, 1, 0)], faults).faults)
+        return _sweep(made, faults)
 
 
 def _sweep(runs: list[Run], faults: Faults) -> Cost:

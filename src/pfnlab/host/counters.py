@@ -1,8 +1,10 @@
 """What a kernel counts for anybody: faults, memory of page tables, PAT memory types."""
 
 import ctypes
+import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
@@ -38,8 +40,20 @@ class Faults:
         quiet = 0
         for _try in range(TRIES):
             quiet = 0 if nothing() else quiet + 1
-            if quiet == 3:
+            if quiet == 8:
                 return
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's garbage collector writes to pages all over, which fault once after a fork."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def page_table_bytes(pid: int | str = "self", root: Path = ROOT) -> int | None:

@@ -155,7 +155,7 @@ class VfioDevice:
 
 def open_dma(bdf: str, group: str) -> Dma:
     """The group if there is one, as type1 is what designs are about; else the cdev."""
-    if not (DEV_VFIO / group).exists():
+    if not os.path.exists(DEV_VFIO / group):
         cdev = cdev_of(bdf)
         if cdev is not None:
             return Iommufd(cdev)

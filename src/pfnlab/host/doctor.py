@@ -153,7 +153,7 @@ def examine_counters(root: Path) -> dict[str, str]:
             (
                 root / "sys/kernel/tracing/kprobe_events",
                 os.W_OK,
-                "tracefs is not mounted, or needs root",
+                "tracefs is not mounted, has no kprobes, or needs root",
             ),
         ),
         "memtypes": first_of(

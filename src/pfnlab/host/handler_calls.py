@@ -96,9 +96,10 @@ class HandlerCalls:
 @contextmanager
 def counting(root: Path = ROOT) -> Iterator[HandlerCalls]:
     """Raises HostError where the kernel cannot count, with the reason."""
-    tracefs = next((root / path for path in TRACEFS if (root / path / "events").exists()), None)
+    places = (root / path for path in TRACEFS)
+    tracefs = next((p for p in places if os.access(p / "kprobe_events", os.W_OK)), None)
     if tracefs is None:
-        raise HostError("tracefs is not mounted, or needs root")
+        raise HostError("tracefs is not mounted, has no kprobes, or needs root")
     group = f"pfnlab_{os.getpid()}"
     events = tracefs / "kprobe_events"
     probed: list[str] = []

@@ -2,7 +2,6 @@
 
 import gzip
 import lzma
-import re
 import shutil
 import subprocess
 from collections.abc import Collection
@@ -79,9 +78,10 @@ def kallsyms_names(path: Path) -> frozenset[str]:
         text = path.read_bytes()
     except OSError:
         return frozenset()
-    wanted = "|".join(NAMES).encode()
     return frozenset(
-        name.decode() for name in re.findall(rb"^\w+ \w (" + wanted + rb")(?=\s)", text, re.M)
+        name
+        for name in NAMES
+        if any(f" {name}{end}".encode() in text for end in ("\n", "\t"))  # a module is behind a tab
     )
 
 

@@ -13,6 +13,8 @@ from pfnlab.host.errors import HostError
 
 ROOT = Path("/")
 VFIO_PCI = "vfio-pci"
+# Drivers that VFIO lets be in the group of a device that it has.
+HARMLESS = ("", VFIO_PCI, "pci-stub", "pcieport")
 IORESOURCE_IO = 0x100
 IORESOURCE_MEM = 0x200
 IORESOURCE_PREFETCH = 0x2000
@@ -163,6 +165,12 @@ def check_free(device: PciDevice, unbind: bool, root: Path = ROOT) -> None:
         raise HostError(f"{device.bdf} is in no IOMMU group: boot with the IOMMU on")
     if device.driver not in ("", VFIO_PCI) and not unbind:
         raise HostError(f"{device.bdf} is in use by {device.driver}: --unbind takes it away")
+    for other in group_members(device.group, root):
+        driver = link_name(devices_folder(root) / other / "driver")
+        if other != device.bdf and driver not in HARMLESS:
+            raise HostError(
+                f"IOMMU group {device.group} has {other}, too, which {driver} has: unbind it first"
+            )
 
 
 @contextmanager

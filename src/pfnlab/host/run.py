@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Protocol
 
 from pfnlab.host.access import Signals
 from pfnlab.host.child import Child, Cost, timed_sweep
 from pfnlab.host.config_space import ConfigSpace
-from pfnlab.host.counters import Faults
+from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
 from pfnlab.host.machine import read_machine
 from pfnlab.host.mapping_design import running_design
@@ -79,7 +80,7 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         replace(runner.workload(), bar=Bar(resource.size, resource.address)),
         tuple(steps),
         machine.kernel,
-        running_design(release=machine.kernel).name,
+        design_name(machine.kernel),
         f"{device.pci.id} {device.pci.bdf} BAR {bar}",
         machine.name,
         machine.virtual,
@@ -88,6 +89,12 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         machine.version,
         observer.missing,
     )
+
+
+@cache
+def design_name(release: str) -> str:
+    """Of the running kernel, which does not change while this process lives."""
+    return running_design(release=release).name
 
 
 class Runner:
@@ -212,8 +219,9 @@ class Runner:
             seconds = time.perf_counter() - start
             return Cost(self.faults.now() - before, Signals(), seconds)
 
-        self.faults.settle(lambda: attempt(0).faults)  # of nothing: the kernel refuses it
-        self.add(attempt(mapping.size))
+        with no_collection():
+            self.faults.settle(lambda: attempt(0).faults)  # of nothing: the kernel refuses it
+            self.add(attempt(mapping.size))
         if error:
             self.events[f"map_dma -{errno.errorcode.get(error, error)}"] += 1
         else:

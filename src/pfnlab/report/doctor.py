@@ -5,25 +5,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pfnlab.cost.estimate import Cost
 from pfnlab.cost.explain import Explanation
 from pfnlab.cost.simulate import Setting
 from pfnlab.host.doctor import DeviceFacts, HostFacts, KernelFacts
 from pfnlab.host.mapping_design import MappingDesign
 from pfnlab.host.pci import BarResource
-from pfnlab.kernel.geometry import GiB, MiB
-from pfnlab.report.cost import size_text
+from pfnlab.kernel.geometry import GiB
+from pfnlab.report.cost import number, size_text
 from pfnlab.report.counterexample import WIDTH, many
 from pfnlab.report.explain import total_text
 
-VFIO_PCI = "vfio-pci"
+NEEDED = "CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP and THP"
 
 
 @dataclass(frozen=True)
-class Model:
-    """The design that the kernel is like, and the profile nearest to it."""
+class Likeness:
+    """The design that the kernel is like, and the profile nearest to it.
+
+    huge_pfnmap  its configuration allows leaves of 2 MiB and 1 GiB, or is not known
+    """
 
     setting: Setting
     profile: str
+    huge_pfnmap: bool
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,13 @@ class BarCost:
 
     bar: BarResource
     best: Explanation
-    natural: Explanation
+    natural: Cost
 
 
 Costs = Mapping[tuple[str, int], BarCost]
 
 
-def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
+def doctor_text(host: HostFacts, model: Likeness | None, costs: Costs) -> str:
     machine, vfio = host.machine, host.vfio
     where = machine.name or "unknown machine"
     lines = [
@@ -52,7 +57,9 @@ def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
     if not vfio.modules and not vfio.container and model is None:
         lines.append(("", "No mapping of a BAR can be made here by VFIO."))
     parts = [facts_text(lines)]
-    devices = "\n".join(line for device in host.devices for line in device_lines(device, costs))
+    devices = "\n".join(
+        line for device in host.devices for line in device_lines(device, model, costs)
+    )
     parts.append(devices or "This machine has no PCI devices.")
     advice = list(remedies(host, model, costs))
     if advice:
@@ -60,7 +67,7 @@ def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
     return "\n\n".join(parts)
 
 
-def kernel_text(kernel: KernelFacts, model: Model | None) -> str:
+def kernel_text(kernel: KernelFacts, model: Likeness | None) -> str:
     return facts_text(kernel_lines(kernel, model))
 
 
@@ -74,7 +81,7 @@ def facts_text(lines: list[tuple[str, str]]) -> str:
     )  # fmt: skip
 
 
-def kernel_lines(kernel: KernelFacts, model: Model | None) -> list[tuple[str, str]]:
+def kernel_lines(kernel: KernelFacts, model: Likeness | None) -> list[tuple[str, str]]:
     lines = [("kernel", kernel.release), ("design", design_text(kernel.design, model))]
     if kernel.options:
         there = ", ".join(f"{name}={value}" for name, value in kernel.options.items())
@@ -84,7 +91,7 @@ def kernel_lines(kernel: KernelFacts, model: Model | None) -> list[tuple[str, st
     return lines
 
 
-def design_text(design: MappingDesign, model: Model | None) -> str:
+def design_text(design: MappingDesign, model: Likeness | None) -> str:
     if model is None:
         return f"none: {design.note}"
     note = f"; {design.note}" if design.note else ""
@@ -116,7 +123,7 @@ def measure_text(host: HostFacts) -> str:
     return "; ".join(texts)
 
 
-def device_lines(device: DeviceFacts, costs: Costs) -> Iterator[str]:
+def device_lines(device: DeviceFacts, model: Likeness | None, costs: Costs) -> Iterator[str]:
     pci = device.pci
     group = f"group {pci.group}" if pci.group else "no group"
     others = len(device.group_members) - 1
@@ -126,15 +133,16 @@ def device_lines(device: DeviceFacts, costs: Costs) -> Iterator[str]:
     yield f"{pci.bdf}  {pci.id}  driver {pci.driver or 'none'}  {group}  reset {reset}"
     for bar in pci.bars:
         yield f"  {bar_text(bar)}"
-        msix = device.msix
-        if msix is not None and msix.bar == bar.index:
-            yield (
-                f"    MSI-X table at {msix.offset:#x}, {size_text(msix.size)}: who keeps it to "
-                "itself maps what is around it"
-            )
         cost = costs.get((pci.bdf, bar.index))
-        if cost is not None:
-            yield from cost_lines(cost)
+        if cost is not None and model is not None:
+            yield from cost_lines(cost, model)
+        msix = device.msix
+        if cost is not None and msix is not None and msix.bar == bar.index:
+            yield (
+                f"    MSI-X table at {msix.offset:#x}, {size_text(msix.size)}: a VMM that does not "
+                "map it has two mappings with"
+            )
+            yield "    an edge there, and smaller leaves around it."
 
 
 def bar_text(bar: BarResource) -> str:
@@ -150,21 +158,24 @@ def bar_text(bar: BarResource) -> str:
     return text
 
 
-def cost_lines(cost: BarCost) -> Iterator[str]:
-    for name, explanation in (("best address", cost.best), ("mmap(NULL)", cost.natural)):
-        faults = many(explanation.cost.total.faults, "fault")
-        yield f"    {name:12}  {total_text(explanation.cost.steps[-1])}; {faults}"
-    why = why_not_larger(cost)
+def cost_lines(cost: BarCost, model: Likeness) -> Iterator[str]:
+    for name, counted in (("best address", cost.best.cost), ("mmap(NULL)", cost.natural)):
+        total = counted.total.faults
+        faults = f"{number(total)} {'fault' if total == 1 else 'faults'}"
+        yield f"    {name:12}  {total_text(counted.steps[-1])}; {faults}"
+    why = why_not_larger(cost, model)
     if why:
         yield f"    {why}"
 
 
-def why_not_larger(cost: BarCost) -> str:
+def why_not_larger(cost: BarCost, model: Likeness) -> str:
     """Why not everything is 1 GiB at the best address, in one sentence."""
     bar = cost.bar
     reasons = {part.why for part in cost.best.ranges if part.why}
     if "design" in reasons:
         return "No larger leaves: this kernel's fault handler maps pages of 4 KiB."
+    if "policy" in reasons and not model.huge_pfnmap:
+        return f"No larger leaves: the kernel is without {NEEDED}."
     if "policy" in reasons:
         return f"No larger leaves: the THP policy is {cost.best.setting.thp}."
     if bar.size < GiB:
@@ -174,29 +185,25 @@ def why_not_larger(cost: BarCost) -> str:
     return ""
 
 
-def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str]:
+def remedies(host: HostFacts, model: Likeness | None, costs: Costs) -> Iterator[str]:
     """What the reader can do, the most useful first."""
-    options = host.kernel.options
-    huge = options.get("ARCH_SUPPORTS_HUGE_PFNMAP", "y") == "y"
     some = list(costs.values())
-    if model is None:
+    if model is None or not some:
         return
     setting = model.setting
-    if not some:
-        return
+    huge = setting.design.vm_ops.huge_fault is not None and model.huge_pfnmap
     if setting.design.vm_ops.huge_fault is None:
         yield "- a kernel whose vfio-pci has huge_fault: this one maps pages of 4 KiB"
     elif not huge:
-        yield "- a kernel with CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP: this one maps pages of 4 KiB"
+        yield f"- a kernel with {NEEDED}: this one maps pages of 4 KiB"
     elif setting.kernel.thp_gate and setting.thp == "never":
         yield "- echo always > /sys/kernel/mm/transparent_hugepage/enabled"
     elif setting.kernel.thp_gate and setting.thp == "madvise":
         yield (
-            "- echo always > /sys/kernel/mm/transparent_hugepage/enabled, or "
-            "madvise(MADV_HUGEPAGE) of each mapping"
+            "- echo always > /sys/kernel/mm/transparent_hugepage/enabled, or madvise(MADV_HUGEPAGE)"
         )
-    if setting.design.vm_ops.huge_fault is not None and huge:
-        if any(cost.natural.cost.total.faults > cost.best.cost.total.faults for cost in some):
+    if huge:
+        if any(cost.natural.total.faults > cost.best.cost.total.faults for cost in some):
             yield (
                 "- mmap() with MAP_FIXED at an address that agrees with that of the BAR modulo "
                 "1 GiB, or 2 MiB"
@@ -204,25 +211,14 @@ def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str
         for (bdf, index), cost in costs.items():
             if cost.bar.address % min(GiB, cost.bar.size & -cost.bar.size):
                 yield f"- let firmware align BAR {index} of {bdf}: it is at {cost.bar.address:#x}"
-    for device in host.devices:
-        if device.pci.group and device.pci.driver not in ("", VFIO_PCI) and device.pci.bars:
-            continue
-        larger = [bar for bar in device.pci.bars if any(s > bar.size for s in bar.resizable)]
-        for bar in larger:
-            best = max(bar.resizable)
-            if bar.size < 2 * MiB <= best:
-                yield (
-                    f"- resize BAR {bar.index} of {device.pci.bdf} up to {size_text(best)}: write "
-                    f"to resource{bar.index}_resize"
-                )
 
 
-def kernel_data(version: str, kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+def kernel_data(version: str, kernel: KernelFacts, model: Likeness | None) -> dict[str, Any]:
     """What `--kernel DIR --json` prints."""
     return {"pfnlab": version, "kernel": facts_of_kernel(kernel, model)}
 
 
-def facts_of_kernel(kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+def facts_of_kernel(kernel: KernelFacts, model: Likeness | None) -> dict[str, Any]:
     return {
         "release": kernel.release,
         "design": kernel.design.name or None,
@@ -235,7 +231,9 @@ def facts_of_kernel(kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
     }
 
 
-def doctor_data(version: str, host: HostFacts, model: Model | None, costs: Costs) -> dict[str, Any]:
+def doctor_data(
+    version: str, host: HostFacts, model: Likeness | None, costs: Costs
+) -> dict[str, Any]:
     """What `--json` prints."""
     return {
         "pfnlab": version,
@@ -244,26 +242,26 @@ def doctor_data(version: str, host: HostFacts, model: Model | None, costs: Costs
         "root": host.root,
         "vfio": asdict(host.vfio),
         "counters": dict(host.counters),
-        "devices": [device_data(device, costs) for device in host.devices],
+        "devices": [device_data(device, model, costs) for device in host.devices],
         "remedies": [text.removeprefix("- ") for text in remedies(host, model, costs)],
     }
 
 
-def device_data(device: DeviceFacts, costs: Costs) -> dict[str, Any]:
+def device_data(device: DeviceFacts, model: Likeness | None, costs: Costs) -> dict[str, Any]:
     data = asdict(device)
     for bar in data["pci"]["bars"]:
         cost = costs.get((device.pci.bdf, bar["index"]))
-        if cost is not None:
-            bar["best"] = explained(cost.best)
-            bar["natural"] = explained(cost.natural)
-            bar["why"] = why_not_larger(cost) or None
+        if cost is not None and model is not None:
+            bar["best"] = counts_of(cost.best.cost)
+            bar["natural"] = counts_of(cost.natural)
+            bar["why"] = why_not_larger(cost, model) or None
     return data
 
 
-def explained(explanation: Explanation) -> dict[str, Any]:
-    state = explanation.cost.steps[-1].state
+def counts_of(cost: Cost) -> dict[str, Any]:
+    state = cost.steps[-1].state
     return {
-        "faults": explanation.cost.total.faults,
+        "faults": cost.total.faults,
         **{name: state.get(f"leaves {name}", 0) for name in ("pud", "pmd", "pte")},
-        "table_bytes": explanation.cost.steps[-1].table_bytes,
+        "table_bytes": cost.steps[-1].table_bytes,
     }
