@@ -3,6 +3,7 @@
 #   make demo     install, then show the matrix of designs and scenarios
 #   make test     everything CI checks: lint, types, layers, tests
 #   make quick    the fast tests: what you run all the time
+#   make lab      get what the tests with real kernels need: QEMU, busybox, two kernels
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
 #   make bench    measure, into docs/performance.md: some minutes
@@ -25,7 +26,7 @@ CORE := $(wildcard compile/*.py src/pfnlab/core.py src/pfnlab/engine/*.py) \
 INTERPRETED := $(BIN)/python -X pfnlab=interpreted
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format bench docs pins compile clean
+.PHONY: help demo test quick lab lint format bench docs pins compile clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,13 +41,29 @@ demo: $(VENV)/installed $(VENV)/compiled
 	fi
 
 # The fast tests of engine and explorer run on both cores; tests/compile compares the two besides.
-test: lint $(VENV)/compiled
+test: lint lab $(VENV)/compiled
 	$(BIN)/python -m pytest -n auto
 	$(INTERPRETED) -m pytest -q --tx '2*popen//python=$(INTERPRETED)' --dist load \
 	  -m "not slow" tests/engine tests/explorer
 
 quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+# Nothing if all is there.  What cannot be got is said; the tests that need it fail, then.
+LAB_PACKAGES = qemu-system-x86 busybox-static zstd
+LAB_KERNELS = 6.1 6.12
+
+lab: $(VENV)/installed-dev
+	@if ! { command -v qemu-system-x86_64 && command -v busybox && command -v zstd; } >/dev/null; then \
+	  echo 'lab: installing $(LAB_PACKAGES) ...'; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends $(LAB_PACKAGES); } >/dev/null || \
+	  echo 'lab: cannot install $(LAB_PACKAGES): tests with real kernels will fail' >&2; \
+	fi
+	@for kernel in $(LAB_KERNELS); do \
+	  $(BIN)/pfnlab lab fetch $$kernel || \
+	  echo "lab: no kernel $$kernel: tests with real kernels will fail" >&2; \
+	done
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check

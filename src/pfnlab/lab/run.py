@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pfnlab.lab.errors import GuestError, LabError
-from pfnlab.lab.guest import Guest, SilentGuest
+from pfnlab.lab.guest import Guest
 from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.packed import packed_initrd
 from pfnlab.lab.qemu import (
@@ -106,7 +106,9 @@ def run(
             guest = stack.enter_context(
                 waiting_guest(found, machine, kernel.release, folder, deadline, tell)
             )
-        except SilentGuest as error:
+        except GuestError as error:
+            if accelerator is not None or machine.accelerator != "kvm":
+                raise
             tell(f"{error}: going on without KVM")
             machine = replace(machine, accelerator="tcg")
             guest = stack.enter_context(
