@@ -79,9 +79,14 @@ V6_4 = replace(
     V6_9, name="v6.4", open_before_copy=False, per_vma_lock=False, hot_reset_info_in_walk=False
 )
 V6_1 = replace(V6_4, name="v6.1", vm_flags_asserted=False)
+# The stable branch as of 6.1.192: 35e351780fa9 was carried back to it.
+V6_1_Y = replace(V6_1, name="v6.1.y", open_before_copy=True)
 V5_8 = replace(V6_1, name="v5.8", tlb_end_vma_flushes=False)
 
-KERNELS = {kernel.name: kernel for kernel in (V5_8, V6_1, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)}
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (V5_8, V6_1, V6_1_Y, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)
+}
 LATEST = "v7.3"
 
 
