@@ -11,6 +11,7 @@ import typer
 import pfnlab
 from pfnlab import core
 from pfnlab.cli.check import check
+from pfnlab.cli.conform import conform
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.replay import replay
@@ -50,6 +51,7 @@ app.command()(replay)
 app.command()(cost)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(conform)
 app.command("list")(list_things)
 app.command()(show)
 app.command()(new)

@@ -53,7 +53,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Fork:
+    """`locked`: the trace has the mmap_locks that it takes."""
+
     child: int
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,8 @@ class _Reader:
             self._fault_ends(str(event.args.get("ret")))
         elif kind in FORKING and self.inside != "fork":
             self.inside = "fork"
-            self.actions.append(Fork(self._child(place)))
+            self.actions.append(Fork(self._child(place), locked=bool(self.modes)))
+            self.modes = []
         elif kind == "fork":
             if self.inside != "fork":
                 self.actions.append(Clone(argument(event, "child")))

@@ -5,6 +5,7 @@ The model runs the design and its own kernel; what a thread does comes from the 
 the model allows; or neither, as the search was bounded.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import Any
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.task import Hold
 from pfnlab.fidelity.actions import Mmap, Thread, argument, number, threads_of
 from pfnlab.fidelity.fold import FOLDED_BAR, Fold
 from pfnlab.fidelity.probe import Log, probes
@@ -28,11 +28,22 @@ STEP_LIMIT = 1 << 40
 PLAIN = ("lock", "mode", "order", "handler", "ret", "mem", "level", "child", "begin", "len")
 ADDRESSES = ("addr", "start", "end")
 # What the model logs, by the names of a trace: all other kinds it does not speak about.
-KINDS = frozenset(
-    "mmap mmap.ret pf fault.core fault.core.ret fault.enter fault.exit insert sigbus lock.want "
-    "lock lock.failed unlock command command.ret zap.enter zap.exit zap.vma zap.vma.ret zap.range "
-    "zap.range.ret fork.copy fork.copy.ret fork vma_open vma_close".split()
-)
+KINDS = {
+    "mmap", "mmap.ret", "pf", "sigbus", "fault.core", "fault.core.ret", "fault.enter", "fault.exit",
+    "insert", "lock.want", "lock", "lock.failed", "unlock", "command", "command.ret", "zap.enter",
+    "zap.exit", "zap.vma", "zap.vma.ret", "zap.range", "zap.range.ret", "fork", "fork.copy",
+    "fork.copy.ret", "vma_open", "vma_close",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lock that a task has in the model, and the line that took it."""
+
+    task: str
+    lock: str
+    mode: str
+    site: str
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,13 @@ class Instead:
 
     what   "unlock memory_lock r", "waits for vma_lock", "" if it has nothing left to do
     site   the line of the design, or of the model's kernel
-    holds  of every task: the locks that it has
+    holds  the locks of all tasks
     """
 
     what: str
     waits: bool
     site: str
-    holds: Mapping[str, tuple[Hold, ...]]
+    holds: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
@@ -197,17 +208,15 @@ def _told(
     execution = _execution(tasks, design, kernel, trace.run.thp, recording=True)
     event = expected[steered.matched]
     try:
-        return tuple(
-            _instead(execution, tasks.fold, stuck, event.task) for stuck in steered.stuck
-        )
+        return tuple(_instead(execution, tasks.fold, stuck, event.task) for stuck in steered.stuck)
     finally:
         execution.end()
 
 
 def _instead(execution: Execution, fold: Fold, stuck: Stuck, index: int) -> Instead:
     execution.restart()
-    for number_, option in stuck.steps:
-        execution.fire(execution.program.tasks[number_], option)
+    for index_, option in stuck.steps:
+        execution.fire(execution.program.tasks[index_], option)
     task = execution.program.tasks[index]
     op = execution.pending[index]
     assert execution.recorder is not None
@@ -215,6 +224,7 @@ def _instead(execution: Execution, fold: Fold, stuck: Stuck, index: int) -> Inst
     what, site = "", execution.recorder.site(task) if op is not None else ""
     if stuck.log is not None:
         what = log_text(stuck.log, fold)
+        assert isinstance(execution.program, ConformLab)
         site = execution.program.sites.get((task.name, stuck.log), site)
     elif op is not None:
         what = f"{op.verb} {op.target.name}"
@@ -222,8 +232,17 @@ def _instead(execution: Execution, fold: Fold, stuck: Stuck, index: int) -> Inst
         what=what,
         waits=waits,
         site=site,
-        holds={each.name: tuple(each.held) for each in execution.program.tasks if each.held},
+        holds=tuple(
+            Held(each.name, _real_name(hold.lock.name, fold), hold.mode, hold.site)
+            for each in execution.program.tasks
+            for hold in each.held
+        ),
     )
+
+
+def _real_name(name: str, fold: Fold) -> str:
+    """A name of the model with the addresses of the trace."""
+    return re.sub(r"\b7f[0-9a-f]{10}\b", lambda found: f"{fold.real(int(found[0], 16)):x}", name)
 
 
 def log_text(log: Log, fold: Fold) -> str:

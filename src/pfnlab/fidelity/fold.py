@@ -93,7 +93,6 @@ class Fold:
             return None
         return (FOLDED_BAR + self.offset(mmap) + folded - start) // PAGE
 
-
     def real_pfn(self, pfn: int, folded: int) -> int:
         """The opposite of pfn(): `folded` is the address of the model."""
         mmap = self.around(self.real(folded))

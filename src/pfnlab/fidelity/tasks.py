@@ -88,7 +88,12 @@ def traced(design: Design) -> Design:
 
     def traced_fault(vmf: VmFault) -> vm_fault_t:
         assert fault is not None
-        log("fault.enter", addr=vmf.address, order=0, handler="huge_fault" if huge_fault else "fault")
+        log(
+            "fault.enter",
+            addr=vmf.address,
+            order=0,
+            handler="huge_fault" if huge_fault else "fault",
+        )
         return left(fault(vmf))
 
     def traced_huge_fault(vmf: VmFault, order: Order) -> vm_fault_t:
@@ -209,7 +214,9 @@ class Threads:
         log("command.ret")
 
     def fork(self, mm: Mm, do: Fork) -> None:
+        log(LISTEN, on=do.locked)
         child = self.lab.fork(mm)
+        log(LISTEN, on=False)
         log("fork", child=do.child)
         self._begin(do.child, child)
 

@@ -84,8 +84,7 @@ V6_1_Y = replace(V6_1, name="v6.1.y", open_before_copy=True)
 V5_8 = replace(V6_1, name="v5.8", tlb_end_vma_flushes=False)
 
 KERNELS = {
-    kernel.name: kernel
-    for kernel in (V5_8, V6_1, V6_1_Y, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)
+    kernel.name: kernel for kernel in (V5_8, V6_1, V6_1_Y, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)
 }
 LATEST = "v7.3"
 
