@@ -1,0 +1,50 @@
+"""Unpack what kernels and modules are packed with: xz, gzip or zstd."""
+
+import importlib
+import lzma
+import shutil
+import subprocess
+import zlib
+
+from pfnlab.lab.errors import LabError
+
+XZ = b"\xfd7zXZ\x00"
+GZIP = b"\x1f\x8b\x08"
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def decompress(data: bytes) -> bytes:
+    """What is packed in `data`, or `data` itself if it has none of the three magic numbers.
+
+    Bytes behind the end of a packed stream are left out.  Raises LabError for a stream that is
+    damaged, and for zstd where neither Python nor a tool has it.
+    """
+    try:
+        if data.startswith(XZ):
+            return lzma.LZMADecompressor().decompress(data)
+        if data.startswith(GZIP):
+            return zlib.decompressobj(wbits=31).decompress(data)
+    except (lzma.LZMAError, zlib.error) as error:
+        raise LabError(f"damaged: {error}") from error
+    if data.startswith(ZSTD):
+        return _zstd(data)
+    return data
+
+
+def _zstd(data: bytes) -> bytes:
+    try:
+        zstd = importlib.import_module("compression.zstd")  # Python 3.14
+    except ModuleNotFoundError:
+        return _zstd_by_tool(data)
+    unpacked: bytes = zstd.ZstdDecompressor().decompress(data)
+    return unpacked
+
+
+def _zstd_by_tool(data: bytes) -> bytes:
+    tool = shutil.which("zstd")
+    if tool is None:
+        raise LabError("packed with zstd: install the package zstd")
+    done = subprocess.run([tool, "-dc"], input=data, capture_output=True, check=False)
+    if done.returncode:
+        raise LabError(f"damaged: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout

@@ -1,0 +1,223 @@
+"""One QEMU guest: start it, talk to its agent, plug devices in, and end it whatever happens."""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from pfnlab.lab.errors import GuestError
+from pfnlab.lab.qemu import Device, Machine, command_line
+from pfnlab.lab.qmp import Qmp
+
+CONSOLE = 1 << 16  # bytes of it that are kept
+SILENCE = 10.0  # seconds after which a guest by KVM that printed nothing is given up
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class SilentGuest(GuestError):
+    """It printed nothing at all: the accelerator does not work."""
+
+
+class Guest:
+    """A context manager: QEMU runs inside of the block, and has ended after it.
+
+    Everything that it is told and tells goes over sockets without a name, so nothing of a guest
+    is in a file system.  If this process is killed, the kernel ends QEMU.  `deadline` is by
+    time.monotonic(): what takes longer is a GuestError, which has the console with it.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        machine: Machine,
+        deadline: float,
+        *,
+        ram: Path | None = None,
+        share: bool = False,
+        incoming: bool = False,
+    ) -> None:
+        self._program = program
+        self._machine = machine
+        self._deadline = deadline
+        self._memory = (ram, share)
+        self._incoming = incoming
+        self._kept = b""
+        self._waiting = b""
+
+    def __enter__(self) -> Self:
+        ours: dict[str, socket.socket] = {}
+        theirs: dict[str, socket.socket] = {}
+        for name in ("console", "channel", "qmp"):
+            ours[name], theirs[name] = socket.socketpair()
+        fds = {name: end.fileno() for name, end in theirs.items()}
+        command = command_line(self._program, self._machine, fds, *self._memory)
+        command += ["-incoming", "defer"] if self._incoming else []
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._sockets = ours
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._errors,
+                stderr=self._errors,
+                pass_fds=tuple(fds.values()),
+                start_new_session=True,  # Ctrl-C is for us, who end it in order
+                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 (it only makes a call)
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            for end in theirs.values():
+                end.close()
+        try:
+            self.qmp = Qmp(ours["qmp"])
+        except GuestError as error:
+            raise self._end(str(error)) from error
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._read_console()
+        if isinstance(error, GuestError) and not error.console:
+            error.console = self.console
+        self.kill()
+
+    @property
+    def console(self) -> str:
+        """The latest that the guest printed."""
+        return self._kept.decode(errors="replace").replace("\r", "")
+
+    def kill(self) -> None:
+        """End QEMU now; there is nothing in it that would need an orderly end."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def wait_until_ready(self) -> None:
+        """Wait for the agent.  Raises SilentGuest, of KVM only, or GuestError."""
+        silent = time.monotonic() + SILENCE if self._machine.accelerator == "kvm" else None
+        answer = self.answer(silent)
+        if "ready" not in answer:
+            raise self._end(f"the guest began with {answer!r}")
+
+    def send(self, request: Mapping[str, object]) -> None:
+        """Ask the agent for something."""
+        try:
+            self._sockets["channel"].sendall((json.dumps(request) + "\n").encode())
+        except OSError as error:
+            raise self._end("the guest does not listen") from error
+
+    def plug(self, port: int, device: Device) -> None:
+        """Add a device to a root port.  Raises LabError if QEMU refuses it."""
+        properties = dict(device.properties)
+        if device.memory:
+            memory = f"memory{port}"
+            self.qmp.do(
+                "object-add",
+                **{"qom-type": "memory-backend-memfd", "id": memory, "size": device.memory},
+            )
+            properties["memdev"] = memory
+        plugged = {"driver": device.model, "bus": f"port{port}", "id": f"device{port}"}
+        self.qmp.do("device_add", **plugged, **properties)
+
+    def answer(self, silent: float | None = None) -> dict[str, Any]:
+        """The next line of the agent.
+
+        Raises GuestError when there is none before the deadline or QEMU has ended, and
+        SilentGuest if nothing at all was printed until `silent`.
+        """
+        while b"\n" not in self._waiting:
+            self._wait(silent)
+        line, _, self._waiting = self._waiting.partition(b"\n")
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise self._end(f"the guest sent {line[:80]!r}") from error
+        return found
+
+    def _wait(self, silent: float | None) -> None:
+        channel, console = self._sockets["channel"], self._sockets["console"]
+        ready, _, _ = select.select([channel, console], [], [], 0.5)
+        if console in ready and not self._read_console():
+            raise self._end(self._why_ended())
+        if channel in ready:
+            data = channel.recv(1 << 16)
+            if not data:
+                raise self._end(self._why_ended())
+            self._waiting += data
+        now = time.monotonic()
+        if silent is not None and not self._kept and not self._waiting and now > silent:
+            raise SilentGuest(f"the guest printed nothing within {SILENCE:.0f} s")
+        if now > self._deadline:
+            raise self._end("the guest took too long and was ended")
+
+    def _read_console(self) -> bool:
+        """Take what is there; False at its end."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            while data := self._sockets["console"].recv(1 << 16, socket.MSG_DONTWAIT):
+                self._kept = (self._kept + data)[-CONSOLE:]
+            return False
+        return True
+
+    def _why_ended(self) -> str:
+        self._process.wait()
+        self._read_console()
+        panic = re.search(r"Kernel panic - not syncing: .*", self.console)
+        if panic:
+            return f"the guest crashed: {panic[0].strip()}"
+        code = self._process.returncode
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        return f"QEMU ended too early ({how})" + (f": {said}" if said else "")
+
+    def _end(self, message: str) -> GuestError:
+        if self._process.poll() is None and "QEMU" in message:
+            # It is about to end if it has closed a socket.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        if self._process.poll() is not None and "ended too early" not in message:
+            message = self._why_ended()
+        self._read_console()
+        self.kill()
+        return GuestError(message, self.console)
+
+    def _close(self) -> None:
+        for end in self._sockets.values():
+            end.close()
+        self._errors.close()
+
+
+def _die_with_parent(parent: int) -> Any:
+    """To run in the child before QEMU: the kernel kills it when its parent has gone.
+
+    The parent is the thread that starts it, which therefore has to last as long as the guest.
+    """
+
+    def arrange() -> None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it went in the meantime
+            os._exit(1)
+
+    return arrange

@@ -1,0 +1,127 @@
+"""The Python that runs pfnlab, as files of a guest: the interpreter, what is imported, libraries.
+
+A guest sees nothing of the host's file system.  What a job imports must be in the list here, or
+be imported by something that is.
+"""
+
+import importlib.util
+import json
+import marshal
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pfnlab
+from pfnlab.lab.errors import LabError
+from pfnlab.lab.initrd import PROGRAM, Entry
+
+PACKAGE = Path(pfnlab.__file__).parent
+INSIDE = Path(__file__).parent / "inside"
+# What the agent and its jobs may import: some of it is imported late, by functions.
+STANDARD = (
+    "argparse", "array", "base64", "binascii", "bisect", "collections.abc", "contextlib", "copy",
+    "ctypes", "ctypes.util", "dataclasses", "datetime", "encodings.ascii", "encodings.latin_1",
+    "encodings.utf_8", "enum", "errno", "fcntl", "functools", "glob", "gzip", "hashlib", "heapq",
+    "itertools", "json", "linecache", "lzma", "math", "mmap", "operator", "os", "pathlib",
+    "platform", "queue", "random", "re", "resource", "runpy", "select", "shutil", "signal",
+    "socket", "statistics", "string", "struct", "subprocess", "sys", "tempfile", "termios",
+    "textwrap", "threading", "time", "traceback", "types", "typing", "uuid", "warnings", "zlib",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GuestPython:
+    """The interpreter, by its path in the guest, and all its files."""
+
+    path: str
+    entries: tuple[Entry, ...]
+
+
+def interpreter() -> Path:
+    """The file of the running interpreter; that of a virtual environment is its base."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return Path(base).resolve()
+
+
+def own_files() -> dict[str, Path]:
+    """The parts of pfnlab that a guest gets, by their names in it; all but an empty __init__."""
+    found = {"lab/agent.py": INSIDE / "agent.py"}
+    for name in ("workload.py", "measured.py"):
+        found[f"lab/pfnlab/{name}"] = PACKAGE / name
+    for path in sorted((PACKAGE / "host").rglob("*.py")):
+        found[f"lab/pfnlab/{path.relative_to(PACKAGE)}"] = path
+    return found
+
+
+def own_modules() -> list[str]:
+    """The names of these modules of pfnlab."""
+    names = []
+    for path in own_files().values():
+        if path.parent != INSIDE:
+            parts = path.relative_to(PACKAGE).with_suffix("").parts
+            names.append(".".join(("pfnlab", *(part for part in parts if part != "__init__"))))
+    return names
+
+
+def guest_python() -> GuestPython:
+    """Find the files of the running interpreter; takes a second.  Raises LabError."""
+    python = interpreter()
+    command = [str(python), "-I", "-S", str(INSIDE / "imported.py"), str(PACKAGE)]
+    done = subprocess.run(
+        [*command, *_importable(), *own_modules()], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LabError(f"{python} does not import what a guest needs: {_last_line(done.stderr)}")
+    found = json.loads(done.stdout)
+    paths = {str(python), *found["files"], *found["libraries"]}
+    paths.update(_libraries({path for path in paths if ".so" in path} | {str(python)}))
+    # The loader's table of libraries, for those that lie in unusual folders.
+    paths.update(path for path in ("/etc/ld.so.cache",) if os.path.exists(path))
+    entries = [entry for path in sorted(paths) for entry in _packed(path)]
+    entries.append(Entry(_landmark(found["base"])))
+    entries.append(Entry("lab/pfnlab/__init__.py"))
+    for name, path in own_files().items():
+        entries += _source(name, path.read_bytes())
+    return GuestPython(str(python), tuple(entries))
+
+
+def _importable() -> list[str]:
+    """Those of the list that this Python was built with."""
+    return [name for name in STANDARD if importlib.util.find_spec(name) is not None]
+
+
+def _libraries(paths: set[str]) -> set[str]:
+    """Shared libraries by the names that the loader looks for, which may be links."""
+    done = subprocess.run(["ldd", *sorted(paths)], capture_output=True, text=True, check=False)
+    return set(re.findall(r"(/\S+) \(0x", done.stdout))
+
+
+def _landmark(base: str) -> str:
+    """A file in the folder by which the interpreter knows that it has found its own."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{base}/lib/{version}/lib-dynload/.landmark".lstrip("/")
+
+
+def _packed(path: str) -> Iterator[Entry]:
+    data = Path(path).read_bytes()
+    if path.endswith(".py"):
+        yield from _source(path.lstrip("/"), data)
+    else:
+        yield Entry(path.lstrip("/"), data, PROGRAM)
+
+
+def _source(name: str, data: bytes) -> Iterator[Entry]:
+    """A module, and its code compiled, so that the guest need not: PEP 552, never compared."""
+    yield Entry(name, data)
+    code = compile(data, f"/{name}", "exec", dont_inherit=True, optimize=0)
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
+    cached = importlib.util.cache_from_source(f"/{name}", optimization="").lstrip("/")
+    yield Entry(cached, head + importlib.util.source_hash(data) + marshal.dumps(code))
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]

@@ -1,0 +1,179 @@
+"""Run jobs in a guest: a request comes in on one line, and each answer goes out on one.
+
+    {"module": NAME, "source": TEXT or null, "arguments": {}, "ports": [ADDRESS], "time": SECONDS}
+
+asks for a job: the module is run as `python -m NAME` does, in a process of its own.  It finds
+its arguments as one line of JSON on its standard input, with "devices" added: the address of the
+device below each port, which is waited for.  What it prints comes back as it is printed:
+
+    {"ready": PYTHON}     once, when the agent has started
+    {"output": LINE}      a line of standard output
+    {"message": LINE}     a line of standard error
+    {"exit": STATUS}      the job is over; minus a signal's number if one has ended it
+"""
+
+import json
+import os
+import runpy
+import select
+import sys
+import termios
+import time
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+DEVICES = "/sys/bus/pci/devices"
+PATIENCE = 30.0  # seconds until a device is there
+LONGEST = 1 << 16
+
+Answer = Callable[[Mapping[str, object]], None]
+SetClock = Callable[[float], None]
+
+
+def guest_clock(seconds: float) -> None:
+    """A guest that comes from a snapshot believes that it is still the day of the snapshot."""
+    time.clock_settime(time.CLOCK_REALTIME, seconds)
+
+
+def no_clock(seconds: float) -> None:
+    """For a test, which is no guest."""
+
+
+def serve(fd: int, path: str = DEVICES, set_clock: SetClock = no_clock) -> None:
+    """Run what is asked for on `fd` until nobody can ask any more."""
+
+    def answer(data: Mapping[str, object]) -> None:
+        text = (json.dumps(data) + "\n").encode()
+        while text:
+            text = text[os.write(fd, text) :]
+
+    answer({"ready": sys.version})
+    waiting = b""
+    while data := os.read(fd, LONGEST):
+        *lines, waiting = (waiting + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                request = json.loads(line)
+                set_clock(request["time"])
+                run(request, answer, path)
+
+
+def run(request: Mapping[str, Any], answer: Answer, path: str = DEVICES) -> None:
+    """Run one job and answer until it is over."""
+    try:
+        devices = [device_below(port, path) for port in request["ports"]]
+    except (OSError, LookupError) as error:
+        answer({"message": f"{type(error).__name__}: {error}"})
+        answer({"exit": 1})
+        return
+    text = json.dumps({**request["arguments"], "devices": devices}) + "\n"
+    job, into, ends = start(request["module"], request["source"], text)
+    try:
+        os.close(into)
+        relay(ends, answer)
+    finally:
+        _, status = os.waitpid(job, 0)
+    answer({"exit": os.waitstatus_to_exitcode(status)})
+
+
+def device_below(port: str, path: str, patience: float = PATIENCE) -> str:
+    """The address of the device on a port, as soon as the kernel has made all files of it."""
+    end = time.monotonic() + patience
+    folder = os.path.join(path, port)
+    while time.monotonic() < end:
+        for name in os.listdir(folder):
+            # The numbered files are there when the BARs have their addresses.
+            if name.count(":") == 2 and any(
+                file[:8] == "resource" and file != "resource"
+                for file in os.listdir(os.path.join(folder, name))
+            ):
+                return name
+        time.sleep(0.01)
+    raise LookupError(f"no device below {port} within {patience:.0f} s")
+
+
+def start(module: str, source: str | None, text: str) -> tuple[int, int, dict[int, str]]:
+    """Fork a process that runs the module: its number, its input, and where it prints to."""
+    read_in, write_in = os.pipe()
+    read_out, write_out = os.pipe()
+    read_err, write_err = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for number, end in enumerate((read_in, write_out, write_err)):
+            os.dup2(end, number)
+        os.closerange(3, 256)
+        status = 1
+        try:
+            status = execute(module, source)
+        finally:
+            os._exit(status)
+    for end in (read_in, write_out, write_err):
+        os.close(end)
+    # Longer texts than a pipe holds would wait for the child, which reads all of its input.
+    data = text.encode()
+    while data:
+        data = data[os.write(write_in, data) :]
+    return child, write_in, {read_out: "output", read_err: "message"}
+
+
+def execute(module: str, source: str | None) -> int:
+    """Run a module as the main one; its exit status."""
+    sys.argv = [module]
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    status: object = 0
+    try:
+        if source is None:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            main = types.ModuleType("__main__")
+            sys.modules["__main__"] = main
+            exec(compile(source, module, "exec"), main.__dict__)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status if isinstance(status, int) else int(status is not None)
+
+
+def relay(ends: dict[int, str], answer: Answer) -> None:
+    """Hand on what comes out of these ends, line by line, until all are closed."""
+    waiting = dict.fromkeys(ends, b"")
+    while waiting:
+        for end in select.select(list(waiting), [], [])[0]:
+            data = os.read(end, LONGEST)
+            *lines, rest = (waiting[end] + data).split(b"\n")
+            if not data:
+                lines, rest = [rest] if rest else [], b""
+                del waiting[end]
+                os.close(end)
+            else:
+                waiting[end] = rest
+            for line in lines:
+                answer({ends[end]: line.decode(errors="replace")})
+
+
+def open_terminal(path: str) -> int:
+    """A serial port that hands on every byte as it is."""
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    settings = termios.tcgetattr(fd)
+    settings[0] = settings[1] = settings[3] = 0
+    settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
+    settings[4] = settings[5] = termios.B115200
+    termios.tcsetattr(fd, termios.TCSANOW, settings)
+    return fd
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    serve(open_terminal(sys.argv[1]), set_clock=guest_clock)
