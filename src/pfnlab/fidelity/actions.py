@@ -200,6 +200,8 @@ class _Reader:
             if self.inside != "fork":
                 self.actions.append(Clone(argument(event, "child")))
             self.inside = ""
+        elif kind == "close" and Close() not in self.actions:
+            self.actions.append(Close())
         elif kind == "vma_close":
             self._close(event)
         elif event.args.get("lock") == "mmap_lock":

@@ -83,6 +83,9 @@ class _Reducer:
     def mark(self, event: Event, thread: _Thread) -> None:
         self.emit(event, "mark", s=event.args["mark"])
 
+    def close(self, event: Event, thread: _Thread) -> None:
+        self.emit(event, "close")
+
     def fork(self, event: Event, thread: _Thread) -> None:
         self.emit(event, "fork", child=int(event.args["child_pid"]))
 
@@ -266,7 +269,7 @@ def _locks_of_forks(raw: list[Event]) -> set[int]:
 
 
 HANDLERS: dict[str, Callable[[_Reducer, Event, _Thread], None]] = {
-    MARK: _Reducer.mark, "sched_process_fork": _Reducer.fork, "mmap": _Reducer.mmap,
+    MARK: _Reducer.mark, "close_device": _Reducer.close, "sched_process_fork": _Reducer.fork, "mmap": _Reducer.mmap,
     "mmap_ret": _Reducer.mmap_ret, "vma_open": _Reducer.vma, "vma_close": _Reducer.vma,
     "page_fault_user": _Reducer.user_fault, "handle_mm_fault": _Reducer.core,
     "handle_mm_fault_ret": _Reducer.core_ret, "fault": _Reducer.handler,
