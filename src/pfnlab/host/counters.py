@@ -1,0 +1,63 @@
+"""What a kernel counts for anybody: faults, memory of page tables, PAT memory types."""
+
+import ctypes
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pfnlab.host.errors import HostError
+from pfnlab.host.pci import ROOT, read_text
+
+MEMTYPES = Path("sys/kernel/debug/x86/pat_memtype_list")
+RUSAGE_SELF, RUSAGE_THREAD = 0, 1
+RU_MINFLT = 8  # in longs: behind two times of two, and four sizes
+TRIES = 100
+
+
+class Faults:
+    """ru_minflt of this thread, read in a way that takes no fault of its own.
+
+    Faults that ended in a signal are not in it.
+    """
+
+    def __init__(self) -> None:
+        self._usage = (ctypes.c_long * 18)()
+        self._getrusage = ctypes.CDLL(None, use_errno=True).getrusage
+
+    def now(self) -> int:
+        if self._getrusage(RUSAGE_THREAD, self._usage):
+            raise HostError("getrusage failed")
+        return self._usage[RU_MINFLT]
+
+    def settle(self, nothing: Callable[[], int]) -> None:
+        """Do what should fault 0 times, and says how often it did, until it does not.
+
+        So the pages that Python itself needs are there.  After a fork each of them faults once
+        more when it is written.
+        """
+        quiet = 0
+        for _try in range(TRIES):
+            quiet = 0 if nothing() else quiet + 1
+            if quiet == 3:
+                return
+
+
+def page_table_bytes(pid: int | str = "self", root: Path = ROOT) -> int | None:
+    """VmPTE of a process; None if it cannot be read."""
+    text = read_text(root / f"proc/{pid}/status") or ""
+    found = re.search(r"^VmPTE:\s+(\d+) kB$", text, re.M)
+    return int(found[1]) * 1024 if found else None
+
+
+def memtypes(address: int, size: int, root: Path = ROOT) -> int:
+    """Entries of the list of PAT memory types that overlap a physical range.
+
+    Raises HostError with the reason if there is no list to read.
+    """
+    path = root / MEMTYPES
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}") from error
+    ranges = re.findall(r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", text)
+    return sum(int(start, 16) < address + size and address < int(end, 16) for start, end in ranges)

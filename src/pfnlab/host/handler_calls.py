@@ -1,0 +1,141 @@
+"""How often vfio-pci's fault handler was called, by order and by result, through tracefs.
+
+A return probe on the handler, and a histogram of it: the kernel counts, nothing is recorded,
+so nothing is lost however many calls there are.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pfnlab.host.errors import HostError
+from pfnlab.host.pci import ROOT
+
+TRACEFS = (Path("sys/kernel/tracing"), Path("sys/kernel/debug/tracing"))
+VM_FAULT_FALLBACK = 0x800
+ORDERS = {0: "pte", 9: "pmd", 18: "pud"}
+# The handler, and whether it is told an order.  The second one of a pair calls the first,
+# or has it inlined; so the larger number of the two is the number of its calls.
+HUGE, PAGE, FAULT = "vfio_pci_mmap_huge_fault", "vfio_pci_mmap_page_fault", "vfio_pci_mmap_fault"
+HANDLERS = {HUGE: True, PAGE: False, FAULT: False}
+
+
+@dataclass(frozen=True)
+class Call:
+    """Key of the histogram.  pid: of the thread."""
+
+    pid: int
+    order: int
+    result: int
+
+
+def probe_text(group: str, function: str) -> str:
+    """A line for kprobe_events; arguments at the return need Linux 6.9 or later."""
+    order = "order=$arg2:u32 " if HANDLERS[function] else ""
+    return f"r:{group}/{function} {function} {order}ret=$retval:u32\n"
+
+
+def trigger_text(function: str) -> str:
+    return f"hist:keys=common_pid,{'order,' if HANDLERS[function] else ''}ret"
+
+
+def parse_hist(text: str) -> Counter[Call]:
+    """A hist file.  Raises HostError if it was too small for what happened."""
+    dropped = re.search(r"^\s*Dropped: (\d+)", text, re.M)
+    if dropped and int(dropped[1]):
+        raise HostError("the histogram was too small")
+    found: Counter[Call] = Counter()
+    for keys, count in re.findall(r"^\{(.*)\}\s+hitcount:\s+(\d+)", text, re.M):
+        values = {name: int(value, 0) for name, value in re.findall(r"(\w+):\s+(0x\w+|\d+)", keys)}
+        call = Call(values["common_pid"], values.get("order", 0), values["ret"])
+        found[call] += int(count)
+    return found
+
+
+def count_calls(calls: dict[str, Counter[Call]], pids: Collection[int]) -> dict[str, int]:
+    """ "calls pte", ... and "fallbacks pte", ... of some threads, by function and Call."""
+    by_function = {}
+    for function, counter in calls.items():
+        found: Counter[str] = Counter()
+        for call, count in counter.items():
+            if call.pid in pids:
+                level = ORDERS.get(call.order, f"order {call.order}")
+                found[f"calls {level}"] += count
+                if call.result & VM_FAULT_FALLBACK:
+                    found[f"fallbacks {level}"] += count
+        by_function[function] = found
+    total: Counter[str] = Counter()
+    for found in by_function.values():
+        total |= found  # the larger of each
+    return dict(total)
+
+
+class HandlerCalls:
+    """Probes that are there while counting() is entered."""
+
+    def __init__(self, tracefs: Path, group: str, functions: tuple[str, ...]) -> None:
+        self.tracefs = tracefs
+        self.group = group
+        self.functions = functions
+
+    def read(self) -> dict[str, Counter[Call]]:
+        """All calls since the beginning, by function."""
+        return {
+            function: parse_hist((self.event(function) / "hist").read_text(encoding="utf-8"))
+            for function in self.functions
+        }
+
+    def event(self, function: str) -> Path:
+        return self.tracefs / "events" / self.group / function
+
+
+@contextmanager
+def counting(root: Path = ROOT) -> Iterator[HandlerCalls]:
+    """Raises HostError where the kernel cannot count, with the reason."""
+    tracefs = next((root / path for path in TRACEFS if (root / path / "events").exists()), None)
+    if tracefs is None:
+        raise HostError("tracefs is not mounted, or needs root")
+    group = f"pfnlab_{os.getpid()}"
+    events = tracefs / "kprobe_events"
+    probed: list[str] = []
+    triggered: list[Path] = []
+    try:
+        for function in HANDLERS:
+            if try_append(events, probe_text(group, function)):
+                probed.append(function)
+        if HUGE not in probed and FAULT not in probed:
+            raise HostError("vfio-pci has no fault handler that can be probed")
+        for function in probed:
+            trigger = tracefs / "events" / group / function / "trigger"
+            append(trigger, trigger_text(function))
+            triggered.append(trigger)
+        yield HandlerCalls(tracefs, group, tuple(probed))
+    finally:
+        for trigger in triggered:
+            append(trigger, "!" + trigger_text(trigger.parent.name))
+        for function in probed:
+            append(events, f"-:{group}/{function}\n")
+
+
+def try_append(path: Path, text: str) -> bool:
+    try:
+        append(path, text)
+    except HostError:
+        return False
+    return True
+
+
+def append(path: Path, text: str) -> None:
+    """Not open(path, "a"), which seeks: tracefs refuses that with EINVAL."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise HostError(f"cannot write {text.strip()!r} to {path}: {error.strerror}") from error

@@ -1,0 +1,77 @@
+"""python -m pfnlab.host.job [FILE]: run jobs in a guest, one in each line of a file or stdin.
+
+    {"workload": ..., "device": "0000:00:04.0" or "1b36:0005", "bar": 2, "thp": "always"}
+
+workload is that of workload.to_data().  Each step is one line when it is over, and so is
+all of it at the end; a guest that dies has delivered what it had.
+
+    {"step": ...}   {"measured": ...}   {"error": "..."}
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import IO, Any
+
+from pfnlab.host.device import VfioDevice
+from pfnlab.host.errors import HostError
+from pfnlab.host.machine import THP_ENABLED, thp_policy
+from pfnlab.host.pci import ROOT, write
+from pfnlab.host.run import run
+from pfnlab.measured import MeasuredStep, measured_to_data
+from pfnlab.workload import from_data
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status is 2 if a job could not be done to its end."""
+    if arguments:
+        with open(arguments[0], encoding="utf-8") as file:
+            return run_lines(file)
+    return run_lines(sys.stdin)
+
+
+def run_lines(lines: IO[str]) -> int:
+    status = 0
+    for line in lines:
+        if line.strip():
+            try:
+                run_job(json.loads(line))
+            except (HostError, OSError, KeyError, TypeError, ValueError) as error:
+                say({"error": str(error) if isinstance(error, HostError) else repr(error)})
+                status = 2
+    return status
+
+
+def run_job(job: dict[str, Any]) -> None:
+    workload = from_data(job["workload"])
+    with thp_set(job.get("thp")), VfioDevice(job["device"], unbind=True) as device:
+        measured = run(workload, device, job["bar"], say_step)
+    say({"measured": measured_to_data(measured)})
+
+
+@contextmanager
+def thp_set(policy: str | None) -> Iterator[None]:
+    """The policy for transparent huge pages, for a while; None leaves it alone."""
+    before = thp_policy()
+    if policy is None or policy == before:
+        yield
+        return
+    write(ROOT / THP_ENABLED, policy)
+    try:
+        yield
+    finally:
+        write(ROOT / THP_ENABLED, before)
+
+
+def say_step(step: MeasuredStep) -> None:
+    say({"step": asdict(step)})
+
+
+def say(what: dict[str, Any]) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""Memory of the running kernel through /proc/kcore, an ELF file; and addresses of symbols."""
+
+import os
+import re
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pfnlab.host.errors import HostError
+
+KCORE = Path("/proc/kcore")
+KALLSYMS = Path("/proc/kallsyms")
+PROGRAM_HEADER = struct.Struct("=2I6Q")
+PT_LOAD = 1
+NO_ADDRESS = 2**64 - 1
+# The kernel's own text is mapped from here on, apart from the map of all memory.
+KERNEL_TEXT = 0xFFFFFFFF80000000
+# With 4 levels kernel addresses begin here; with 5 the map of all memory is far below.
+LOWEST_OF_4_LEVELS = 0xFFFF800000000000
+
+
+class KernelMemory(Protocol):
+    """What levels.py needs."""
+
+    levels: int
+
+    def virtual(self, address: int, size: int) -> bytes: ...
+    def physical(self, address: int, size: int) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Segment:
+    virtual: int
+    physical: int
+    size: int
+    offset: int
+
+
+class Kcore:
+    """Raises HostError if it cannot be read, or has not what is asked for."""
+
+    def __init__(self, path: Path = KCORE) -> None:
+        self.path = path
+        try:
+            self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise HostError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            self.segments = self.read_segments()
+        except BaseException:
+            self.close()
+            raise
+        self.levels = 5 if any(s.virtual < LOWEST_OF_4_LEVELS for s in self.segments) else 4
+
+    def read_segments(self) -> list[Segment]:
+        header = os.pread(self.file, 64, 0)
+        if len(header) < 64 or header[:4] != b"\x7fELF":
+            raise HostError(f"{self.path} is no ELF file")
+        (place,) = struct.unpack_from("=Q", header, 32)
+        size, count = struct.unpack_from("=2H", header, 54)
+        found = []
+        for at in range(place, place + size * count, size):
+            kind, _flags, offset, virtual, physical, _file_size, memory_size, _align = (
+                PROGRAM_HEADER.unpack(os.pread(self.file, PROGRAM_HEADER.size, at))
+            )
+            if kind == PT_LOAD:
+                found.append(Segment(virtual, physical, memory_size, offset))
+        return found
+
+    def virtual(self, address: int, size: int) -> bytes:
+        for segment in self.segments:
+            if segment.virtual <= address < segment.virtual + segment.size:
+                return self.read(segment.offset + address - segment.virtual, size)
+        raise HostError(f"{address:#x} is not in {self.path}")
+
+    def physical(self, address: int, size: int) -> bytes:
+        for segment in self.segments:
+            if segment.physical == NO_ADDRESS or segment.virtual >= KERNEL_TEXT:
+                continue
+            if segment.physical <= address < segment.physical + segment.size:
+                return self.read(segment.offset + address - segment.physical, size)
+        raise HostError(f"physical {address:#x} is not in {self.path}")
+
+    def read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self.file, size, offset)
+        if len(data) != size:
+            raise HostError(f"{self.path} ends before {offset + size:#x}")
+        return data
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+def symbol_addresses(names: Collection[str], path: Path = KALLSYMS) -> dict[str, int]:
+    """Of those that there are; raises HostError if the kernel hides its addresses."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise HostError(f"cannot read {path}: {error.strerror}") from error
+    wanted = "|".join(map(re.escape, names)).encode()
+    pattern = re.compile(rb"^([0-9a-f]+) \w (" + wanted + rb")$", re.M)
+    found = {name.decode(): int(address, 16) for address, name in pattern.findall(text)}
+    if found and not any(found.values()):
+        raise HostError(f"{path} hides addresses: it needs root, and kptr_restrict below 2")
+    return found
