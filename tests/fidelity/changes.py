@@ -61,8 +61,7 @@ def a_fault_keeps_memory_lock(trace: Changed) -> Parting:
 def a_fault_keeps_mmap_lock(trace: Changed) -> Parting:
     place = trace.find("unlock", lock="mmap_lock")
     trace.drop(place)
-    # The thread touches without a fault, and its next event is a write to COMMAND.
-    return Parting(trace.find("command", after=place), "unlock mmap_lock r")
+    return Parting(trace.find("mark", after=place), "unlock mmap_lock r")
 
 
 @change(NEW, LATEST)
@@ -205,7 +204,7 @@ def a_fault_in_sigbus_sends_no_signal(trace: Changed) -> Parting:
 def a_good_fault_sends_a_signal(trace: Changed) -> Parting:
     place = trace.find("fault.core.ret", ret="NOPAGE") + 1
     trace.insert(place, "sigbus")
-    return Parting(place, "pf 0x7f2040000000")
+    return Parting(place, "mark touch mid")
 
 
 @change(NEW)
@@ -219,7 +218,7 @@ def a_page_that_is_mapped_faults(trace: Changed) -> Parting:
 def a_page_that_is_not_mapped_is_reached(trace: Changed) -> Parting:
     first = trace.find("pf")
     trace.drop(first, trace.find("mark", after=first) - first)
-    return Parting(trace.find("command" if trace.name == OLD else "pf", after=first), "pf 0x7f")
+    return Parting(trace.find("mark", after=first), "pf 0x7f")
 
 
 @change(NEW)
@@ -331,7 +330,7 @@ def a_vma_is_opened_without_a_zap(trace: Changed) -> Parting:
 def a_vma_is_closed_without_its_lock(trace: Changed) -> Parting:
     place = trace.find("vma_close", 1) + 1
     trace.drop(place, 3)
-    return Parting(trace.find("lock.want", after=place), "lock.want vma_lock w")
+    return Parting(trace.find("mark", after=place), "lock.want vma_lock w")
 
 
 @change(OLD)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.fidelity.traces import RECORDED, follow, trace
 
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_trace_is_possible_on_the_design_that_it_was_recorded_on(name: str) -> None:

@@ -5,7 +5,7 @@ looked at here: that is what the model and the trace are compared about.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.host.events import Event
@@ -25,8 +25,11 @@ class Mmap:
 
 @dataclass(frozen=True)
 class Munmap:
+    """`mark` is what the program has said before; "" if nothing."""
+
     start: int
     end: int
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Fault:
 
     address: int
     again: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Access:
     """An access that needed no fault."""
 
     address: int
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ class Exit:
 
 @dataclass(frozen=True)
 class Close:
-    """The device file is closed."""
+    """The device file is closed; without a mark it is seen as it is released."""
+
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,17 @@ def threads_of(events: Iterable[Event]) -> list[Thread]:
     for thread in ordered:
         ordered += [other for other in threads.values() if other.parent == thread.tid]
     return ordered
+
+
+def spoken(mark: str) -> tuple[str, str]:
+    """The words of a mark: what is done, and where."""
+    word, _space, where = mark.removeprefix("child ").partition(" ")
+    return word, where
+
+
+def tells(mark: str) -> bool:
+    """Whether a mark tells of an action."""
+    return spoken(mark)[0] in ("touch", "munmap", "close")
 
 
 def number(value: object) -> int:
@@ -187,7 +205,7 @@ class _Reader:
         elif kind == "mmap":
             self.actions += _mmaps([event])
         elif kind == "pf":
-            self._fault(argument(event, "addr"))
+            self._fault(place, argument(event, "addr"))
         elif kind == "fault.core":
             self.lock = str(event.args.get("lock"))
         elif kind == "fault.core.ret":
@@ -200,7 +218,7 @@ class _Reader:
             if self.inside != "fork":
                 self.actions.append(Clone(argument(event, "child")))
             self.inside = ""
-        elif kind == "close" and Close() not in self.actions:
+        elif kind == "close":
             self.actions.append(Close())
         elif kind == "vma_close":
             self._close(event)
@@ -209,28 +227,34 @@ class _Reader:
 
     def _mark(self, place: int, text: str) -> None:
         """What the program that was traced says of itself, where that is an action."""
-        word, _space, where = text.removeprefix("child ").partition(" ")
-        if word == "munmap":
+        where = spoken(text)[1]
+        if not tells(text):
+            return
+        if spoken(text)[0] == "munmap":
+            mark = text
             for mmap in self.mapped:
                 if not where or number(where) == mmap.start:
-                    self.actions.append(Munmap(mmap.start, mmap.end))
-        elif word == "close":
-            self.actions.append(Close())
-        elif word == "touch" and self.mapped and not self._faults_next(place):
+                    self.actions.append(Munmap(mmap.start, mmap.end, mark))
+                    mark = ""
+        elif spoken(text)[0] == "close":
+            self.actions.append(Close(text))
+        elif self.mapped and not self._faults_next(place):
             start, end = self.mapped[0].start, self.mapped[0].end
             middle = start + (end - start) // 2
             address = {"": start, "0": start, "mid": middle}.get(where)
-            self.actions.append(Access(number(where) if address is None else address))
+            self.actions.append(Access(number(where) if address is None else address, text))
 
     def _faults_next(self, place: int) -> bool:
         return place + 1 < len(self.events) and self.events[place + 1].kind == "pf"
 
-    def _fault(self, address: int) -> None:
+    def _fault(self, place: int, address: int) -> None:
+        before = self.events[place - 1] if place else None
+        mark = str(before.args.get("s")) if before is not None and before.kind == "mark" else ""
         last = self.actions[-1] if self.actions else None
         page = address - address % PAGE
-        if isinstance(last, Fault) and last.address == page:
-            self.actions[-1] = Fault(page, again=True)
-        self.actions.append(Fault(page))
+        if isinstance(last, Fault) and last.address == page and not tells(mark):
+            self.actions[-1] = replace(last, again=True)
+        self.actions.append(Fault(page, mark=mark if tells(mark) else ""))
         self.inside, self.leaving = "fault", False
 
     def _fault_ends(self, result: str) -> None:

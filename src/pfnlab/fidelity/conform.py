@@ -13,7 +13,7 @@ from typing import Any
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
-from pfnlab.fidelity.actions import Mmap, Thread, argument, number, threads_of
+from pfnlab.fidelity.actions import Mmap, Thread, argument, number, tells, threads_of
 from pfnlab.fidelity.fold import FOLDED_BAR, Fold
 from pfnlab.fidelity.probe import Log, probes
 from pfnlab.fidelity.runner import Runner
@@ -25,14 +25,14 @@ from pfnlab.kernel.geometry import PAGE_SHIFT, using
 from pfnlab.kernel.profile import Kernel
 
 STEP_LIMIT = 1 << 40
-PLAIN = ("lock", "mode", "order", "handler", "ret", "mem", "level", "child", "begin", "len")
+PLAIN = ("lock", "mode", "order", "handler", "ret", "mem", "level", "child", "begin", "len", "s")
 ADDRESSES = ("addr", "start", "end")
 # What the model logs, by the names of a trace: all other kinds it does not speak about.
 KINDS = {
     "mmap", "mmap.ret", "pf", "sigbus", "fault.core", "fault.core.ret", "fault.enter", "fault.exit",
     "insert", "lock.want", "lock", "lock.failed", "unlock", "command", "command.ret", "zap.enter",
     "zap.exit", "zap.vma", "zap.vma.ret", "zap.range", "zap.range.ret", "fork", "fork.copy",
-    "fork.copy.ret", "vma_open", "vma_close",
+    "fork.copy.ret", "vma_open", "vma_close", "close",
 }  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def expectations(trace: Trace, threads: list[Thread], fold: Fold) -> list[Expect
     return [
         Expected(place, tasks[event.tid], event.kind, _arguments(event, fold))
         for place, event in enumerate(trace.events)
-        if event.kind in KINDS
+        if event.kind in KINDS or (event.kind == "mark" and tells(str(event.args.get("s"))))
     ]
 
 

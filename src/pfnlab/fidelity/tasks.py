@@ -173,12 +173,14 @@ class Threads:
         )  # fmt: skip
 
     def munmap(self, mm: Mm, do: Munmap) -> None:
+        say(do.mark)
         start, end = self.fold.address(do.start), self.fold.address(do.end)
         if start is not None and end is not None:
             munmap(mm, start, end - start)
 
     def fault(self, mm: Mm, do: Fault) -> None:
         """The CPU finds no leaf, whatever it had cached: it may have forgotten that."""
+        say(do.mark)
         address = self.fold.address(do.address)
         if address is None:
             return
@@ -197,6 +199,7 @@ class Threads:
             self._must_reach(mm, address)
 
     def access(self, mm: Mm, do: Access) -> None:
+        say(do.mark)
         address = self.fold.address(do.address)
         if address is not None:
             self._must_reach(mm, address)
@@ -233,7 +236,11 @@ class Threads:
     def exit(self, mm: Mm, _do: Exit) -> None:
         self.lab.exit(mm)
 
-    def close(self, _mm: Mm, _do: Close) -> None:
+    def close(self, _mm: Mm, do: Close) -> None:
+        if do.mark:
+            say(do.mark)
+        else:
+            log("close")
         self.lab.close(self.vdev)
 
     def mmap_lock(self, mm: Mm, do: MmapLock) -> None:
@@ -251,6 +258,12 @@ class Threads:
             lock.down_read()
             lock.up_read()
         log(LISTEN, on=False)
+
+
+def say(mark: str) -> None:
+    """What comes next does not begin before the program has said so."""
+    if mark:
+        log("mark", s=mark)
 
 
 def task_name(tid: int) -> str:

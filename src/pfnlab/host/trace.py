@@ -93,7 +93,10 @@ def probes_of(kernel: Btf) -> list[Probe]:
 
 # Where a function has no result to be fetched, newer kernels refuse $retval.
 LOCK_PROBES = (
-    *(Probe(name, name, "lock=$arg1:x64", "") for name in ("mutex_lock", "down_read", "down_write")),
+    *(
+        Probe(name, name, "lock=$arg1:x64", "")
+        for name in ("mutex_lock", "down_read", "down_write")
+    ),
     *(
         Probe(name, name, "lock=$arg1:x64", "ret=$retval:s32")
         for name in ("mutex_trylock", "down_read_trylock", "down_write_trylock")
