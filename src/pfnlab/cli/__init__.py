@@ -15,7 +15,9 @@ from pfnlab.cli.conform import conform
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.replay import replay
+from pfnlab.cli.trace import trace
 from pfnlab.engine.errors import ModelError
+from pfnlab.lab.errors import GuestError, LabError
 
 # The base of all that typer raises for a command line that it cannot make sense of.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -56,12 +58,19 @@ app.command("list")(list_things)
 app.command()(show)
 app.command()(new)
 
+lab = typer.Typer(help="Real kernels in a guest.", no_args_is_help=True, rich_markup_mode=None)
+lab.command()(trace)
+app.add_typer(lab, name="lab")
+
 
 def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="pfnlab")
-    except (ModelError, OSError) as error:
+    except GuestError as error:
+        print(f"{error.console}\npfnlab: {error}".lstrip(), file=sys.stderr)
+        return 3
+    except (ModelError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
     except UsageError as error:

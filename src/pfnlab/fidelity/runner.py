@@ -61,6 +61,19 @@ class Runner:
         op = self.nodes[task].op
         return op.verb != LOOK and not (op.code in BEGINS and self._watched(task, op))
 
+    def try_fails(self, task: int) -> bool:
+        """Whether a task that wants mmap_lock would not get it now.
+
+        The kernel's fault tries before it waits; the model's waits at once.
+        """
+        node = self.nodes[task]
+        wants = node.code == op_.DOWN_READ and self._watched(task, node.op) == MMAP_LOCK
+        return wants and not self.logs[task] and not ready(self.store, node.op, task)
+
+    def try_again(self, task: int) -> None:
+        """A try has failed: the task says once more what it wants."""
+        self.logs[task] = tuple(self._ahead(task, self.nodes[task].op))
+
     def make(self, task: int, option: int = 0) -> None:
         """Make the step that a task has announced, and go on to its next one."""
         store, node = self.store, self.nodes[task]

@@ -110,6 +110,10 @@ class Steering:
                 runner.logs[event.task] = logs[1:]
                 self.place += 1
                 continue
+            if event.kind == "lock.failed" and runner.try_fails(event.task):
+                runner.try_again(event.task)
+                self.place += 1
+                continue
             state = (self.place, runner.changed, *map(id, runner.nodes), *map(len, runner.logs))
             if state in self.seen:
                 return False

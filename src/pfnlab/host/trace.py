@@ -64,6 +64,7 @@ def probes_of(kernel: Btf) -> list[Probe]:
     result, error = "ret=$retval:x32", "ret=$retval:s32"
     page = "vma=$arg1:x64 addr=$arg2:x64 pfn=$arg3:x64"
     leaf = f"addr=+{address}($arg1):x64 pfn=$arg2:x64"
+    hole = "holebegin=$arg2:x64 holelen=$arg3:x64"
     return [
         Probe("dev_enable", "vfio_pci_core_enable", "vdev=$arg1:x64"),
         Probe("close_device", "vfio_pci_core_close_device"),
@@ -80,9 +81,7 @@ def probes_of(kernel: Btf) -> list[Probe]:
         Probe("zap", "vfio_pci_zap_and_down_write_memory_lock", "", ""),
         Probe("zap_vma_lock", "vfio_pci_zap_and_vma_lock", "", ""),
         Probe("zap_vma_ptes", "zap_vma_ptes", "addr=$arg2:x64 size=$arg3:x64", ""),
-        Probe(
-            "unmap_mapping_range", "unmap_mapping_range", "holebegin=$arg2:x64 holelen=$arg3:x64", ""
-        ),
+        Probe("unmap_mapping_range", "unmap_mapping_range", hole, ""),
         Probe("cfg_write", "vfio_basic_config_write", "off=$arg5:u32 val=$arg6:x32", ""),
         Probe(
             "copy_range", "copy_page_range",
