@@ -270,7 +270,8 @@ def _locks_of_forks(raw: list[Event]) -> set[int]:
 
 HANDLERS: dict[str, Callable[[_Reducer, Event, _Thread], None]] = {
     MARK: _Reducer.mark, "close_device": _Reducer.close, "sched_process_fork": _Reducer.fork,
-    "mmap": _Reducer.mmap, "mmap_ret": _Reducer.mmap_ret, "vma_open": _Reducer.vma, "vma_close": _Reducer.vma,
+    "mmap": _Reducer.mmap, "mmap_ret": _Reducer.mmap_ret, "vma_open": _Reducer.vma,
+    "vma_close": _Reducer.vma,
     "page_fault_user": _Reducer.user_fault, "handle_mm_fault": _Reducer.core,
     "handle_mm_fault_ret": _Reducer.core_ret, "fault": _Reducer.handler,
     "huge_fault": _Reducer.handler, "fault_ret": _Reducer.handler_ret,
