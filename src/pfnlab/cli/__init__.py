@@ -14,9 +14,12 @@ from pfnlab.cli.check import check
 from pfnlab.cli.conform import conform
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
+from pfnlab.cli.doctor import doctor
+from pfnlab.cli.measure import measure
 from pfnlab.cli.replay import replay
 from pfnlab.cli.trace import trace
 from pfnlab.engine.errors import ModelError
+from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import GuestError, LabError
 
 # The base of all that typer raises for a command line that it cannot make sense of.
@@ -53,6 +56,8 @@ app.command()(replay)
 app.command()(cost)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(doctor)
+app.command()(measure)
 app.command()(conform)
 app.command("list")(list_things)
 app.command()(show)
@@ -70,7 +75,7 @@ def run(arguments: list[str]) -> int:
     except GuestError as error:
         print(f"{error.console}\npfnlab: {error}".lstrip(), file=sys.stderr)
         return 3
-    except (ModelError, LabError, OSError) as error:
+    except (ModelError, HostError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
     except UsageError as error:

@@ -21,6 +21,7 @@ from pfnlab.host.touches import Run
 from pfnlab.workload import PAGE
 
 SIGNALS = (signal.SIGBUS, signal.SIGSEGV)  # in the order of machine_code
+AT_ONCE = 1 << 20  # accesses, between which Python sees Ctrl-C
 SA_SIGINFO, SA_NODEFER, SA_ONSTACK = 4, 0x40000000, 0x08000000
 
 
@@ -128,9 +129,11 @@ def sweep(runs: Iterable[Run]) -> Signals:
     bus = segv = 0
     with code.guarded():
         for run in runs:
-            counted = code.sweep(run.address, run.count, run.stride)
-            bus += counted & 0xFFFFFFFF
-            segv += counted >> 32
+            for first in range(0, run.count, AT_ONCE):
+                address = run.address + first * run.stride
+                counted = code.sweep(address, min(AT_ONCE, run.count - first), run.stride)
+                bus += counted & 0xFFFFFFFF
+                segv += counted >> 32
     return Signals(bus, segv)
 
 

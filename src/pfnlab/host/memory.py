@@ -90,7 +90,8 @@ def place_address(lowest: int, physical: int, place: Place) -> int:
 def reserved(size: int, physical: int, place: Place) -> Iterator[int]:
     """An address for `size` bytes, in a range that nobody else is given meanwhile.
 
-    What is mapped there with MAP_FIXED stays; the rest of the range is free again afterwards.
+    Afterwards these bytes are the caller's, who maps over them with MAP_FIXED; the rest of the
+    range is free again.  After an exception all of it is.
     """
     length = size + 3 * PUD
     try:

@@ -65,18 +65,17 @@ class Observer:
         self._last = now
         return count_calls(new, {os.getpid(), *(() if child is None else (child,))})
 
-    def state(self, parts: Parts, child: int | None = None) -> dict[str, int]:
+    def state(self, parts: Parts) -> dict[str, int]:
         """What there is now, of parts of this process that are mapped."""
-        state: dict[str, int] = {}
-        state.update(self.tables(parts, os.getpid()))
-        if child is not None:
-            of_child = self.tables(parts, child)
-            state.update({f"child {name}": count for name, count in of_child.items()})
+        state = self.tables(parts, os.getpid())
         try:
             state["memtypes"] = memtypes(self.bar.address, self.bar.size)
         except HostError as error:
             self.missing["memtypes"] = str(error)
         return state
+
+    def state_of_child(self, parts: Parts, child: int) -> dict[str, int]:
+        return {f"child {name}": count for name, count in self.tables(parts, child).items()}
 
     def tables(self, parts: Parts, pid: int) -> dict[str, int]:
         found: dict[str, int] = {}

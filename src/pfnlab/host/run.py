@@ -106,6 +106,7 @@ class Runner:
         self.iovas: dict[int, int] = {}
         self.next_iova = FIRST_IOVA
         self.child: Child | None = None
+        self.of_child: list[Mapping] = []
 
     def steps(self) -> Iterator[MeasuredStep]:
         self.device.config.set_memory(True)
@@ -122,8 +123,9 @@ class Runner:
     def note(self, name: str) -> MeasuredStep:
         child = None if self.child is None else self.child.pid
         self.events.update(self.observer.calls(child))
-        there = [(mapping.address, mapping.end) for mapping in self.mappings if mapping.address]
-        state = self.observer.state(there, child)
+        state = self.observer.state(parts_of(self.mappings))
+        if child is not None:
+            state.update(self.observer.state_of_child(parts_of(self.of_child), child))
         step = MeasuredStep(name, dict(+self.events), state, self.seconds)
         self.events.clear()
         self.seconds = 0.0
@@ -161,30 +163,27 @@ class Runner:
                 with self.timed():
                     self.device.unmap_dma(self.iovas.pop(action.window))
         elif isinstance(action, Fork):
+            if self.child is not None:
+                raise HostError("a workload forks once")
+            self.of_child = [replace(mapping) for mapping in self.mappings]
             self.child = Child()
             self.seconds += self.child.seconds
         elif isinstance(action, Munmap):
-            mapping = self.mapped(action.window)
+            mapping = mapped(self.mappings, action.window)
             with self.timed():
                 mapping.unmap()
         else:
             self.move(action)
 
-    def mapped(self, window: int) -> Mapping:
-        mapping = self.mappings[window]
-        if not mapping.address:
-            raise HostError(f"the workload uses window {window} after its munmap()")
-        return mapping
-
     def touch(self, touch: Touch) -> None:
-        mapping = self.mapped(touch.window)
-        runs = runs_of(touch, mapping.address, mapping.size)
-        if not touch.in_child:
-            self.add(timed_sweep(runs, self.faults))
-        elif self.child is None:
+        if touch.in_child and self.child is None:
             raise HostError("the workload touches in a child before it forks")
-        else:
+        mapping = mapped(self.of_child if touch.in_child else self.mappings, touch.window)
+        runs = runs_of(touch, mapping.address, mapping.size)
+        if touch.in_child and self.child is not None:
             self.add(self.child.sweep(runs))
+        else:
+            self.add(timed_sweep(runs, self.faults))
 
     def add(self, cost: Cost) -> None:
         self.events["faults"] += cost.faults
@@ -194,7 +193,7 @@ class Runner:
 
     def map_dma(self, window: int) -> None:
         """type1 takes the faults, and they count as those of this thread."""
-        mapping = self.mapped(window)
+        mapping = mapped(self.mappings, window)
         iova = self.next_iova
         self.next_iova += -(-mapping.size // PUD) * PUD
         error = 0
@@ -220,7 +219,7 @@ class Runner:
             self.iovas[window] = iova
 
     def move(self, action: Mremap) -> None:
-        mapping = self.mapped(action.window)
+        mapping = mapped(self.mappings, action.window)
         with self.timed():
             mapping.move(action.address)
         self.moved[id(action)] = mapping.address
@@ -251,3 +250,15 @@ class Runner:
                 stack.callback(self.device.unmap_dma, iova)
             if self.child is not None:
                 stack.callback(self.child.close)
+
+
+def mapped(mappings: list[Mapping], window: int) -> Mapping:
+    mapping = mappings[window]
+    if not mapping.address:
+        raise HostError(f"the workload uses window {window} after its munmap()")
+    return mapping
+
+
+def parts_of(mappings: list[Mapping]) -> list[tuple[int, int]]:
+    """What is mapped, from and up to an address."""
+    return [(mapping.address, mapping.end) for mapping in mappings if mapping.address]

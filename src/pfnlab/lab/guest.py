@@ -1,5 +1,6 @@
 """One QEMU guest: start it, talk to its agent, plug devices in, and end it whatever happens."""
 
+import base64
 import contextlib
 import ctypes
 import json
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -152,7 +154,9 @@ class Guest:
         line, _, self._waiting = self._waiting.partition(b"\n")
         try:
             found: dict[str, Any] = json.loads(line)
-        except ValueError as error:
+            if "packed" in found:
+                found = json.loads(zlib.decompress(base64.b64decode(found["packed"])))
+        except (ValueError, zlib.error) as error:
             raise self._end(f"the guest sent {line[:80]!r}") from error
         return found
 

@@ -21,15 +21,12 @@ from pfnlab.lab.initrd import PROGRAM, Entry
 
 PACKAGE = Path(pfnlab.__file__).parent
 INSIDE = Path(__file__).parent / "inside"
-# What the agent and its jobs may import: some of it is imported late, by functions.
+# What is imported late, by functions of those that the agent and host/ import, and a little more
+# for a job that brings its source.
 STANDARD = (
-    "argparse", "array", "base64", "binascii", "bisect", "collections.abc", "contextlib", "copy",
-    "ctypes", "ctypes.util", "dataclasses", "datetime", "encodings.ascii", "encodings.latin_1",
-    "encodings.utf_8", "enum", "errno", "fcntl", "functools", "glob", "gzip", "hashlib", "heapq",
-    "itertools", "json", "linecache", "lzma", "math", "mmap", "operator", "os", "pathlib",
-    "platform", "queue", "random", "re", "resource", "runpy", "select", "shutil", "signal",
-    "socket", "statistics", "string", "struct", "subprocess", "sys", "tempfile", "termios",
-    "textwrap", "threading", "time", "traceback", "types", "typing", "uuid", "warnings", "zlib",
+    "base64", "ctypes", "encodings.ascii", "encodings.latin_1", "fcntl", "json", "linecache",
+    "mmap", "platform", "resource", "runpy", "select", "struct", "termios", "threading",
+    "traceback", "zlib",
 )  # fmt: skip
 
 
@@ -72,12 +69,12 @@ def guest_python() -> GuestPython:
     python = interpreter()
     command = [str(python), "-I", "-S", str(INSIDE / "imported.py"), str(PACKAGE)]
     done = subprocess.run(
-        [*command, *_importable(), *own_modules()], capture_output=True, text=True, check=False
+        [*command, *STANDARD, *own_modules()], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise LabError(f"{python} does not import what a guest needs: {_last_line(done.stderr)}")
     found = json.loads(done.stdout)
-    paths = {str(python), *found["files"], *found["libraries"]}
+    paths = {str(python), *found["files"]}
     paths.update(_libraries({path for path in paths if ".so" in path} | {str(python)}))
     # The loader's table of libraries, for those that lie in unusual folders.
     paths.update(path for path in ("/etc/ld.so.cache",) if os.path.exists(path))
@@ -87,11 +84,6 @@ def guest_python() -> GuestPython:
     for name, path in own_files().items():
         entries += _source(name, path.read_bytes())
     return GuestPython(str(python), tuple(entries))
-
-
-def _importable() -> list[str]:
-    """Those of the list that this Python was built with."""
-    return [name for name in STANDARD if importlib.util.find_spec(name) is not None]
 
 
 def _libraries(paths: set[str]) -> set[str]:

@@ -13,14 +13,15 @@ from pfnlab.lab.errors import LabError
 PROGRAM = "qemu-system-x86_64"
 Accelerator = Literal["kvm", "tcg"]
 GIB = 1 << 30
-# Addresses that each port keeps for the 64-bit BARs of a device that is plugged in later.  QEMU
-# emulates 40 bits of physical address, so that one port of 256 GiB is the most there can be.
-PORTS = (256 * GIB, 16 * GIB, 16 * GIB, 16 * GIB)
+# Addresses that each port keeps for the BARs of a device that is plugged in later.  They need not
+# begin at a multiple of a BAR's size, so that half of them may be of no use.  QEMU emulates 40 bits
+# of physical address: a BAR of 256 GiB is the largest that there can be.
+PORTS = (512 * GIB, 32 * GIB, 32 * GIB, 32 * GIB)
 FIRST_SLOT = 0x10  # of the root ports, on bus 0
 # no_timer_check: under load the check that the timer ticks fails, and the kernel panics.
 # transparent_hugepage: a guest with little memory would begin with "never".
 APPEND = (
-    "console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off no_timer_check "
+    "console=ttyS0 panic=-1 intel_iommu=on mitigations=off no_timer_check "
     "transparent_hugepage=always"
 )
 

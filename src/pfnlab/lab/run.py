@@ -41,8 +41,9 @@ class Job:
     """What to run in a guest.
 
     module     run as `python -m` does, one of pfnlab.host or of the standard library
-    arguments  as JSON can hold them; the module reads them from its standard input, with
-               "devices" added: the PCI addresses of `devices`, in their order
+    arguments  as JSON can hold them; the module reads them from its standard input, on one line,
+               with "devices" added: the PCI addresses of `devices`, in their order, and
+               "device", the first of them
     devices    plugged in before the job begins; the first may have a BAR of 256 GiB
     source     the text of a module that the guest does not have
     """
@@ -175,16 +176,16 @@ def _do(job: Job, guest: Guest, tell: Tell) -> Iterator[Any]:
     )
     last = ""
     while "exit" not in (answer := guest.answer()):
-        if "output" in answer:
+        for text in answer.get("message", "").splitlines():
+            last = text
+            tell(text)
+        for text in answer.get("output", "").splitlines():
             try:
-                line = json.loads(answer["output"])
+                line = json.loads(text)
             except ValueError:
-                tell(answer["output"])
+                tell(text)
                 continue
             yield line
-        else:
-            last = str(answer.get("message", answer))
-            tell(last)
     status = answer["exit"]
     if status:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

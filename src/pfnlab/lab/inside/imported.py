@@ -23,10 +23,7 @@ def main(folder: str, names: list[str]) -> None:
         if (file := getattr(module, "__file__", None)) and not file.startswith(folder)
     }
     files.discard(__file__)
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        mapped = {line.split(maxsplit=5)[5].strip() for line in maps if line.count("/")}
-    libraries = sorted(path for path in mapped if ".so" in path)
-    print(json.dumps({"files": sorted(files), "libraries": libraries, "base": sys.base_prefix}))
+    print(json.dumps({"files": sorted(files), "base": sys.base_prefix}))
 
 
 if __name__ == "__main__":

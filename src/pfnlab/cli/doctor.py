@@ -1,0 +1,99 @@
+"""pfnlab doctor: what this machine does with BARs, and what stands in the way of more."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import pfnlab
+from pfnlab.catalogue import find_design
+from pfnlab.cli.cost import AsJson
+from pfnlab.cost.address import best_address, natural_address
+from pfnlab.cost.explain import explain
+from pfnlab.cost.simulate import Setting
+from pfnlab.host.doctor import HostFacts, KernelFacts, examine_host, examine_kernel
+from pfnlab.host.pci import BarResource
+from pfnlab.kernel.design import Design
+from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel
+from pfnlab.kernel.thp import ThpPolicy
+from pfnlab.report.doctor import (
+    BarCost,
+    Model,
+    doctor_data,
+    doctor_text,
+    kernel_data,
+    kernel_text,
+)
+from pfnlab.workload import Bar, Window
+
+SMALLEST_BAR = 2 << 20  # a smaller one has no room for a huge leaf
+# The policy of a kernel without transparent huge pages is as if nothing were allowed.
+POLICIES: dict[str, ThpPolicy] = {"always": "always", "madvise": "madvise", "never": "never"}
+
+
+def doctor(
+    kernel: Annotated[
+        Path | None, typer.Option(help="A folder with an unpacked kernel package, instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what mappings of BARs get on this machine, why, and what would help."""
+    if kernel is not None:
+        facts = examine_kernel(kernel)
+        model = model_of(facts, "always")
+        if as_json:
+            print(json.dumps(kernel_data(pfnlab.__version__, facts, model), indent=2))
+        else:
+            print(kernel_text(facts, model))
+        return
+    host = examine_host()
+    found = model_of(host.kernel, host.machine.thp)
+    costs = {} if found is None else costs_of(host, found.setting)
+    if as_json:
+        print(json.dumps(doctor_data(pfnlab.__version__, host, found, costs), indent=2))
+    else:
+        print(doctor_text(host, found, costs))
+
+
+def model_of(facts: KernelFacts, thp: str) -> Model | None:
+    """The design and the profile that stand for a kernel; None if no design is like it."""
+    if not facts.design.name:
+        return None
+    design = find_design(facts.design.name)
+    nearest = nearest_kernel(design, facts)
+    return Model(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name)
+
+
+def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
+    """By features that have symbols; never by a version, as fixes are carried back."""
+    symbols = facts.design.symbols
+    if design.name != "huge_fault":
+        vma_lock = "lock_vma_under_rcu" in symbols or facts.options.get("PER_VMA_LOCK") == "y"
+        if design.name == "remap_on_fault":
+            return KERNELS["v6.9" if vma_lock else "v6.1"]
+        return find_kernel(design.kernel)
+    if "vfio_pci_dma_buf_move" in symbols:
+        return KERNELS["v7.3"]
+    return KERNELS["v6.16" if "pfnmap_setup_cachemode" in symbols else "v6.12"]
+
+
+def costs_of(host: HostFacts, setting: Setting) -> dict[tuple[str, int], BarCost]:
+    """By address of the device and index of the BAR."""
+    return {
+        (device.pci.bdf, bar.index): cost_of(bar, setting)
+        for device in host.devices
+        for bar in device.pci.bars
+        if bar.size >= SMALLEST_BAR and bar.address
+    }
+
+
+def cost_of(resource: BarResource, setting: Setting) -> BarCost:
+    """Of the whole BAR, touched once, at the best address and where mmap() puts it."""
+    bar = Bar(resource.size, resource.address)
+    places = (
+        best_address(bar.size, 0, resource.address),
+        natural_address(bar.size, 0, setting.kernel),
+    )
+    best, natural = (explain(bar, Window(bar.size, 0, place), setting) for place in places)
+    return BarCost(resource, best, natural)

@@ -1,0 +1,102 @@
+"""pfnlab measure: a workload on a real device of this machine, and what the kernel counted."""
+
+import json
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+import pfnlab
+from pfnlab.cli.cost import AsJson
+from pfnlab.cli.mapping import Madvise
+from pfnlab.cost.request import check_pages, make_workload, parse_size
+from pfnlab.engine.errors import ModelError
+from pfnlab.host.device import VfioDevice
+from pfnlab.host.errors import HostError
+from pfnlab.host.pci import BarResource, PciDevice, check_free, find_device, group_members
+from pfnlab.host.run import run
+from pfnlab.kernel.geometry import PAGE_SIZE
+from pfnlab.measured import MeasuredStep
+from pfnlab.report.measured import measured_json, measured_text, plan_text
+from pfnlab.workload import Bar, Window, Workload
+
+
+def measure(
+    device: Annotated[
+        str, typer.Argument(metavar="BDF", help="A PCI device, as 0000:01:00.0 or 1b36:0005.")
+    ],
+    bar: Annotated[int | None, typer.Option(help="By default the largest.")] = None,
+    offset: Annotated[str, typer.Option(help="Where the mapping begins in the BAR.")] = "0",
+    size: Annotated[str | None, typer.Option(help="By default up to the end of the BAR.")] = None,
+    place: Annotated[
+        Literal["natural", "1g", "2m", "4k"],
+        typer.Option(help="Where: as mmap() chooses, or as the BAR modulo 1 GiB, 2 MiB, 4 KiB."),
+    ] = "1g",
+    madvise: Madvise = None,
+    workload: Annotated[
+        str, typer.Option(help="Steps with commas, as those of pfnlab cost.")
+    ] = "first,touch,zap,touch,munmap",
+    unbind: Annotated[
+        bool, typer.Option("--unbind", help="Take the device from its driver meanwhile.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and changed; do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do a workload on a real BAR through VFIO; the device is left as it was found."""
+    pci = find_device(device)
+    resource = largest_bar(pci) if bar is None else pci.bar(bar)
+    window = window_of(resource, offset, size)
+    made = make_workload(
+        Bar(resource.size, resource.address),
+        [Window(*window, advice=madvise or "", place=place)],
+        workload,
+    )
+    if dry_run:
+        print(plan(pci, made, resource.index, unbind))
+        return
+    check_free(pci, unbind)
+    with VfioDevice(pci.bdf, unbind) as opened:
+        measured = run(made, opened, resource.index, show_progress)
+    if as_json:
+        print(json.dumps(measured_json(pfnlab.__version__, measured), indent=2))
+    else:
+        print(measured_text(measured))
+
+
+def largest_bar(pci: PciDevice) -> BarResource:
+    if not pci.bars:
+        raise HostError(f"{pci.bdf} has no memory BAR")
+    return max(pci.bars, key=lambda bar: bar.size)
+
+
+def window_of(bar: BarResource, offset: str, size: str | None) -> tuple[int, int]:
+    """Size and offset in bytes."""
+    start = check_pages("offset", parse_size(offset, "offset"))
+    if start >= bar.size:
+        raise ModelError(f"offset {start:#x} is beyond BAR {bar.index}, which has {bar.size:#x}")
+    length = bar.size - start if size is None else parse_size(size, "size")
+    check_pages("size", length, PAGE_SIZE)
+    if start + length > bar.size:
+        raise ModelError(
+            f"offset {start:#x} and size {length:#x} are beyond BAR {bar.index}, which has "
+            f"{bar.size:#x} bytes"
+        )
+    return length, start
+
+
+def plan(pci: PciDevice, workload: Workload, bar: int, unbind: bool) -> str:
+    """The obstacle that a run would meet is part of what a dry run tells."""
+    obstacle = ""
+    try:
+        check_free(pci, unbind)
+    except HostError as error:
+        obstacle = str(error)
+    others = [name for name in group_members(pci.group) if name != pci.bdf]
+    return plan_text(pci, others, workload, bar, obstacle)
+
+
+def show_progress(step: MeasuredStep) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"done: {step.name}", err=True)

@@ -1,0 +1,269 @@
+"""What doctor found, as text and as data: facts, what a mapping gets, and what would help."""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pfnlab.cost.explain import Explanation
+from pfnlab.cost.simulate import Setting
+from pfnlab.host.doctor import DeviceFacts, HostFacts, KernelFacts
+from pfnlab.host.mapping_design import MappingDesign
+from pfnlab.host.pci import BarResource
+from pfnlab.kernel.geometry import GiB, MiB
+from pfnlab.report.cost import size_text
+from pfnlab.report.counterexample import WIDTH, many
+from pfnlab.report.explain import total_text
+
+VFIO_PCI = "vfio-pci"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The design that the kernel is like, and the profile nearest to it."""
+
+    setting: Setting
+    profile: str
+
+
+@dataclass(frozen=True)
+class BarCost:
+    """A whole BAR that is touched once: at the best address, and where mmap() puts it."""
+
+    bar: BarResource
+    best: Explanation
+    natural: Explanation
+
+
+Costs = Mapping[tuple[str, int], BarCost]
+
+
+def doctor_text(host: HostFacts, model: Model | None, costs: Costs) -> str:
+    machine, vfio = host.machine, host.vfio
+    where = machine.name or "unknown machine"
+    lines = [
+        ("machine", f"{where}, {'virtual' if machine.virtual else 'not virtual'}"),
+        *kernel_lines(host.kernel, model),
+        ("THP", machine.thp or "this kernel has no transparent huge pages"),
+        ("IOMMU", iommu_text(host)),
+        ("VFIO", vfio_text(host)),
+        ("measure", measure_text(host)),
+    ]
+    if not vfio.modules and not vfio.container and model is None:
+        lines.append(("", "No mapping of a BAR can be made here by VFIO."))
+    parts = [facts_text(lines)]
+    devices = "\n".join(line for device in host.devices for line in device_lines(device, costs))
+    parts.append(devices or "This machine has no PCI devices.")
+    advice = list(remedies(host, model, costs))
+    if advice:
+        parts.append("\n".join(["What would help", *advice]))
+    return "\n\n".join(parts)
+
+
+def kernel_text(kernel: KernelFacts, model: Model | None) -> str:
+    return facts_text(kernel_lines(kernel, model))
+
+
+def facts_text(lines: list[tuple[str, str]]) -> str:
+    return "\n".join(
+        textwrap.fill(
+            text, WIDTH, initial_indent=f"{name:9}", subsequent_indent=" " * 9,
+            break_on_hyphens=False, break_long_words=False,
+        )
+        for name, text in lines
+    )  # fmt: skip
+
+
+def kernel_lines(kernel: KernelFacts, model: Model | None) -> list[tuple[str, str]]:
+    lines = [("kernel", kernel.release), ("design", design_text(kernel.design, model))]
+    if kernel.options:
+        there = ", ".join(f"{name}={value}" for name, value in kernel.options.items())
+        lines.append(("config", f"{there} ({kernel.options_from})"))
+    else:
+        lines.append(("config", "no file of it was found"))
+    return lines
+
+
+def design_text(design: MappingDesign, model: Model | None) -> str:
+    if model is None:
+        return f"none: {design.note}"
+    note = f"; {design.note}" if design.note else ""
+    return f"{design.name}, by {design.source}{note}. Nearest profile: {model.profile}"
+
+
+def iommu_text(host: HostFacts) -> str:
+    vfio = host.vfio
+    if not vfio.iommu_groups:
+        return "none in use"
+    return f"{', '.join(vfio.iommus) or 'no name'}; {many(vfio.iommu_groups, 'group')}"
+
+
+def vfio_text(host: HostFacts) -> str:
+    vfio = host.vfio
+    if not vfio.modules and not vfio.container:
+        return "not loaded"
+    parts = [", ".join(vfio.modules) or "no modules"]
+    parts.append(f"groups in /dev/vfio: {', '.join(vfio.groups)}" if vfio.groups else "no groups")
+    if not vfio.container:
+        parts.append("no /dev/vfio/vfio")
+    parts.append("iommufd" if vfio.iommufd else "no iommufd")
+    return "; ".join(parts)
+
+
+def measure_text(host: HostFacts) -> str:
+    """Which counts there would be."""
+    texts = [f"{name}: {reason or 'yes'}" for name, reason in host.counters.items()]
+    return "; ".join(texts)
+
+
+def device_lines(device: DeviceFacts, costs: Costs) -> Iterator[str]:
+    pci = device.pci
+    group = f"group {pci.group}" if pci.group else "no group"
+    others = len(device.group_members) - 1
+    if others > 0:
+        group += f" with {many(others, 'other')}"
+    reset = " ".join(pci.reset_methods) or "none"
+    yield f"{pci.bdf}  {pci.id}  driver {pci.driver or 'none'}  {group}  reset {reset}"
+    for bar in pci.bars:
+        yield f"  {bar_text(bar)}"
+        msix = device.msix
+        if msix is not None and msix.bar == bar.index:
+            yield (
+                f"    MSI-X table at {msix.offset:#x}, {size_text(msix.size)}: who keeps it to "
+                "itself maps what is around it"
+            )
+        cost = costs.get((pci.bdf, bar.index))
+        if cost is not None:
+            yield from cost_lines(cost)
+
+
+def bar_text(bar: BarResource) -> str:
+    kind = "64-bit" if bar.is_64bit else "32-bit"
+    kind += " prefetchable" if bar.prefetchable else ""
+    at = "no address"
+    if bar.address:
+        aligned = size_text(bar.address & -bar.address)
+        at = f"at {bar.address:#x}, aligned to {aligned}"
+    text = f"BAR {bar.index}  {size_text(bar.size)}  {at}  {kind}"
+    if bar.resizable:
+        text += f"  can have {', '.join(size_text(size) for size in bar.resizable)}"
+    return text
+
+
+def cost_lines(cost: BarCost) -> Iterator[str]:
+    for name, explanation in (("best address", cost.best), ("mmap(NULL)", cost.natural)):
+        faults = many(explanation.cost.total.faults, "fault")
+        yield f"    {name:12}  {total_text(explanation.cost.steps[-1])}; {faults}"
+    why = why_not_larger(cost)
+    if why:
+        yield f"    {why}"
+
+
+def why_not_larger(cost: BarCost) -> str:
+    """Why not everything is 1 GiB at the best address, in one sentence."""
+    bar = cost.bar
+    reasons = {part.why for part in cost.best.ranges if part.why}
+    if "design" in reasons:
+        return "No larger leaves: this kernel's fault handler maps pages of 4 KiB."
+    if "policy" in reasons:
+        return f"No larger leaves: the THP policy is {cost.best.setting.thp}."
+    if bar.size < GiB:
+        return "No 1 GiB: the BAR is smaller." if reasons else ""
+    if bar.address % GiB or bar.size % GiB:
+        return "Not all is 1 GiB: the BAR does not begin and end at multiples of it."
+    return ""
+
+
+def remedies(host: HostFacts, model: Model | None, costs: Costs) -> Iterator[str]:
+    """What the reader can do, the most useful first."""
+    options = host.kernel.options
+    huge = options.get("ARCH_SUPPORTS_HUGE_PFNMAP", "y") == "y"
+    some = list(costs.values())
+    if model is None:
+        return
+    setting = model.setting
+    if not some:
+        return
+    if setting.design.vm_ops.huge_fault is None:
+        yield "- a kernel whose vfio-pci has huge_fault: this one maps pages of 4 KiB"
+    elif not huge:
+        yield "- a kernel with CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP: this one maps pages of 4 KiB"
+    elif setting.kernel.thp_gate and setting.thp == "never":
+        yield "- echo always > /sys/kernel/mm/transparent_hugepage/enabled"
+    elif setting.kernel.thp_gate and setting.thp == "madvise":
+        yield (
+            "- echo always > /sys/kernel/mm/transparent_hugepage/enabled, or "
+            "madvise(MADV_HUGEPAGE) of each mapping"
+        )
+    if setting.design.vm_ops.huge_fault is not None and huge:
+        if any(cost.natural.cost.total.faults > cost.best.cost.total.faults for cost in some):
+            yield (
+                "- mmap() with MAP_FIXED at an address that agrees with that of the BAR modulo "
+                "1 GiB, or 2 MiB"
+            )
+        for (bdf, index), cost in costs.items():
+            if cost.bar.address % min(GiB, cost.bar.size & -cost.bar.size):
+                yield f"- let firmware align BAR {index} of {bdf}: it is at {cost.bar.address:#x}"
+    for device in host.devices:
+        if device.pci.group and device.pci.driver not in ("", VFIO_PCI) and device.pci.bars:
+            continue
+        larger = [bar for bar in device.pci.bars if any(s > bar.size for s in bar.resizable)]
+        for bar in larger:
+            best = max(bar.resizable)
+            if bar.size < 2 * MiB <= best:
+                yield (
+                    f"- resize BAR {bar.index} of {device.pci.bdf} up to {size_text(best)}: write "
+                    f"to resource{bar.index}_resize"
+                )
+
+
+def kernel_data(version: str, kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+    """What `--kernel DIR --json` prints."""
+    return {"pfnlab": version, "kernel": facts_of_kernel(kernel, model)}
+
+
+def facts_of_kernel(kernel: KernelFacts, model: Model | None) -> dict[str, Any]:
+    return {
+        "release": kernel.release,
+        "design": kernel.design.name or None,
+        "design_by": kernel.design.source or None,
+        "note": kernel.design.note or None,
+        "symbols": sorted(kernel.design.symbols),
+        "profile": None if model is None else model.profile,
+        "config": dict(kernel.options),
+        "config_from": kernel.options_from or None,
+    }
+
+
+def doctor_data(version: str, host: HostFacts, model: Model | None, costs: Costs) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "pfnlab": version,
+        "machine": asdict(host.machine),
+        "kernel": facts_of_kernel(host.kernel, model),
+        "root": host.root,
+        "vfio": asdict(host.vfio),
+        "counters": dict(host.counters),
+        "devices": [device_data(device, costs) for device in host.devices],
+        "remedies": [text.removeprefix("- ") for text in remedies(host, model, costs)],
+    }
+
+
+def device_data(device: DeviceFacts, costs: Costs) -> dict[str, Any]:
+    data = asdict(device)
+    for bar in data["pci"]["bars"]:
+        cost = costs.get((device.pci.bdf, bar["index"]))
+        if cost is not None:
+            bar["best"] = explained(cost.best)
+            bar["natural"] = explained(cost.natural)
+            bar["why"] = why_not_larger(cost) or None
+    return data
+
+
+def explained(explanation: Explanation) -> dict[str, Any]:
+    state = explanation.cost.steps[-1].state
+    return {
+        "faults": explanation.cost.total.faults,
+        **{name: state.get(f"leaves {name}", 0) for name in ("pud", "pmd", "pte")},
+        "table_bytes": explanation.cost.steps[-1].table_bytes,
+    }

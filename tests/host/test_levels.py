@@ -1,0 +1,158 @@
+"""Page tables of a made-up kernel: leaves and tables of every level are found."""
+
+import struct
+
+import pytest
+
+from pfnlab.host.btf import Btf
+from pfnlab.host.errors import HostError
+from pfnlab.host.levels import PageTables, PageTableWalker, Range, is_ascending
+from tests.host.test_btf import INT, STRUCT, Blob
+
+PAGE, PMD, PUD = 4096, 2 << 20, 1 << 30
+P, LEAF, AD = 0x1, 0x80, 0x60
+BAR = 0x380000000000
+DIRECT = 0xFFFF888000000000
+INIT_TASK = DIRECT + 0x1000
+TASKS, PID, MM, PGD = 8, 24, 32, 16
+
+
+class Memory:
+    """Pages by physical address; everything is mapped from DIRECT on."""
+
+    def __init__(self, levels: int = 4) -> None:
+        self.levels = levels
+        self.pages: dict[int, bytearray] = {}
+        self.free = 0x100000
+        self.tops: dict[int, int] = {}
+        self.task(0, INIT_TASK, mm=0)
+
+    def physical(self, address: int, size: int) -> bytes:
+        page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
+        return bytes(page[address % PAGE : address % PAGE + size])
+
+    def virtual(self, address: int, size: int) -> bytes:
+        return self.physical(address - DIRECT, size)
+
+    def put(self, address: int, value: int, size: int = 8) -> None:
+        page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
+        page[address % PAGE : address % PAGE + size] = value.to_bytes(size, "little")
+
+    def new_page(self) -> int:
+        self.free += PAGE
+        return self.free
+
+    def task(self, pid: int, address: int, mm: int) -> None:
+        place = address - DIRECT
+        self.put(place + PID, pid, 4)
+        self.put(place + MM, mm)
+        newest = self.virtual(INIT_TASK + TASKS + 8, 8) if pid else bytes(8)
+        before = int.from_bytes(newest, "little") or INIT_TASK + TASKS
+        self.put(place + TASKS + 8, before)
+        self.put(INIT_TASK - DIRECT + TASKS + 8, address + TASKS)
+
+    def process(self, pid: int) -> None:
+        mm, top = self.new_page(), self.new_page()
+        self.tops[pid] = top
+        self.put(mm + PGD, DIRECT + top)
+        self.task(pid, DIRECT + self.new_page(), DIRECT + mm)
+
+    def set(self, pid: int, address: int, shift: int, entry: int) -> None:
+        """Put an entry that maps `address` at a level; tables above it are made."""
+        table = self.tops[pid]
+        at = 48 if self.levels == 5 else 39
+        while at > shift:
+            place = table + (address >> at & 511) * 8
+            below = int.from_bytes(self.physical(place, 8), "little")
+            if not below:
+                below = self.new_page() | P | AD
+                self.put(place, below)
+            table, at = below & ~0xFFF, at - 9
+        self.put(table + (address >> shift & 511) * 8, entry)
+
+
+def kernel_types() -> Btf:
+    blob = Blob()
+    blob.add("int", INT, 0, 8, 64)
+    members = [("tasks", TASKS), ("pid", PID), ("mm", MM)]
+    words = [word for name, at in members for word in (blob.name(name), 1, at * 8)]
+    blob.add("task_struct", STRUCT, 3, 64, *words)
+    blob.add("mm_struct", STRUCT, 1, 64, blob.name("pgd"), 1, PGD * 8)
+    return Btf(blob.data())
+
+
+def walker(memory: Memory) -> PageTableWalker:
+    return PageTableWalker(memory, kernel_types(), INIT_TASK)
+
+
+START = 0x7F0000000000
+
+
+@pytest.mark.parametrize("levels", [4, 5])
+def test_leaves_of_each_level_are_told_apart(levels: int) -> None:
+    memory = Memory(levels)
+    memory.process(7)
+    memory.process(8)
+    memory.set(7, START, 30, BAR | P | LEAF)
+    memory.set(7, START + PUD, 21, BAR + PUD | P | LEAF)
+    memory.set(7, START + PUD + PMD, 12, BAR + PUD + PMD | P)
+    found = walker(memory).walk(START, START + 2 * PUD, 7)
+
+    assert [(part.level, part.start, part.end, part.physical) for part in found.ranges] == [
+        ("pud", START, START + PUD, BAR),
+        ("pmd", START + PUD, START + PUD + PMD, BAR + PUD),
+        ("pte", START + PUD + PMD, START + PUD + PMD + PAGE, BAR + PUD + PMD),
+    ]
+    assert found.counts() == {
+        "leaves pud": 1, "leaves pmd": 1, "leaves pte": 1, "tables pmd": 1, "tables pte": 1,
+    }  # fmt: skip
+    assert not walker(memory).walk(START, START + 2 * PUD, 8).ranges
+
+
+def test_a_full_table_is_one_range_whatever_was_accessed() -> None:
+    memory = Memory()
+    memory.process(7)
+    for index in range(1024):
+        accessed = AD if index % 3 else 0
+        memory.set(7, START + index * PAGE, 12, BAR + index * PAGE | P | accessed)
+    found = walker(memory).walk(START, START + 2 * PMD, 7)
+
+    assert found.ranges == [Range(START, START + 2 * PMD, "pte", BAR, P)]
+    assert found.counts()["tables pte"] == 2
+
+
+def test_only_the_part_that_is_asked_for_counts() -> None:
+    memory = Memory()
+    memory.process(7)
+    for index in range(512):
+        memory.set(7, START + index * PAGE, 12, BAR + index * PAGE | P)
+
+    assert walker(memory).walk(START + PAGE, START + 5 * PAGE, 7).counts()["leaves pte"] == 4
+    assert walker(memory).walk(START + PUD, START + 2 * PUD, 7).counts()["tables pmd"] == 0
+
+
+def test_a_table_of_two_parts_is_counted_once() -> None:
+    memory = Memory()
+    memory.process(7)
+    memory.set(7, START, 12, BAR | P)
+    found = PageTables()
+    for part in (START, START + PAGE):
+        walker(memory).walk_into(found, part, part + PAGE, 7)
+
+    assert found.counts()["tables pte"] == found.counts()["tables pmd"] == 1
+
+
+def test_a_gap_or_another_order_of_pages_is_not_ascending() -> None:
+    def entries(*values: int) -> bytes:
+        return struct.pack("=512Q", *values)
+
+    pages = [BAR + index * PAGE | P for index in range(512)]
+    assert is_ascending(entries(*pages))
+    assert not is_ascending(entries(*pages[:511], 0))
+    assert not is_ascending(entries(*pages[::-1]))
+    assert not is_ascending(bytes(PAGE))
+
+
+def test_a_process_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(HostError, match="no process 9"):
+        walker(Memory()).walk(START, START + PAGE, 9)
