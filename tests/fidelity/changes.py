@@ -142,14 +142,14 @@ def a_pmd_is_inserted_where_a_pud_fits(trace: Changed) -> Parting:
 def a_leaf_maps_the_next_page(trace: Changed) -> Parting:
     place = trace.find("insert", 1)
     trace.set(place, pfn="0x180001")
-    return Parting(place, "insert pud 0x7f2040000000 pfn 0x180000")
+    return Parting(place, "insert pud 0x7f2040000000 pfn=0x180000")
 
 
 @change(NEW)
 def a_leaf_maps_another_part_of_the_bar(trace: Changed) -> Parting:
     place = trace.find("insert", 1)
     trace.set(place, pfn="0x100000")
-    return Parting(place, "insert pud 0x7f2040000000 pfn 0x180000")
+    return Parting(place, "insert pud 0x7f2040000000 pfn=0x180000")
 
 
 @change(OLD)
@@ -183,14 +183,14 @@ def a_fault_ends_in_sigbus_while_memory_is_on(trace: Changed) -> Parting:
 def a_handler_says_nopage_while_memory_is_off(trace: Changed) -> Parting:
     place = trace.find("fault.exit", ret="SIGBUS")
     trace.set(place, ret="NOPAGE")
-    return Parting(place, "fault.exit SIGBUS")
+    return Parting(place, "fault.exit ret=SIGBUS")
 
 
 @change(NEW)
 def the_core_makes_something_else_of_a_result(trace: Changed) -> Parting:
     place = trace.find("fault.core.ret", ret="SIGBUS")
     trace.set(place, ret="RETRY")
-    return Parting(place, "fault.core.ret SIGBUS")
+    return Parting(place, "fault.core.ret ret=SIGBUS")
 
 
 @change(NEW)
@@ -211,7 +211,7 @@ def a_good_fault_sends_a_signal(trace: Changed) -> Parting:
 def a_page_that_is_mapped_faults(trace: Changed) -> Parting:
     place = trace.find("pf", 1)
     trace.set(place, addr="0x7f1fc0001000")
-    return Parting(place, "access 0x7f1fc0001000 pud")
+    return Parting(place, "access 0x7f1fc0001000 leaf=pud")
 
 
 @change(OLD, NEW)
@@ -225,14 +225,14 @@ def a_page_that_is_not_mapped_is_reached(trace: Changed) -> Parting:
 def the_handler_is_asked_for_a_pmd_first(trace: Changed) -> Parting:
     place = trace.find("fault.enter")
     trace.set(place, order=9)
-    return Parting(place, "fault.enter 0x7f1fc0000000 order 18")
+    return Parting(place, "fault.enter 0x7f1fc0000000 order=18")
 
 
 @change(NEW)
 def the_handler_is_told_another_address(trace: Changed) -> Parting:
     place = trace.find("fault.enter")
     trace.set(place, addr="0x7f2040000000")
-    return Parting(place, "fault.enter 0x7f1fc0000000 order 18")
+    return Parting(place, "fault.enter 0x7f1fc0000000 order=18")
 
 
 # ---- zaps
@@ -309,7 +309,7 @@ def the_child_faults_on_what_was_copied(trace: Changed) -> Parting:
     mark = trace.find("mark", s="child touch")
     trace.insert(mark, "pf", addr="0x7f1fc0000000")
     trace.swap(mark, mark + 1)
-    return Parting(mark + 1, "access 0x7f1fc0000000 pud")
+    return Parting(mark + 1, "access 0x7f1fc0000000 leaf=pud")
 
 
 @change(OLD)

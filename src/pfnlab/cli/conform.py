@@ -37,7 +37,7 @@ def conform(
     for path in traces:
         trace = load_trace(path)
         a_design = design_of(trace, design, path)
-        found = follow(trace, a_design, kernel_of(trace, kernel, a_design))
+        found = follow(trace, a_design, kernel_of(trace, kernel) or find_kernel(a_design.kernel))
         results.append((str(path), found))
         if not as_json:
             print(conformity_text(*results[-1]))
@@ -78,10 +78,12 @@ def design_of(trace: Trace, name: str | None, path: Path) -> Design:
     return find_design(name or trace.run.design)
 
 
-def kernel_of(trace: Trace, name: str | None, design: Design) -> Kernel:
+def kernel_of(trace: Trace, name: str | None) -> Kernel | None:
     """The profile asked for; or the newest that is not newer than the kernel of the trace."""
-    if name is not None or not trace.run.kernel:
-        return find_kernel(name or design.kernel)
+    if name is not None:
+        return find_kernel(name)
+    if not trace.run.kernel:
+        return None
     release = _version(trace.run.kernel)
     stable = ".".join(map(str, release)) + ".y"
     if f"v{stable}" in KERNELS:

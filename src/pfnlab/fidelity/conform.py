@@ -18,7 +18,7 @@ from pfnlab.fidelity.fold import FOLDED_BAR, Fold
 from pfnlab.fidelity.probe import Log, probes
 from pfnlab.fidelity.runner import Runner
 from pfnlab.fidelity.steering import MOST_STATES, Expected, Steered, Steering, Stuck
-from pfnlab.fidelity.tasks import ConformLab, Threads, task_name
+from pfnlab.fidelity.tasks import ConformLab, Threads
 from pfnlab.host.events import Event, Trace
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.geometry import PAGE_SHIFT, using
@@ -27,6 +27,7 @@ from pfnlab.kernel.profile import Kernel
 STEP_LIMIT = 1 << 40
 PLAIN = ("lock", "mode", "order", "handler", "ret", "mem", "level", "child", "begin", "len", "s")
 ADDRESSES = ("addr", "start", "end")
+NAMELESS = ("lock", "mode", "level", "addr", "s")
 # What the model logs, by the names of a trace: all other kinds it does not speak about.
 KINDS = {
     "mmap", "mmap.ret", "pf", "sigbus", "fault.core", "fault.core.ret", "fault.enter", "fault.exit",
@@ -246,19 +247,30 @@ def _real_name(name: str, fold: Fold) -> str:
 
 
 def log_text(log: Log, fold: Fold) -> str:
-    """ "lock memory_lock r", with the addresses of the trace."""
+    """A log of the model as the event that a trace would have."""
     args = dict(log.args)
-    words = []
+    real: dict[str, object] = {}
     for name, value in args.items():
         if name in ADDRESSES:
-            words.append(f"{fold.real(value):#x}")
+            real[name] = hex(fold.real(value))
         elif name == "pfn":
-            words.append(f"pfn {fold.real_pfn(value, args['addr']):#x}")
-        elif name == "order":
-            words.append(f"order {value}")
-        elif name in ("level", "lock", "mode", "handler", "mem", "leaf") or isinstance(value, str):
-            words.append(str(value))
-    return " ".join([log.kind, *words])
+            real[name] = hex(fold.real_pfn(value, args["addr"]))
+        elif name == "size":
+            real[name] = hex(fold.real(args["addr"] + value) - fold.real(args["addr"]))
+        elif name in ("begin", "len") or (name == "ret" and log.kind == "insert"):
+            real[name] = hex(value) if value else "0"
+        else:
+            real[name] = value
+    return f"{log.kind} {arguments_text(real)}".rstrip()
 
 
-__all__ = ["Conformity", "Instead", "conform", "expectations", "fold_of", "log_text", "task_name"]
+def arguments_text(args: Mapping[str, object]) -> str:
+    """ "pud 0x7f1fc0000000 pfn=0x100000": what has no name can only be one thing."""
+    words = []
+    for name, value in args.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words.append(text if name in NAMELESS else f"{name}={text}")
+    return " ".join(words)
+
+
+__all__ = ["Conformity", "Held", "Instead", "arguments_text", "conform", "fold_of"]

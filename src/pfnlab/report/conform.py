@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pfnlab.fidelity.conform import Conformity, Instead
+from pfnlab.fidelity.conform import Conformity, Instead, arguments_text
 from pfnlab.host.events import Event
 from pfnlab.report.counterexample import many, wrapped
 
-PLAIN = ("lock", "mode", "level", "addr", "s")  # arguments that need no name
 BEFORE = 6  # events that are shown before one that is impossible
 VERDICTS = {True: "possible", False: "impossible", None: "incomplete"}
 
@@ -72,16 +71,9 @@ def _instead(instead: Instead) -> str:
 
 
 def event_text(event: Event) -> str:
-    """ "10.845972  160  insert  pud 0x7f1fc0000000 pfn=0x100000 size=0x40000000 ret=0x100"."""
-    words = [
-        _value(value) if name in PLAIN else f"{name}={_value(value)}"
-        for name, value in event.args.items()
-    ]
-    return f"{event.seconds:.6f}  {event.tid}  {event.kind:<14}  {' '.join(words)}".rstrip()
-
-
-def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """ "10.845972  160  insert          pud 0x7f1fc0000000 pfn=0x100000 size=0x40000000"."""
+    args = arguments_text(event.args)
+    return f"{event.seconds:.6f}  {event.tid}  {event.kind:<14}  {args}".rstrip()
 
 
 def _line(found: Conformity, place: int) -> int:
