@@ -39,7 +39,7 @@ def test_mappings_that_are_not_aligned_are_refused_huge_leaves_one_by_one() -> N
 
     assert orders["6.12.95-one.model"][0] == 18
     assert orders["6.12.95-one.2m"] == [18, 9, 18, 9, 9]
-    assert orders["6.12.95-one.4k"] == [18, 9, 9, 0, 9]
+    assert orders["6.12.95-one.4k"] == [18, 9, 9, 0, 18]
 
 
 RETRIED, REFUSED = "fault.core.ret ret=RETRY", "fault.exit ret=FALLBACK"
