@@ -15,6 +15,7 @@ from pfnlab.cli.conform import conform
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.doctor import doctor
+from pfnlab.cli.lab import guest_failed, lab
 from pfnlab.cli.measure import measure
 from pfnlab.cli.replay import replay
 from pfnlab.cli.trace import trace
@@ -59,13 +60,11 @@ app.command()(calibrate)
 app.command()(doctor)
 app.command()(measure)
 app.command()(conform)
+lab.command()(trace)
+app.add_typer(lab, name="lab")
 app.command("list")(list_things)
 app.command()(show)
 app.command()(new)
-
-lab = typer.Typer(help="Real kernels in a guest.", no_args_is_help=True, rich_markup_mode=None)
-lab.command()(trace)
-app.add_typer(lab, name="lab")
 
 
 def run(arguments: list[str]) -> int:
@@ -73,8 +72,7 @@ def run(arguments: list[str]) -> int:
     try:
         status = app(arguments, standalone_mode=False, prog_name="pfnlab")
     except GuestError as error:
-        print(f"{error.console}\npfnlab: {error}".lstrip(), file=sys.stderr)
-        return 3
+        return guest_failed(error)
     except (ModelError, HostError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2

@@ -57,6 +57,7 @@ class Guest:
         self._incoming = incoming
         self._kept = b""
         self._waiting = b""
+        self._console_ended = False
 
     def __enter__(self) -> Self:
         ours: dict[str, socket.socket] = {}
@@ -162,12 +163,13 @@ class Guest:
 
     def _wait(self, silent: float | None) -> None:
         channel, console = self._sockets["channel"], self._sockets["console"]
-        ready, _, _ = select.select([channel, console], [], [], 0.5)
-        if console in ready and not self._read_console():
-            raise self._end(self._why_ended())
+        watched = [channel] if self._console_ended else [channel, console]
+        ready, _, _ = select.select(watched, [], [], 0.5)
+        if console in ready:
+            self._console_ended = not self._read_console()
         if channel in ready:
-            data = channel.recv(1 << 16)
-            if not data:
+            data = self._receive(channel)
+            if not data:  # and all that it had delivered has been read
                 raise self._end(self._why_ended())
             self._waiting += data
         now = time.monotonic()
@@ -175,6 +177,13 @@ class Guest:
             raise SilentGuest(f"the guest printed nothing within {SILENCE:.0f} s")
         if now > self._deadline:
             raise self._end("the guest took too long and was ended")
+
+    @staticmethod
+    def _receive(channel: socket.socket) -> bytes:
+        try:
+            return channel.recv(1 << 16)
+        except ConnectionResetError:
+            return b""
 
     def _read_console(self) -> bool:
         """Take what is there; False at its end."""

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pfnlab
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.initrd import PROGRAM, Entry
 
-PACKAGE = Path(pfnlab.__file__).parent
-INSIDE = Path(__file__).parent / "inside"
+PACKAGE = Path(__file__).resolve().parent.parent
+INSIDE = PACKAGE / "lab" / "inside"
 # What is imported late, by functions of those that the agent and host/ import, and a little more
 # for a job that brings its source.
 STANDARD = (

@@ -103,11 +103,12 @@ class Apt:
         sizes = {each["Package"]: int(each["Size"]) for each in self._show(sorted(parts))}
         kernels: dict[str, Available] = {}
         for image in images:
-            needed = tuple(_parts(image))
-            if not all(name in sizes for name in needed):
-                continue  # an old one, of which the mirror has dropped a part
-            packages = (image["Package"], *needed)
-            size = int(image["Size"]) + sum(sizes[name] for name in needed)
+            parts_here = tuple(name for name in _parts(image) if name in sizes)
+            # Of an old one the mirror may have dropped a part.  Nothing to boot is in the base.
+            if any("linux-base-" not in name for name in set(_parts(image)) - set(parts_here)):
+                continue
+            packages = (image["Package"], *parts_here)
+            size = int(image["Size"]) + sum(sizes[name] for name in parts_here)
             release = image["Package"].removeprefix("linux-image-")
             each = Available(release, image["Version"], packages, size)
             before = kernels.get(release)

@@ -112,7 +112,7 @@ def run(
             guest = stack.enter_context(
                 waiting_guest(found, machine, kernel.release, folder, deadline, tell)
             )
-        yield from _do(job, guest, tell)
+        yield from do_job(job, guest, tell)
 
 
 @contextmanager
@@ -161,7 +161,8 @@ def _from_snapshot(
         return guest
 
 
-def _do(job: Job, guest: Guest, tell: Tell) -> Iterator[Any]:
+def do_job(job: Job, guest: Guest, tell: Tell) -> Iterator[Any]:
+    """Run a job in a guest that waits for one: see run()."""
     tell("running the job")
     for number, device in enumerate(job.devices):
         guest.plug(number, device)

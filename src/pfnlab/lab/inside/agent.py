@@ -81,8 +81,8 @@ def run(request: Mapping[str, Any], answer: Answer, path: str = DEVICES) -> None
         answer({"message": f"{type(error).__name__}: {error}"})
         answer({"exit": 1})
         return
-    found = {"device": devices[0], "devices": devices} if devices else {}
-    text = json.dumps({**found, **request["arguments"]}) + "\n"
+    first = {"device": devices[0]} if devices else {}
+    text = json.dumps({**first, "devices": devices, **request["arguments"]}) + "\n"
     job, into, ends = start(request["module"], request["source"], text)
     try:
         os.close(into)
@@ -172,7 +172,7 @@ def relay(ends: dict[int, str], answer: Answer) -> None:
                 whole, newline = rest, b""
                 del waiting[end]
                 os.close(end)
-            if whole:
+            if whole or newline:
                 answer({ends[end]: (whole + newline).decode(errors="replace")})
 
 

@@ -1,0 +1,74 @@
+"""A workload on a device of QEMU's, in a guest with a given kernel: what pfnlab.host.job counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pfnlab.lab.errors import GuestError, LabError
+from pfnlab.lab.kernels import KernelImage
+from pfnlab.lab.qemu import GIB, Device
+from pfnlab.lab.run import TIMEOUT, Job, Tell, quiet, run
+from pfnlab.measured import Measured, MeasuredStep, measured_from_data
+from pfnlab.workload import PAGE, Workload, to_data
+
+TESTDEV_BAR = 2
+SMALLEST_BAR = PAGE
+LARGEST_BAR = 256 * GIB
+Thp = Literal["always", "madvise", "never"]
+
+
+def measuring_job(workload: Workload, thp: Thp = "always") -> Job:
+    """For run(): lines are {"step": ...}, and {"measured": ...} at the end.
+
+    The device has a BAR of that size and nothing behind it.  Raises LabError for a size that no
+    BAR of a guest can have.
+    """
+    size = workload.bar.size
+    if size & (size - 1) or not SMALLEST_BAR <= size <= LARGEST_BAR:
+        raise LabError(f"a BAR of a guest is a power of two from 4 KiB to 256 GiB, not {size:#x}")
+    device = Device("pci-testdev", {"membar": size})
+    arguments = {"workload": to_data(workload), "bar": TESTDEV_BAR, "thp": thp}
+    return Job("pfnlab.host.job", arguments, (device,))
+
+
+def memory_for(workload: Workload) -> int:
+    """What a guest needs: an old kernel has a page table of 8 bytes for each page of the BAR.
+
+    Twice that where a child has a copy.
+    """
+    return GIB + -(-workload.bar.size // 512 * 2 // GIB) * GIB if _is_large(workload) else GIB
+
+
+def measure(
+    workload: Workload,
+    kernel: KernelImage,
+    *,
+    cache: Path,
+    thp: Thp = "always",
+    cpus: int = 1,
+    use_snapshot: bool = True,
+    timeout: float = TIMEOUT,
+    tell: Tell = quiet,
+) -> Iterator[MeasuredStep | Measured]:
+    """Each step when it is over, and all of it at the end.  Raises what run() raises."""
+    lines = run(
+        measuring_job(workload, thp),
+        kernel,
+        cache=cache,
+        cpus=cpus,
+        memory=memory_for(workload),
+        use_snapshot=use_snapshot,
+        timeout=timeout,
+        tell=tell,
+    )
+    for line in lines:
+        if "step" in line:
+            yield MeasuredStep(**line["step"])
+        elif "measured" in line:
+            yield measured_from_data(line["measured"])
+        elif "error" in line:
+            raise GuestError(f"in the guest: {line['error']}")
+
+
+def _is_large(workload: Workload) -> bool:
+    return workload.bar.size > 64 * GIB
