@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import find_design
+from pfnlab.cli.runs import progress_line
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.conform import conform as follow
 from pfnlab.host.events import Trace, from_lines
@@ -37,7 +39,9 @@ def conform(
     for path in traces:
         trace = load_trace(path)
         a_design = design_of(trace, design, path)
-        found = follow(trace, a_design, kernel_of(trace, kernel) or find_kernel(a_design.kernel))
+        a_kernel = kernel_of(trace, kernel) or find_kernel(a_design.kernel)
+        with progress_line(len(trace.events)) as show:
+            found = follow(trace, a_design, a_kernel, tell=partial(show, path.name))
         results.append((str(path), found))
         if not as_json:
             print(conformity_text(*results[-1]))

@@ -17,7 +17,7 @@ from pfnlab.fidelity.actions import Mmap, Thread, argument, number, tells, threa
 from pfnlab.fidelity.fold import FOLDED_BAR, Fold
 from pfnlab.fidelity.probe import Log, probes
 from pfnlab.fidelity.runner import Runner
-from pfnlab.fidelity.steering import MOST_STATES, Expected, Steered, Steering, Stuck
+from pfnlab.fidelity.steering import MOST_STATES, Expected, Steered, Steering, Stuck, Tell
 from pfnlab.fidelity.tasks import ConformLab, Threads
 from pfnlab.host.events import Event, Trace
 from pfnlab.kernel.design import Design
@@ -84,9 +84,16 @@ class Conformity:
 
 
 def conform(
-    trace: Trace, design: Design, kernel: Kernel, most_states: int = MOST_STATES
+    trace: Trace,
+    design: Design,
+    kernel: Kernel,
+    most_states: int = MOST_STATES,
+    tell: Tell = lambda _place: None,
 ) -> Conformity:
-    """Follow a trace on a design.  Raises ModelError for a trace that cannot be read."""
+    """Follow a trace on a design.  Raises ModelError for a trace that cannot be read.
+
+    `tell` is called now and then with how many events are matched.
+    """
     threads = threads_of(trace.events)
     fold = fold_of(trace)
     expected = expectations(trace, threads, fold)
@@ -94,7 +101,7 @@ def conform(
     with using(fold.geometry), probes():
         execution = _execution(tasks, design, kernel, trace.run.thp, recording=False)
         try:
-            steered = Steering(Runner(execution), expected, most_states).run()
+            steered = Steering(Runner(execution), expected, most_states, tell).run()
         finally:
             execution.end()
         done = [expected[place].place for place in range(steered.matched)]

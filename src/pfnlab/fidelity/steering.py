@@ -6,7 +6,7 @@ open: depth first, with a good guess first, and no state at one place of the tra
 from twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from pfnlab.fidelity.probe import Log
 from pfnlab.fidelity.runner import Runner
 
 MOST_STATES = 300_000
+TELL_EVERY = 200  # states
+Tell = Callable[[int], None]  # is told how many events are matched now
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,14 @@ class _Choice:
 class Steering:
     """One search."""
 
-    def __init__(self, runner: Runner, expected: list[Expected], most: int = MOST_STATES) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        expected: list[Expected],
+        most: int = MOST_STATES,
+        tell: Tell = lambda _place: None,
+    ) -> None:
+        self.tell = tell
         self.runner = runner
         self.expected = expected
         self.most = most
@@ -118,6 +127,8 @@ class Steering:
             if state in self.seen:
                 return False
             self.seen.add(state)
+            if len(self.seen) % TELL_EVERY == 0:
+                self.tell(self.place)
             left = self._options(event.task)
             if not runner.ready(event.task):
                 self._fail(event, None)
