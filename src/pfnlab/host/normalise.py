@@ -38,16 +38,22 @@ class _Thread:
 
     inside   handlers and functions of the driver that it has entered
     fault    the address of a fault on the device, None outside of one
+    lock     of that fault: "vma" or "mmap"
     done     the fault has its result; mmap_lock may still be held
+    copying  fork() copies a VMA of the device
+    writing  COMMAND is being written
+    insert   the level of a leaf that is being inserted, and the arguments
+    wanted   the lock, by the function that was called to get it
     """
 
     inside: list[str] = field(default_factory=list)
     fault: int | None = None
+    lock: str = ""
     done: bool = False
     copying: bool = False
     writing: bool = False
     insert: tuple[str, dict[str, Any]] | None = None
-    wanted: dict[str, str] = field(default_factory=dict)  # the lock, by the function
+    wanted: dict[str, str] = field(default_factory=dict)
 
 
 class _Reducer:
@@ -118,15 +124,15 @@ class _Reducer:
     def core(self, event: Event, thread: _Thread) -> None:
         if thread.fault is not None:
             of_vma = int(event.args["flags"], 16) & FAULT_FLAG_VMA_LOCK
-            thread.wanted["core"] = "vma" if of_vma else "mmap"
-            self.emit(event, "fault.core", lock=thread.wanted["core"])
+            thread.lock = "vma" if of_vma else "mmap"
+            self.emit(event, "fault.core", lock=thread.lock)
 
     def core_ret(self, event: Event, thread: _Thread) -> None:
         if thread.fault is not None:
             result = int(event.args["ret"], 16)
             self.emit(event, "fault.core.ret", ret=RESULTS.get(result, hex(result)))
             thread.done = result != RETRY
-            if thread.done and thread.wanted.get("core") == "vma":
+            if thread.done and thread.lock == "vma":
                 # No mmap_lock belongs to it any more.
                 thread.fault, thread.done = None, False
 

@@ -92,7 +92,7 @@ def record(order: dict[str, Any]) -> Trace:
         raise HostError(f"no scenario {order['scenario']!r}; there are {', '.join(SCENARIOS)}")
     pci = find_device(order["devices"][0])
     bar = pci.bar(order["bar"])
-    probe_once()
+    probe(0)  # the machine code and its signal stack are there before anything is traced
     # Bound outside: what a driver does when it goes is not about mappings.
     with bound_to_vfio(pci, unbind=True), Tracer() as tracer:
         device = VfioDevice(pci.bdf)
@@ -121,12 +121,6 @@ def record(order: dict[str, Any]) -> Trace:
             lost=tracer.lost,
         )
     return Trace(run, tuple(raw) if order.get("raw") else model_events(raw))
-
-
-def probe_once() -> None:
-    """So that the machine code and its signal stack are there before anything is traced."""
-    page = bytearray(PAGE)
-    probe(id(page) // 8 * 8)
 
 
 def main() -> int:
