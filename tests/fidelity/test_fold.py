@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from pfnlab.fidelity.actions import PAGE, Mmap
-from pfnlab.fidelity.fold import FOLDED_ADDRESS, FOLDED_BAR, PMD, PUD, Fold
+from pfnlab.fidelity.fold import FOLDED_ADDRESS, FOLDED_BAR, PMD, PUD, Fold, tables_of_others
 from pfnlab.kernel.geometry import PMD_ORDER, PUD_ORDER, align_down, using
 
 START = 0x7F1FC0000000
@@ -68,3 +68,15 @@ def test_address_and_pfn_agree_as_far_as_the_real_ones(bar_pfn: int, levels: int
 
     sizes = [1 << shift for shift in fold.geometry.shifts[1:]]
     assert sum(apart % size == 0 for size in sizes) == levels
+
+
+def test_other_mappings_may_have_tables_where_the_device_does_not_fill_them() -> None:
+    window = Mmap(START + PAGE, START + PUD * PAGE)  # not all of its 1 GiB
+    first, later = page(0, 0, 1), page(0, 1, 0)
+
+    assert tables_of_others([window], [(first, 18), (first, 9), (later, 9)]) == []
+    assert tables_of_others([window], [(later, 9), (first, 9)]) == [(18, later)]
+    # No PMD at `first` either; but at `later` the window has all of the 2 MiB.
+    assert tables_of_others([window], [(first, 0)]) == [(18, first), (9, first)]
+    assert tables_of_others([window], [(later, 0)]) == [(18, later)]
+    assert tables_of_others([WHOLE], [(first, 9), (later, 0)]) == []

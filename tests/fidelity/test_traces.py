@@ -21,7 +21,9 @@ def test_a_trace_is_possible_on_the_design_that_it_was_recorded_on(name: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["6.1.192-one.new", "6.12.95-one.2m", "6.12.95-one.4k"])
+@pytest.mark.parametrize(
+    "name", ["6.1.192-one.new", "6.12.95-one.2m", "6.12.95-one.4k", "7.3.4-one.natural"]
+)
 def test_a_trace_says_itself_what_it_is_of(name: str) -> None:
     recorded = trace(name)
     design, kernel = find_design(recorded.run.design), kernel_of(recorded, None)

@@ -14,7 +14,7 @@ from typing import Any
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
 from pfnlab.fidelity.actions import Mmap, Thread, argument, number, tells, threads_of
-from pfnlab.fidelity.fold import FOLDED_BAR, Fold
+from pfnlab.fidelity.fold import FOLDED_BAR, Fold, tables_of_others
 from pfnlab.fidelity.probe import Log, probes
 from pfnlab.fidelity.runner import Runner
 from pfnlab.fidelity.steering import MOST_STATES, Expected, Steered, Steering, Stuck, Tell
@@ -97,7 +97,12 @@ def conform(
     threads = threads_of(trace.events)
     fold = fold_of(trace)
     expected = expectations(trace, threads, fold)
-    tasks = Threads(threads, fold)
+    calls = [
+        (argument(event, "addr"), number(event.args.get("order", 0)))
+        for event in trace.events
+        if event.kind == "fault.enter"
+    ]
+    tasks = Threads(threads, fold, tables_of_others(fold.mmaps, calls))
     with using(fold.geometry), probes():
         execution = _execution(tasks, design, kernel, trace.run.thp, recording=False)
         try:

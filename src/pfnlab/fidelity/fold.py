@@ -104,6 +104,25 @@ class Fold:
         return self.bar_pfn + (self.real(place) - mmap.start + mmap.offset) // PAGE
 
 
+def tables_of_others(mmaps: list[Mmap], calls: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Entries that had a table before the device was mapped: (order, an address in it).
+
+    `calls` are (address, order) of the fault handler.  Other mappings of the process may lie in
+    the same 1 GiB or 2 MiB, if the device's do not fill that.  If they do, the handler is not
+    asked for so large a leaf.
+    """
+    found: list[tuple[int, int]] = []
+    seen: set[tuple[int, int]] = set()
+    for address, asked in calls:
+        for order, size in ((18, PUD * PAGE), (9, PMD * PAGE)):
+            slot = address // size
+            filled = any(m.start <= slot * size and (slot + 1) * size <= m.end for m in mmaps)
+            if (order, slot) not in seen and asked < order and not filled:
+                found.append((order, address))
+            seen.add((order, slot))
+    return found
+
+
 def _ranks(entries: set[int], exact: bool = True) -> dict[int, int]:
     """Which entry of a folded table each becomes; `exact` if the table begins with entry 0."""
     ranks: dict[int, int] = {}

@@ -32,11 +32,11 @@ from pfnlab.kernel.cpu import reach
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.fault_codes import VM_FAULT_SIGBUS, vm_fault_t
-from pfnlab.kernel.geometry import Order
+from pfnlab.kernel.geometry import PUD_ORDER, Order
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.locks import return_to_user_space
 from pfnlab.kernel.munmap import munmap
-from pfnlab.kernel.pagetable import walk
+from pfnlab.kernel.pagetable import TABLE, path_of, walk
 from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.user_fault import exc_page_fault
 from pfnlab.kernel.vfio import VfioPciDevice
@@ -134,9 +134,12 @@ def traced(design: Design) -> Design:
 class Threads:
     """Fills a lab with the threads of a trace."""
 
-    def __init__(self, threads: list[Thread], fold: Fold) -> None:
+    def __init__(
+        self, threads: list[Thread], fold: Fold, tables: list[tuple[int, int]] | None = None
+    ) -> None:
         self.threads = threads
         self.fold = fold
+        self.tables = tables or []  # see tables_of_others()
 
     def build(self, lab: Any) -> None:
         assert isinstance(lab, ConformLab)
@@ -167,10 +170,19 @@ class Threads:
     # ---- actions
 
     def mmap(self, mm: Mm, do: Mmap) -> None:
+        for order, address in self.tables:
+            if do.start <= address < do.end:
+                self._other_mapping(mm, order, self.fold.address(address))
         self.lab.mmap(
             self.vdev, offset=self.fold.offset(do), size=self.fold.length(do),
             address=self.fold.address(do.start), mm=mm,
         )  # fmt: skip
+
+    def _other_mapping(self, mm: Mm, order: int, address: int | None) -> None:
+        """Something else of the process has the tables that lead to an address."""
+        assert address is not None
+        path = path_of(mm, address)[: 1 if order == PUD_ORDER else 2]
+        atomically(path, "other mapping", lambda old: ((TABLE,) * len(old), None))
 
     def munmap(self, mm: Mm, do: Munmap) -> None:
         say(do.mark)
