@@ -25,8 +25,9 @@ from typing import Any
 from pfnlab import cli
 from pfnlab.catalogue import ENGINE_RULES, all_designs, all_rules, all_scenarios, find_design
 from pfnlab.engine.program import Invariant, Rule
-from pfnlab.fidelity.compare import compare, profile_for, version_order
+from pfnlab.fidelity.compare import compare
 from pfnlab.fidelity.saved import load
+from pfnlab.kernel.profile import profile_for, version_order
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
 from pfnlab.report.compare import difference_lines, kernels_text, summary
 from pfnlab.rules import RULES

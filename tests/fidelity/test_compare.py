@@ -7,9 +7,9 @@ import pytest
 
 from pfnlab.catalogue import find_design
 from pfnlab.fidelity.cases import Case, case, cases
-from pfnlab.fidelity.compare import Comparison, compare, profile_for
+from pfnlab.fidelity.compare import Comparison, compare
 from pfnlab.kernel.geometry import MiB
-from pfnlab.kernel.profile import find_kernel
+from pfnlab.kernel.profile import find_kernel, profile_for
 from pfnlab.measured import Measured, MeasuredStep
 from pfnlab.report.compare import comparisons_data, comparisons_text, kernels_text
 from tests.fidelity.measurements import measured_as_the_model_says

@@ -6,8 +6,9 @@ import pytest
 
 from pfnlab.catalogue import find_design
 from pfnlab.fidelity.cases import cases
-from pfnlab.fidelity.compare import Comparison, compare, profile_for
+from pfnlab.fidelity.compare import Comparison, compare
 from pfnlab.fidelity.saved import load
+from pfnlab.kernel.profile import profile_for
 
 FOLDER = Path(__file__).parent.parent / "data" / "measured"
 FILES = sorted(FOLDER.glob("*.json"))

@@ -58,6 +58,6 @@ def touch_after_close(lab: Lab) -> None:
 
 
 def test_the_handler_runs_after_the_release() -> None:
-    finding = told(touch_after_close, device_not_pinned, RULE, "vcpu:10")
+    finding = told(touch_after_close, device_not_pinned, RULE, "vcpu:12")
 
     assert finding.violation.evidence == ("vcpu calls the handler; vdev.file is released.",)

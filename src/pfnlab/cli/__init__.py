@@ -12,12 +12,14 @@ import pfnlab
 from pfnlab import core
 from pfnlab.cli.check import check
 from pfnlab.cli.compare import compare_kernel
+from pfnlab.cli.conform import conform
 from pfnlab.cli.cost import calibrate, cost, explain
 from pfnlab.cli.designs import list_things, new, show
 from pfnlab.cli.doctor import doctor
 from pfnlab.cli.lab import guest_failed, lab
 from pfnlab.cli.measure import measure
 from pfnlab.cli.replay import replay
+from pfnlab.cli.trace import trace
 from pfnlab.engine.errors import ModelError
 from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import GuestError, LabError
@@ -61,6 +63,8 @@ app.command()(calibrate)
 app.command("compare")(compare_kernel)
 app.command()(doctor)
 app.command()(measure)
+app.command()(conform)
+lab.command()(trace)
 app.add_typer(lab, name="lab")
 app.command("list")(list_things)
 app.command()(show)

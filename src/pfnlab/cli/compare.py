@@ -13,10 +13,10 @@ from pfnlab.cli.cost import AsJson
 from pfnlab.cli.lab import CacheFolder, StatusLine, choose_kernel
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.cases import Case, cases
-from pfnlab.fidelity.compare import Comparison, compare, profile_for
+from pfnlab.fidelity.compare import Comparison, compare
 from pfnlab.fidelity.measure import TIMEOUT, measure
 from pfnlab.fidelity.saved import Named, load, save
-from pfnlab.kernel.profile import find_kernel
+from pfnlab.kernel.profile import find_kernel, profile_for
 from pfnlab.lab.files import default_cache
 from pfnlab.report.compare import comparisons_data, comparisons_text, kernels_text
 

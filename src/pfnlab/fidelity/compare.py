@@ -4,7 +4,6 @@ The model is given the addresses at which the kernel had BAR and windows, so not
 that could differ by chance.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -12,7 +11,7 @@ from typing import Literal, cast
 from pfnlab.cost.estimate import StepCost, cost
 from pfnlab.cost.simulate import Setting
 from pfnlab.kernel.design import Design
-from pfnlab.kernel.profile import KERNELS, Kernel
+from pfnlab.kernel.profile import Kernel
 from pfnlab.measured import Measured, MeasuredStep
 
 LEVELS = ("pud", "pmd", "pte")
@@ -107,22 +106,3 @@ def is_missing(name: str, missing: Mapping[str, str]) -> bool:
 def model_event(model: StepCost, name: str) -> int:
     # ru_minflt counts faults that were resolved, also those that type1 took for the process.
     return model.event("resolved" if name == "faults" else name)
-
-
-def profile_for(version: str) -> Kernel:
-    """The newest profile that is no newer than a version of the kernel's source, as 6.12.95.
-
-    Only a default: a profile is a list of features, and a distribution may have some earlier.
-    """
-    wanted = version_order(version)
-    ordered = sorted(KERNELS.values(), key=lambda kernel: version_order(kernel.name))
-    return [ordered[0], *(k for k in ordered if version_order(k.name) <= wanted)][-1]
-
-
-def version_order(version: str) -> tuple[int, ...]:
-    """So that 6.9 comes before 6.12; what is no number ends it."""
-    numbers = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    return tuple(int(number) for number in numbers[1].split(".")) if numbers else ()
-
-
-__all__ = ["Comparison", "Count", "compare", "profile_for"]

@@ -124,21 +124,22 @@ def pmd_alloc(mm: Mm, address: int) -> Walk:
     return found
 
 
-def check_leaf(vma: Vma, leaf: Leaf) -> None:
-    """What must hold for every leaf at the moment it is installed."""
+def check_leaves(vma: Vma, leaves: list[Leaf]) -> None:
+    """What must hold for leaves at the moment they are installed, all in one step."""
     execution, task = running()
     mm = vma.vm_mm
     if not held_for(mm.mmap_lock) and not held_for(vma.vm_lock.vm_lock):
         violate(
             PTES_NEED_MMAP_LOCK,
-            f"{task.name} installs {leaf} without {mm.name}.mmap_lock.",
-            call=f"set_{leaf}",
+            f"{task.name} installs {leaves[0]} without {mm.name}.mmap_lock.",
+            call=f"set_{leaves[0]}",
         )
     rules: list[LeafRule] = getattr(execution.program, "leaf_rules", [])
-    for rule in rules:
-        evidence = tuple(str(item) for item in rule.check(execution.program, vma, leaf))
-        if evidence:
-            violate(rule.rule, *evidence, call=f"set_{leaf}")
+    for leaf in leaves if rules else ():
+        for rule in rules:
+            evidence = tuple(str(item) for item in rule.check(execution.program, vma, leaf))
+            if evidence:
+                violate(rule.rule, *evidence, call=f"set_{leaf}")
 
 
 def set_leaf(vma: Vma, leaf: Leaf) -> bool:
@@ -147,7 +148,7 @@ def set_leaf(vma: Vma, leaf: Leaf) -> bool:
     One hold of the page-table lock.  Returns False and changes nothing if the slot, or
     one above it, is taken.
     """
-    check_leaf(vma, leaf)
+    check_leaves(vma, [leaf])
     path = path_of(vma.vm_mm, leaf.addr)
     depth = 2 - leaf.order.level
 
@@ -169,8 +170,7 @@ def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
     Returns the first leaf that was in the way already (the rest is installed all the
     same), or None.
     """
-    for leaf in leaves:
-        check_leaf(vma, leaf)
+    check_leaves(vma, leaves)
     mm = vma.vm_mm
     pud, pmd, _pte = path_of(mm, leaves[0].addr)
     slots = [slot_of(mm, PTE_ORDER, leaf.addr) for leaf in leaves]

@@ -4,6 +4,7 @@ The model asks for a feature and never for a version.  A profile says what mainl
 at a release; stable branches may differ, as fixes are carried back.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from pfnlab.engine.errors import ModelError
@@ -95,6 +96,22 @@ def find_kernel(name: str) -> Kernel:
     if name not in KERNELS:
         raise ModelError(f"no kernel is called {name!r}; there are {', '.join(KERNELS)}")
     return KERNELS[name]
+
+
+def profile_for(version: str) -> Kernel:
+    """The newest profile that is no newer than a version of the kernel's source, as 6.12.95.
+
+    Only a default: a profile is a list of features, and a distribution may have some earlier.
+    """
+    wanted = version_order(version)
+    ordered = sorted(KERNELS.values(), key=lambda kernel: version_order(kernel.name))
+    return [ordered[0], *(k for k in ordered if version_order(k.name) <= wanted)][-1]
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """So that 6.9 comes before 6.12; what is no number ends it."""
+    numbers = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(number) for number in numbers[1].split(".")) if numbers else ()
 
 
 def running_kernel() -> Kernel:

@@ -132,7 +132,7 @@ def wait_for_unmap(priv: VfioPciDmaBuf) -> None:
 
 def vfio_pci_dma_buf_cleanup(vdev: Exporter) -> None:
     """The device is closed: its dma-bufs stay revoked for good."""
-    if running_kernel().dma_buf and vdev.dmabufs:
+    if running_kernel().dma_buf:
         down_write(vdev.memory_lock)
         vfio_pci_dma_buf_move(vdev, revoked=True)
         for priv in vdev.dmabufs:

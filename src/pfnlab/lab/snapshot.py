@@ -18,7 +18,7 @@ from pathlib import Path
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.files import digest, locked
 from pfnlab.lab.guest import Guest
-from pfnlab.lab.qemu import APPEND, PORTS, Machine, version
+from pfnlab.lab.qemu import PORTS, Machine, kernel_command_line, version
 
 KEPT = 3  # for each kernel, the latest used
 IGNORE_SHARED = [{"capability": "x-ignore-shared", "state": True}]
@@ -32,7 +32,7 @@ def snapshot_name(program: str, machine: Machine, release: str) -> str:
     """
     key = digest(
         version(program), machine.accelerator, platform.node(), machine.cpus, machine.memory,
-        machine.append, machine.kernel.name, machine.initrd.name, APPEND, PORTS,
+        kernel_command_line(machine), machine.kernel.name, machine.initrd.name, PORTS,
     )  # fmt: skip
     return f"{release}-{key}"
 

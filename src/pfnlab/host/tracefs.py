@@ -1,0 +1,115 @@
+"""A trace instance of our own, and kprobes: what the kernel logs, in the order it happened.
+
+Format and files are in Documentation/trace/kprobetrace.rst and ftrace.rst of the kernel.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pfnlab.host.errors import HostError
+from pfnlab.host.events import Event
+
+PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+LINE = re.compile(r"^\s*.+-(\d+)\s+\[\d+\]\s+\S+\s+([\d.]+): (\w+): ?(.*)$")
+KPROBE_PLACE = re.compile(r"^\([^)]*\)\s*")  # of a kprobe: where it is
+ARGUMENT = re.compile(r"(\w+)[=:]\s?([^\s,)]+)")
+MARK = "tracing_mark_write"
+
+
+def find_tracefs() -> Path:
+    """Where it is mounted; raises HostError."""
+    for place in PLACES:
+        if (place / "kprobe_events").exists():
+            return place
+    raise HostError("tracefs is not mounted, or needs root")
+
+
+def write(path: Path, text: str, *, more: bool = False) -> None:
+    """Replace what a file has, or add to it; raises OSError.
+
+    Not open(path, "a"), which seeks: tracefs refuses that with EINVAL.
+    """
+    descriptor = os.open(path, os.O_WRONLY | (os.O_APPEND if more else os.O_TRUNC))
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+class Instance:
+    """A context manager: an instance with its kprobes, which are gone behind it.
+
+    probes   names of the kprobes
+    """
+
+    def __init__(self, kilobytes: int) -> None:
+        """`kilobytes` is the size of the buffer of each CPU."""
+        self.tracefs = find_tracefs()
+        self.group = f"pfnlab_{os.getpid()}"
+        self.folder = self.tracefs / "instances" / self.group
+        self.kilobytes = kilobytes
+        self.probes: list[str] = []
+
+    def __enter__(self) -> "Instance":
+        self.folder.mkdir()
+        try:
+            self.put("tracing_on", "0")
+            self.put("buffer_size_kb", str(self.kilobytes))
+            self.put("trace_clock", "mono")
+            self.put("options/event-fork", "1")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.put("tracing_on", "0")
+        self.put("events/enable", "0")
+        self.folder.rmdir()
+        for name in self.probes:
+            write(self.tracefs / "kprobe_events", f"-:{self.group}/{name}\n", more=True)
+
+    def put(self, file: str, text: str) -> None:
+        write(self.folder / file, text)
+
+    def add_probe(self, name: str, function: str, arguments: str, at_return: bool) -> None:
+        """Raises OSError, also where the kernel has no such function."""
+        kind = "r" if at_return else "p"
+        text = f"{kind}:{self.group}/{name} {function} {arguments}\n"
+        write(self.tracefs / "kprobe_events", text, more=True)
+        self.probes.append(name)
+
+    def enable(self, event: str, only_if: str = "") -> None:
+        """Log an event: the name of a probe, or SUBSYSTEM/NAME.  Raises OSError."""
+        path = f"events/{event if '/' in event else f'{self.group}/{event}'}"
+        if only_if:
+            self.put(f"{path}/filter", only_if)
+        self.put(f"{path}/enable", "1")
+
+    def mark(self, text: str) -> None:
+        self.put("trace_marker", text)
+
+    def text(self) -> str:
+        return (self.folder / "trace").read_text(encoding="utf-8", errors="replace")
+
+
+def parse(text: str) -> Iterator[Event]:
+    """The events of a trace as text."""
+    for line in text.split("\n"):
+        found = LINE.match(line)
+        if found is None:
+            continue
+        tid, seconds, kind, rest = found.groups()
+        if kind == MARK:
+            args = {"mark": rest}
+        else:
+            args = dict(ARGUMENT.findall(KPROBE_PLACE.sub("", rest)))
+        yield Event(float(seconds), int(tid), kind, args)
+
+
+def lost(text: str) -> int:
+    """How many events were dropped, as the buffer was full."""
+    found = re.search(r"entries-in-buffer/entries-written: (\d+)/(\d+)", text)
+    return int(found[2]) - int(found[1]) if found else 0
