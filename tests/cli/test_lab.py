@@ -1,7 +1,7 @@
 """pfnlab lab, without a guest: wrong use, and what is kept of a guest that fails."""
 
-import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ KERNEL = KernelImage(Path("/boot/vmlinuz-6.12.9"), None, "6.12.9-amd64", "6.12.9
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
     """Replace a name in the module of the command."""
-    module = sys.modules["pfnlab.cli.lab"]
+    module = import_module("pfnlab.cli.lab")
     return lambda name, what: monkeypatch.setattr(module, name, what)
 
 

@@ -1,8 +1,8 @@
 """pfnlab lab trace, with a guest that is made up."""
 
 import json
-import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pfnlab.lab.run import Job
 from tests.cli.command import Command
 
 # The package has the function under this name.
-COMMAND = sys.modules["pfnlab.cli.trace"]
+COMMAND = import_module("pfnlab.cli.trace")
 KERNEL = KernelImage(Path("vmlinuz"), None, "6.12.95-amd64", "6.12.95")
 RECORDED = Trace(Run("6.12.95-amd64", "huge_fault"), (Event(1.0, 2, "zap.enter"),))
 

@@ -4,22 +4,13 @@ Exit status: 0 all hold, 1 a rule broke, 2 wrong use, 3 incomplete.
 """
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 import pfnlab
 from pfnlab import core
-from pfnlab.cli.check import check
-from pfnlab.cli.compare import compare_kernel
-from pfnlab.cli.conform import conform
-from pfnlab.cli.cost import calibrate, cost, explain
-from pfnlab.cli.designs import list_things, new, show
-from pfnlab.cli.doctor import doctor
-from pfnlab.cli.lab import guest_failed, lab
-from pfnlab.cli.measure import measure
-from pfnlab.cli.replay import replay
-from pfnlab.cli.trace import trace
 from pfnlab.engine.errors import ModelError
 from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import GuestError, LabError
@@ -29,7 +20,46 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 # What typer makes of Ctrl-C in a command that does not catch it.
 INTERRUPTED = 130
 
+# Where each command is.  It is imported when it is asked for: a check does not wait for the lab.
+COMMANDS = {
+    "check": "check:check",
+    "replay": "replay:replay",
+    "cost": "cost:cost",
+    "explain": "cost:explain",
+    "calibrate": "cost:calibrate",
+    "doctor": "doctor:doctor",
+    "measure": "measure:measure",
+    "lab": "lab_group:lab",
+    "compare": "compare:compare_kernel",
+    "conform": "conform:conform",
+    "list": "designs:list_things",
+    "show": "designs:show",
+    "new": "designs:new",
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands by name, each made of its function, or of its group, when it is looked up."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        found = getattr(import_module(f"pfnlab.cli.{module}"), name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(cmd_name)(found)
+            return typer.main.get_command(alone)
+        group = typer.main.get_group(found)
+        group.name = cmd_name
+        return group
+
+
 app = typer.Typer(
+    cls=Commands,
     name="pfnlab",
     help="Check ways of mapping device memory into user space, in every interleaving.",
     no_args_is_help=True,
@@ -55,22 +85,6 @@ def options(
     """Check ways of mapping device memory into user space, in every interleaving."""
 
 
-app.command()(check)
-app.command()(replay)
-app.command()(cost)
-app.command()(explain)
-app.command()(calibrate)
-app.command("compare")(compare_kernel)
-app.command()(doctor)
-app.command()(measure)
-app.command()(conform)
-lab.command()(trace)
-app.add_typer(lab, name="lab")
-app.command("list")(list_things)
-app.command()(show)
-app.command()(new)
-
-
 def run(arguments: list[str]) -> int:
     """Run a command line; return the exit status."""
     try:
@@ -78,6 +92,8 @@ def run(arguments: list[str]) -> int:
         if status == INTERRUPTED:
             raise KeyboardInterrupt
     except GuestError as error:
+        from pfnlab.cli.lab import guest_failed
+
         return guest_failed(error)
     except (ModelError, HostError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)

@@ -24,7 +24,11 @@ from pfnlab.report.kernels import kernels_data, kernels_text
 from pfnlab.report.measured import measured_json, measured_text
 from pfnlab.workload import Bar, Place, Window, Workload
 
-lab = typer.Typer(help="Workloads on real kernels, in guests of QEMU.", no_args_is_help=True)
+lab = typer.Typer(
+    help="Workloads on real kernels, in guests of QEMU.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 CacheFolder = Annotated[
     Path | None, typer.Option("--cache", help="For kernels and snapshots; ~/.cache/pfnlab.")

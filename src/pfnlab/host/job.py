@@ -12,9 +12,10 @@ its end; a guest that dies has delivered what it had.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import IO, Any
 
 from pfnlab.host.device import VfioDevice
@@ -37,32 +38,38 @@ def main(arguments: list[str]) -> int:
 def run_lines(lines: IO[str]) -> int:
     status = 0
     for line in lines:
-        for job in jobs_of(line):
-            try:
-                run_job(job)
-            except (HostError, OSError, KeyError, TypeError, ValueError) as error:
-                say({"error": str(error) if isinstance(error, HostError) else repr(error)})
-                status = 2
+        if line.strip():
+            status = max(status, attempt(partial(run_text, line)))
     return status
 
 
-def jobs_of(line: str) -> list[dict[str, Any]]:
-    """The jobs of one line, with their devices by name."""
-    if not line.strip():
-        return []
+def run_text(line: str) -> int:
+    """All jobs of one line."""
     asked = json.loads(line)
     devices = asked.get("devices", [])
-    return [
-        {**job, "device": devices[job["device"]]} if isinstance(job["device"], int) else job
-        for job in asked.get("jobs", [asked])
-    ]
+    status = 0
+    for job in asked.get("jobs", [asked]):
+        status = max(status, attempt(partial(run_job, job, devices)))
+    return status
 
 
-def run_job(job: dict[str, Any]) -> None:
+def attempt(what: Callable[[], int]) -> int:
+    """Do something, or say why it cannot be done; a job that fails is not in others' way."""
+    try:
+        return what()
+    except (HostError, OSError, KeyError, TypeError, ValueError) as error:
+        say({"error": str(error) if isinstance(error, HostError) else repr(error)})
+        return 2
+
+
+def run_job(job: dict[str, Any], devices: Sequence[str]) -> int:
     workload = from_data(job["workload"])
-    with thp_set(job.get("thp")), VfioDevice(job["device"], unbind=True) as device:
-        measured = run(workload, device, job["bar"], say_step)
+    device = job["device"]
+    name = devices[device] if isinstance(device, int) else device
+    with thp_set(job.get("thp")), VfioDevice(name, unbind=True) as opened:
+        measured = run(workload, opened, job["bar"], say_step)
     say({"measured": measured_to_data(measured)})
+    return 0
 
 
 @contextmanager
