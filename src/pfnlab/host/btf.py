@@ -5,7 +5,7 @@ The format is in Documentation/bpf/btf.rst of the kernel.
 
 import struct
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
@@ -18,6 +18,9 @@ MODIFIERS = (8, 9, 10, 11, 18)  # typedef, volatile, const, restrict, type_tag
 # Words behind the three of each type, by kind: always, and for each of its vlen entries.
 FIXED_WORDS = {1: 1, 3: 3, 14: 1, 17: 1}
 ENTRY_WORDS = {4: 3, 5: 3, 6: 2, 13: 2, 15: 3, 19: 3}
+SIZE = [FIXED_WORDS.get(kind, 0) + 3 for kind in range(32)]
+EACH = [ENTRY_WORDS.get(kind, 0) for kind in range(32)]
+AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -41,22 +44,32 @@ class Btf:
         self.words = memoryview(data)[start : start + types_size // 4 * 4].cast("I")
         self.strings = data[header + strings : header + strings + strings_size]
         self.base = base
-        self.first_id: int = 1 if base is None else base.first_id + len(base.starts)
+        self._starts: list[int] = []  # of the types that were looked at so far
+        self._end = 0
+        self.first_id: int = 1 if base is None else base.first_id + base.count()
         self.first_string: int = 0 if base is None else base.first_string + len(base.strings)
 
-    @cached_property
-    def starts(self) -> list[int]:
-        """The first word of each type, from the first id on."""
-        size = [FIXED_WORDS.get(kind, 0) + 3 for kind in range(32)]
-        each = [ENTRY_WORDS.get(kind, 0) for kind in range(32)]
-        words, place, end = self.words, 0, len(self.words)
-        found = []
-        while place + 2 < end:
+    def count(self) -> int:
+        """How many types there are."""
+        while self._look_further():
+            pass
+        return len(self._starts)
+
+    def _look_further(self) -> bool:
+        """Find where the next types start; False if there are no more.
+
+        Types have no index, and what a kernel is made of comes early.
+        """
+        words, place, end = self.words, self._end, len(self.words)
+        found: list[int] = []
+        while place + 2 < end and len(found) < AT_ONCE:
             found.append(place)
             info = words[place + 1]
             kind = info >> 24 & 31
-            place += size[kind] + each[kind] * (info & 0xFFFF)
-        return found
+            place += SIZE[kind] + EACH[kind] * (info & 0xFFFF)
+        self._starts += found
+        self._end = place
+        return bool(found)
 
     def name(self, offset: int) -> str:
         if self.base is not None and offset < self.first_string:
@@ -81,14 +94,16 @@ class Btf:
         return total
 
     def struct_id(self, name: str) -> int | None:
-        """The id of a struct or union by name; all types are looked through."""
+        """The id of a struct or union by name."""
         place = self.strings.find(b"\0" + name.encode() + b"\0")
         if place >= 0:
             wanted = place + 1 + self.first_string
-            words = self.words
-            for index, start in enumerate(self.starts):
+            words, starts, index = self.words, self._starts, 0
+            while index < len(starts) or self._look_further():
+                start = starts[index]
                 if words[start] == wanted and words[start + 1] >> 24 & 31 in (STRUCT, UNION):
                     return self.first_id + index
+                index += 1
         return None if self.base is None else self.base.struct_id(name)
 
     def member(self, type_id: int, name: str) -> Found | None:
@@ -115,7 +130,10 @@ class Btf:
         return None
 
     def start_of(self, type_id: int) -> int:
-        return self.starts[type_id - self.first_id]
+        index = type_id - self.first_id
+        while index >= len(self._starts) and self._look_further():
+            pass
+        return self._starts[index]
 
 
 @cache

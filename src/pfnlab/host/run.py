@@ -1,10 +1,11 @@
 """A workload on a real device, step by step, and what was counted: see measured.py."""
 
 import errno
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,10 +16,11 @@ from pfnlab.host.child import Child, Cost, timed_sweep
 from pfnlab.host.config_space import ConfigSpace
 from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
+from pfnlab.host.kcore import Kcore
 from pfnlab.host.machine import read_machine
 from pfnlab.host.mapping_design import running_design
 from pfnlab.host.memory import PUD, Mapping, madvise
-from pfnlab.host.observe import Observer
+from pfnlab.host.observe import Observer, page_table_walker
 from pfnlab.host.pci import PciDevice
 from pfnlab.host.touches import runs_of
 from pfnlab.measured import Measured, MeasuredStep
@@ -89,6 +91,13 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         machine.version,
         observer.missing,
     )
+
+
+def learn() -> None:
+    """Find out what stays as it is while this kernel runs: later runs, also in forks, have it."""
+    with suppress(HostError), closing(Kcore()) as kcore:
+        page_table_walker(kcore)
+    design_name(os.uname().release)
 
 
 @cache

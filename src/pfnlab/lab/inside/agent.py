@@ -34,7 +34,8 @@ DEVICES = "/sys/bus/pci/devices"
 PATIENCE = 30.0  # seconds until a device is there
 LONGEST = 1 << 16
 PACKED_FROM = 500
-# What the usual job imports: loaded before a snapshot is made, it is there in each run.
+# What the usual job imports, and finds out about the kernel: done before a snapshot is made, it is
+# there in each run.
 EARLY = ("pfnlab.host.device", "pfnlab.host.run")
 
 Answer = Callable[[Mapping[str, object]], None]
@@ -193,5 +194,6 @@ def open_terminal(path: str) -> int:
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     for name in EARLY:
-        importlib.import_module(name)
+        early = importlib.import_module(name)
+        getattr(early, "learn", int)()
     serve(open_terminal(sys.argv[1]), set_clock=guest_clock)
