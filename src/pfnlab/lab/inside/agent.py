@@ -17,6 +17,7 @@ takes 10 us for every byte of it.
 """
 
 import base64
+import contextlib
 import importlib
 import json
 import os
@@ -131,8 +132,9 @@ def start(module: str, source: str | None, text: str) -> tuple[int, int, dict[in
         os.close(end)
     # Longer texts than a pipe holds would wait for the child, which reads all of its input.
     data = text.encode()
-    while data:
-        data = data[os.write(write_in, data) :]
+    with contextlib.suppress(BrokenPipeError):  # it has ended and read nothing
+        while data:
+            data = data[os.write(write_in, data) :]
     return child, write_in, {read_out: "output", read_err: "message"}
 
 
