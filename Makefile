@@ -42,7 +42,7 @@ demo: $(VENV)/installed $(VENV)/compiled
 
 # The fast tests of engine and explorer run on both cores; tests/compile compares the two besides.
 test: lint lab $(VENV)/compiled
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(INTERPRETED) -m pytest -q --tx '2*popen//python=$(INTERPRETED)' --dist load \
 	  -m "not slow" tests/engine tests/explorer
 
