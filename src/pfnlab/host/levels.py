@@ -22,6 +22,7 @@ PHYSICAL = (1 << 52) - PAGE
 EACH = sum(1 << 64 * index for index in range(ENTRIES))
 ASCENDING = sum(index * PAGE << 64 * index for index in range(ENTRIES))
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
+EMPTY = bytes(PAGE)
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
 TASK, MM = "task_struct", "mm_struct"
 
@@ -132,6 +133,8 @@ class PageTableWalker:
             below = self.memory.physical(place, PAGE)
             if shift - 9 in (12, 21):
                 found.tables[LEVELS[shift - 9]].add(place)
+            if below == EMPTY:  # as a zap leaves them, by the thousand
+                continue
             whole = start <= address and address + size <= end
             if shift == 21 and whole and is_ascending(below):
                 found.add(address, address + size, "pte", int.from_bytes(below[:8], "little"))
