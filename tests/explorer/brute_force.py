@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from pfnlab.engine import Program
 from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import show
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import Label, dependent
 from pfnlab.engine.operation import Operation
-from pfnlab.engine.shared import show
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.policy import Choice, options
 from pfnlab.explorer.search import Search

@@ -1,5 +1,6 @@
 """A task's code runs only for a history that nobody has seen."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 
 from pfnlab.engine import Program, Shared, word
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.watch import Watch
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.trie import history
@@ -183,16 +183,20 @@ RULED = RandomProgram(
 )
 
 
-def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same(monkeypatch: Any) -> None:
-    evaluated: list[int] = []
-    kept = Watch._evaluate
+def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
+    evaluated: list[None] = []
 
-    def evaluate(watch: Watch, place: int) -> Any:
-        evaluated.append(place)
-        return kept(watch, place)
+    def build(program: Program) -> None:
+        RULED(program)
+        rule = program.invariants[0]
 
-    monkeypatch.setattr(Watch, "_evaluate", evaluate)
-    search = Optimal(Execution(Lab(), RULED))
+        def check(program: Program) -> Any:
+            evaluated.append(None)
+            return rule.check(program)
+
+        program.invariants[0] = replace(rule, check=check)
+
+    search = Optimal(Execution(Lab(), build))
     executions = 0
     while search.next():
         executions += 1

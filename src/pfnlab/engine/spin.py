@@ -23,6 +23,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, final
 
 from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import Transparent
 
 # A task that makes these has changed nothing.
 LOOKS: Final = frozenset({op_.READ, op_.LOOK, op_.PLAIN_READ})
@@ -32,10 +33,6 @@ _GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC
 VISITS: Final = 16  # earlier looks at the same thing that are compared
 
 State = tuple[Any, ...]
-
-
-class Transparent:
-    """An object whose whole state is in cells: the same one has nothing else to remember."""
 
 
 @final

@@ -41,6 +41,7 @@ class Look:
 Broken = tuple[Invariant, tuple[str, ...]]
 
 
+@final
 class Watch:
     """The rules of a program, and what each has read in the present state."""
 
