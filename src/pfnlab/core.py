@@ -37,6 +37,7 @@ CORE: Final = (
     "explorer/dependence.py",
     "explorer/machine.py",
     "explorer/wakeup.py",
+    "explorer/swap.py",
     "explorer/races.py",
     "explorer/optimal.py",
 )

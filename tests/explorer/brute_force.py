@@ -223,7 +223,7 @@ def results_of(search: Optimal) -> list[tuple[Any, ...]]:
     found = []
     for task, node in enumerate(machine.nodes):
         stopped = node.code == op_.END and machine.store.parked[task]
-        found.append(history(machine.events[machine.last[task]].node if stopped else node))
+        found.append(history(machine.events[machine.own[task][-1]].node if stopped else node))
     return found
 
 

@@ -122,7 +122,7 @@ def state(machine: Machine) -> tuple[Any, ...]:
         [list(was) for was in store.was], len(store.log), list(store.marks), store.event,
         [list(clock) for clock in store.clocks], list(store.started), list(store.ended),
         list(store.parked), list(store.retrying), [id(node) for node in machine.nodes],
-        list(machine.last), list(machine.steps), list(machine.born), list(machine.race_first),
+        [list(own) for own in machine.own], list(machine.steps), list(machine.born), list(machine.race_first),
         list(machine.race_second), list(machine.race_done), list(machine.watch.now),
         [list(touched) for touched in machine.touched if touched],
         [machine.enabled(task) for task in tasks], [machine.blocked(task) for task in tasks],

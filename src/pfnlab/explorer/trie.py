@@ -14,6 +14,8 @@ from pfnlab.engine.label import Label
 from pfnlab.engine.operation import END, FIXED, MONITOR, VIOLATE, Operation
 from pfnlab.engine.task import Task
 
+_NO_RESULT: Final = object()
+
 
 @final
 class Step:
@@ -42,6 +44,8 @@ class Node:
         self.result: Final = result  # of the parent's operation, that leads here
         self.length: Final = length  # of the history
         self.next: dict[Any, Node] = {}
+        self.newest: Any = _NO_RESULT  # the result that came last,
+        self.then: Node | None = None  # and where it leads
         self.step: Step | None = None  # that was planned last from here
 
 
