@@ -63,7 +63,7 @@ def trie_sizes(search: Optimal) -> list[int]:
         while left:
             node = left.pop()
             size += node.length > 0
-            left += node.next.values()
+            left += node.children()
         sizes.append(size)
     return sizes
 
@@ -102,8 +102,8 @@ def trie_branches(root: Any) -> int:
     more, left = 0, [root]
     while left:
         node = left.pop()
-        more += max(0, len(node.next) - 1)
-        left += node.next.values()
+        more += max(0, len(node.children()) - 1)
+        left += node.children()
     return more
 
 

@@ -10,7 +10,6 @@ from typing import Any, final
 
 from pfnlab.engine import deadlock
 from pfnlab.engine import operation as op_
-from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.fire import fire, pending_label, plain, ready
@@ -137,18 +136,8 @@ class Machine(Dependence):
             self._go_on(task, self._next(task, node, result), event)
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
-        child = node.then
-        if result is not node.newest or child is None:
-            try:
-                child = node.next.get(result)
-            except TypeError as error:
-                raise ModelError(
-                    f"{node.op.verb} gives {result!r}, which cannot be hashed"
-                ) from error
-            if child is None:
-                child = self.tries[task].child(node, result)
-            node.newest, node.then = result, child
-        return child
+        child = node.then if result is node.newest else node.after(result)
+        return child if child is not None else self.tries[task].child(node, result)
 
     def _go_on(self, task: int, node: Node, event: Event) -> None:
         """Make the plain operations of a task, up to a visible one."""
