@@ -29,6 +29,7 @@ CORE: Final = (
     "engine/fire.py",
     "engine/spin.py",
     "engine/task.py",
+    "engine/current.py",
     "engine/sights.py",
     "engine/watch.py",
     "engine/step.py",

@@ -5,8 +5,8 @@ from typing import Any
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.current import observing
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import observing
 from pfnlab.engine.label import ADD, READ, WRITE, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.race import NO_DATA_RACE

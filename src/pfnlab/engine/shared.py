@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pfnlab.engine.cell import Cell, Transparent
+from pfnlab.engine.current import observing, running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import observing, running
 from pfnlab.engine.operation import INIT, Operation
 from pfnlab.engine.race import NO_USE_AFTER_FREE
 from pfnlab.engine.step import perform, read_plain, violate, write_plain

@@ -2,8 +2,8 @@
 
 from pfnlab.engine.access import atomically, read_word
 from pfnlab.engine.cell import Cell
+from pfnlab.engine.current import current_execution, running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution, running
 from pfnlab.engine.task import Task
 
 

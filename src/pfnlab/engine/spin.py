@@ -41,15 +41,26 @@ class Looked:
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, Any]] = []  # code, number, result
-        self.visits: dict[tuple[int, int], list[tuple[int, State | None]]] = {}
+        self.once: set[int] = set()  # operations that have come
+        # Of those that have come again: how many looks came before, and the task's state.
+        self.visits: dict[int, list[tuple[int, State]]] = {}
 
     def clear(self) -> None:
-        if self.seen:
+        if self.once:
             self.seen.clear()
+            self.once.clear()
             self.visits.clear()
 
     def add(self, code: int, number: int, result: Any) -> None:
         self.seen.append((code, number, result))
+
+    def again(self, code: int, number: int) -> bool:
+        """Whether an operation was among them, which now comes once more."""
+        key = number << 8 | code
+        if key in self.once:
+            return True
+        self.once.add(key)
+        return False
 
     def round(self, code: int, number: int, frame: FrameType | None, own: State) -> int:
         """Looks in the round that the task has just made twice; 0 if it goes round in no circle.
@@ -57,14 +68,11 @@ class Looked:
         `own` is what the engine remembers of the task.
         """
         seen, here = self.seen, len(self.seen)
-        visits = self.visits.setdefault((code, number), [])
-        if not visits:
-            visits.append((here, None))
-            return 0
         state = state_of(frame)
         if state is None:
             return 0
         state += own
+        visits = self.visits.setdefault(number << 8 | code, [])
         found = 0
         for place, other in visits[: -VISITS - 1 : -1]:
             before = 2 * place - here

@@ -154,11 +154,12 @@ def announce(task: Task, operation: Operation) -> Any:
     """
     code, looked = operation.code, task.looked
     if task.since < 0 and (code in LOOKS or code in TRIES):
-        own = task.flags, task.created, len(task.works)
-        length = looked.round(code, operation.number, sys._getframe(), own)
-        if length:
-            looked.clear()
-            _answered(task, Operation(RETRY, "spin", value=task.made - length))
+        if looked.again(code, operation.number):
+            own = task.flags, task.created, len(task.works)
+            length = looked.round(code, operation.number, sys._getframe(), own)
+            if length:
+                looked.clear()
+                _answered(task, Operation(RETRY, "spin", value=task.made - length))
         result = _answered(task, operation)
         if code in LOOKS or not result:
             looked.add(code, operation.number, result)

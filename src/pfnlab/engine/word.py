@@ -5,8 +5,8 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.access import atomically, read_word, write_word
 from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution, observing
 from pfnlab.engine.shared import Member, Shared
 
 T = TypeVar("T")

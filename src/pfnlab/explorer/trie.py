@@ -8,6 +8,7 @@ is run again from the beginning, fed with the results that it knows.
 
 from typing import Any, Final, final
 
+from pfnlab.engine.current import CURRENT
 from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
@@ -149,9 +150,9 @@ class Trie:
         self.runs += 1
         execution = self.execution
         if self.task.worker is not None:
-            execution.running = self.task
+            CURRENT.task = self.task
             execution.pool.abandon(self.task)
-            execution.running = None
+            CURRENT.task = None
         self.task.restart(fed)
         return execution.run(self.task, None)
 

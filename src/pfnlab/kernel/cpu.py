@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from pfnlab.engine.access import atomically
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.step import begin_trying, done_trying, try_again
 from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.locks import return_to_user_space

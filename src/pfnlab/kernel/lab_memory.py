@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from pfnlab.engine.access import atomically
+from pfnlab.engine.current import running, setting_up
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running, setting_up
 from pfnlab.engine.program import Program
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.word import word

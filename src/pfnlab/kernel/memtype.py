@@ -12,7 +12,7 @@ elsewhere is one step that reads all entries.
 from typing import Any, NamedTuple
 
 from pfnlab.engine.access import atomically
-from pfnlab.engine.execution import current_execution, setting_up
+from pfnlab.engine.current import current_execution, setting_up
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.word import word

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.step import violate
 from pfnlab.kernel.geometry import (
     PAGE_SIZE,

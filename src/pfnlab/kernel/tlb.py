@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.task import Task
 from pfnlab.kernel.geometry import PAGE_SIZE, Order
 from pfnlab.kernel.vma import Mm
