@@ -13,7 +13,7 @@ from pfnlab.engine.label import (
     UNLOCK,
     Label,
 )
-from pfnlab.explorer import optimal, wakeup
+from pfnlab.explorer import optimal, swap, wakeup
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.races import Other
@@ -54,10 +54,10 @@ def immediate_only() -> AbstractContextManager[None]:
     """A wait races with the newest conflicting steps alone."""
     every = Machine.conflicts_of_wait
 
-    def newest(machine: Machine, task: int, label: Label) -> list[int]:
+    def newest(machine: Machine, label: Label, before: int) -> list[int]:
         found: list[int] = []
         past = 0
-        for position in every(machine, task, label):
+        for position in every(machine, label, before):
             if not past >> position & 1:
                 found.append(position)
             if machine.events[position].label.mode not in RELEASES:
@@ -91,15 +91,19 @@ def choices_everywhere() -> AbstractContextManager[None]:
     return patched(optimal, "Frame", frame)
 
 
-def weak_sleep() -> AbstractContextManager[None]:
+@contextmanager
+def weak_sleep() -> Iterator[None]:
     """A sequence counts as tried if a step that sleeps is independent of all of it."""
-    strict = wakeup.asleep
+    asleep, tried = wakeup.asleep, swap.tried
 
-    def asleep(sleep: list[Branch], sequence: list[Any]) -> int:
-        how = strict(sleep, sequence)
+    def covered(how: int) -> int:
         return COVERED if how == WEAKLY else how
 
-    return patched(optimal, "asleep", asleep)
+    with (
+        patched(optimal, "asleep", lambda *asked: covered(asleep(*asked))),
+        patched(optimal, "tried", lambda *asked: covered(tried(*asked))),
+    ):
+        yield
 
 
 def trylock_ignores_unlocks() -> AbstractContextManager[None]:
@@ -111,14 +115,24 @@ def failed_trylocks_conflict() -> AbstractContextManager[None]:
     return conflicts(TRYLOCK_FAILED, TRYLOCK_FAILED, True)
 
 
-def always_settled() -> AbstractContextManager[None]:
+@contextmanager
+def always_settled() -> Iterator[None]:
     """A race that was looked at once is done with, whatever comes after it later."""
-    return patched(Optimal, "_settles", lambda *_: True)
+    with (
+        patched(Optimal, "_settles", lambda *_: True),
+        patched(optimal, "chooses", lambda *_: False),
+    ):
+        yield
 
 
-def never_settled() -> AbstractContextManager[None]:
+@contextmanager
+def never_settled() -> Iterator[None]:
     """Every race is looked at again in every execution."""
-    return patched(Optimal, "_settles", lambda *_: False)
+    with (
+        patched(Optimal, "_settles", lambda *_: False),
+        patched(optimal, "chooses", lambda *_: True),
+    ):
+        yield
 
 
 @contextmanager
