@@ -5,12 +5,13 @@ import shutil
 from pathlib import Path
 
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import digest, written
+from pfnlab.lab.files import digest, least_used, written
 from pfnlab.lab.guest_python import INSIDE, guest_python, interpreter, own_files
 from pfnlab.lab.initrd import FOLDER, PROGRAM, Entry, archive
 from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.modules import load_order
 
+KEPT = 8  # of 60 MB each
 MODULES = ("vfio-pci", "vfio_iommu_type1")
 EMPTY_FOLDERS = ("bin", "dev", "proc", "run", "sys", "tmp")
 
@@ -40,6 +41,8 @@ def packed_initrd(kernel: KernelImage, cache: Path) -> Path:
         data = archive(_entries(kernel, busybox, init))
         with written(path) as file:
             file.write(data)
+        for old in least_used(path.parent.glob("*.cpio"), KEPT):
+            old.unlink(missing_ok=True)
     os.utime(path)
     return path
 

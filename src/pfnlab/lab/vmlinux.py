@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pfnlab.lab.compressed import ZSTD, decompress
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import digest, written
+from pfnlab.lab.files import digest, least_used, written
 
+KEPT = 8  # of 60 MB each
 MAGIC = b"HdrS"
 SECTOR = 512
 XEN_PVH_ENTRY = 18  # XEN_ELFNOTE_PHYS32_ENTRY
@@ -69,6 +70,8 @@ def fastest_image(image: Path, cache: Path) -> Path:
             return image
         with written(made) as file:
             file.write(unpacked)
+        for old in least_used(made.parent.glob("[0-9a-f]*"), KEPT):
+            old.unlink(missing_ok=True)
     os.utime(made)
     return made
 
