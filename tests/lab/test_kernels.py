@@ -104,3 +104,12 @@ def test_a_file_that_is_no_whole_kernel_is_refused(
 def test_what_is_neither_path_nor_version_is_refused(cache: Path, wanted: str) -> None:
     with pytest.raises(LabError):
         find_kernel(wanted, cache)
+
+
+def test_the_version_is_not_that_of_the_compiler(tmp_path: Path) -> None:
+    built = b"(gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld)"
+    image = tmp_path / "vmlinux"
+    text = BANNER.format("6.1.0-56-amd64", "6.1.192-2").encode().replace(b" #1", built + b" #1")
+    image.write_bytes(b"\x7fELF" + bytes(96) + b"Linux version " + text + b"\n\0")
+
+    assert kernel_at(image).version == "6.1.192"

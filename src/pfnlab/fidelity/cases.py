@@ -1,17 +1,17 @@
 """The workloads on which model and kernel are compared."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from pfnlab.cost.request import make_workload
 from pfnlab.kernel.geometry import GiB, MiB
+from pfnlab.lab.measure import Thp
 from pfnlab.workload import Advice, Bar, Place, Window, Workload
 
 SWEEP = "first,touch,off,first,on,first,touch,munmap"
 DMA_AFTER = {"": "fresh", "first,": "touched", "touch,": "swept", "off,": "off",
              "first,off,on,": "off and on"}  # fmt: skip
 SMALL, LARGE = 64 * MiB, 4 * GiB
-Thp = Literal["always", "madvise", "never"]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ that could differ by chance.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from pfnlab.cost.estimate import StepCost, cost
 from pfnlab.cost.simulate import Setting
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.profile import Kernel
+from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.measured import Measured, MeasuredStep
 
 LEVELS = ("pud", "pmd", "pte")
@@ -72,7 +73,7 @@ class Comparison:
 
 def compare(name: str, measured: Measured, design: Design, kernel: Kernel) -> Comparison:
     """Count the same workload on a design; raises ModelError if that cannot be done."""
-    thp = cast(Literal["always", "madvise", "never"], measured.thp)
+    thp = cast(ThpPolicy, measured.thp)
     setting = Setting(design, kernel, thp)
     model = cost(measured.workload, setting)
     counts = [

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pfnlab.engine.errors import ModelError
+from pfnlab.lab.files import written
 from pfnlab.measured import Measured, measured_from_data, measured_to_data
 
 SCHEMA = "pfnlab measured 1"
@@ -15,9 +16,8 @@ def save(path: Path, measured: Sequence[Named]) -> None:
     """All of it is in place, or the file is as it was."""
     cases = [{"case": name, **measured_to_data(one)} for name, one in measured]
     lines = ",\n".join(json.dumps(case) for case in cases)
-    part = path.with_name(path.name + ".part")
-    part.write_text(f'{{"schema": "{SCHEMA}", "cases": [\n{lines}\n]}}\n', encoding="utf-8")
-    part.replace(path)
+    with written(path) as file:
+        file.write(f'{{"schema": "{SCHEMA}", "cases": [\n{lines}\n]}}\n'.encode())
 
 
 def load(path: Path) -> list[Named]:

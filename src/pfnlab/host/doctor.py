@@ -21,6 +21,7 @@ from pfnlab.host.mapping_design import (
     running_design,
 )
 from pfnlab.host.pci import ROOT, PciDevice, devices_folder, group_members, read_devices
+from pfnlab.host.tracefs import NO_TRACEFS
 
 MODULES = ("vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "iommufd")
 OPTIONS = (
@@ -153,7 +154,7 @@ def examine_counters(root: Path) -> dict[str, str]:
             (
                 root / "sys/kernel/tracing/kprobe_events",
                 os.W_OK,
-                "tracefs is not mounted, has no kprobes, or needs root",
+                NO_TRACEFS,
             ),
         ),
         "memtypes": first_of(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pfnlab.host.errors import HostError
 from pfnlab.host.pci import ROOT
+from pfnlab.host.tracefs import find_tracefs, write
 
-TRACEFS = (Path("sys/kernel/tracing"), Path("sys/kernel/debug/tracing"))
 VM_FAULT_FALLBACK = 0x800
 ORDERS = {0: "pte", 9: "pmd", 18: "pud"}
 # The handler, and whether it is told an order.  The second one of a pair calls the first,
@@ -96,10 +96,7 @@ class HandlerCalls:
 @contextmanager
 def counting(root: Path = ROOT) -> Iterator[HandlerCalls]:
     """Raises HostError where the kernel cannot count, with the reason."""
-    places = (root / path for path in TRACEFS)
-    tracefs = next((p for p in places if os.access(p / "kprobe_events", os.W_OK)), None)
-    if tracefs is None:
-        raise HostError("tracefs is not mounted, has no kprobes, or needs root")
+    tracefs = find_tracefs(root)
     group = f"pfnlab_{os.getpid()}"
     events = tracefs / "kprobe_events"
     probed: list[str] = []
@@ -131,12 +128,8 @@ def try_append(path: Path, text: str) -> bool:
 
 
 def append(path: Path, text: str) -> None:
-    """Not open(path, "a"), which seeks: tracefs refuses that with EINVAL."""
+    """Raises HostError where the kernel refuses it."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+        write(path, text, more=True)
     except OSError as error:
         raise HostError(f"cannot write {text.strip()!r} to {path}: {error.strerror}") from error

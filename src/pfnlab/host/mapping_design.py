@@ -1,13 +1,10 @@
 """Which design of pfnlab a kernel's vfio-pci is, by its symbols: releases carry fixes back."""
 
-import gzip
-import lzma
-import shutil
-import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pfnlab.host.compressed import read_unpacked
 from pfnlab.host.errors import HostError
 from pfnlab.host.pci import ROOT
 
@@ -98,32 +95,9 @@ def core_module(root: Path, release: str) -> Path | None:
 def design_of_module(path: Path) -> MappingDesign:
     """By the names in a module: what it has and what it calls."""
     try:
-        data = module_bytes(path)
-    except (HostError, OSError, lzma.LZMAError, EOFError) as error:
+        data = read_unpacked(path)
+    except (HostError, OSError) as error:
         return MappingDesign("", path.name, f"cannot read {path}: {error}", frozenset())
     symbols = frozenset(name for name in NAMES if b"\0" + name.encode() + b"\0" in data)
     name, note = design_of(symbols, called=True)
     return MappingDesign(name, path.name, note, symbols)
-
-
-def module_bytes(path: Path) -> bytes:
-    """A kernel module, unpacked; raises HostError, or what the unpacker raises."""
-    data = path.read_bytes()
-    if path.suffix == ".xz":
-        return lzma.decompress(data)
-    if path.suffix == ".gz":
-        return gzip.decompress(data)
-    if path.suffix == ".zst":
-        return unpack_zstd(path)
-    return data
-
-
-def unpack_zstd(path: Path) -> bytes:
-    """Python has no zstd before 3.14."""
-    command = shutil.which("zstd")
-    if command is None:
-        raise HostError("it is packed with zstd, and there is no command zstd")
-    ran = subprocess.run([command, "-dcq", path], capture_output=True, check=False)
-    if ran.returncode:
-        raise HostError(ran.stderr.decode(errors="replace").strip())
-    return ran.stdout

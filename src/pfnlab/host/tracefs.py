@@ -10,20 +10,22 @@ from pathlib import Path
 
 from pfnlab.host.errors import HostError
 from pfnlab.host.events import Event
+from pfnlab.host.pci import ROOT
 
-PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+PLACES = (Path("sys/kernel/tracing"), Path("sys/kernel/debug/tracing"))
+NO_TRACEFS = "tracefs is not mounted, has no kprobes, or needs root"
 LINE = re.compile(r"^\s*.+-(\d+)\s+\[\d+\]\s+\S+\s+([\d.]+): (\w+): ?(.*)$")
 KPROBE_PLACE = re.compile(r"^\([^)]*\)\s*")  # of a kprobe: where it is
 ARGUMENT = re.compile(r"(\w+)[=:]\s?([^\s,)]+)")
 MARK = "tracing_mark_write"
 
 
-def find_tracefs() -> Path:
-    """Where it is mounted; raises HostError."""
+def find_tracefs(root: Path = ROOT) -> Path:
+    """Where it is mounted and can be used; raises HostError."""
     for place in PLACES:
-        if (place / "kprobe_events").exists():
-            return place
-    raise HostError("tracefs is not mounted, or needs root")
+        if os.access(root / place / "kprobe_events", os.W_OK):
+            return root / place
+    raise HostError(NO_TRACEFS)
 
 
 def write(path: Path, text: str, *, more: bool = False) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pfnlab.host.machine import source_version
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.vmlinux import banner, check_whole
 
@@ -115,10 +116,10 @@ def _described(image: Path, modules: Path | None) -> KernelImage:
     if not release:
         raise LabError(f"{image}: it does not say which release it is")
     # "6.1.0-56-amd64 (...) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-10-01)"
-    packaged = re.search(r"Debian (\d+\.\d+(?:\.\d+)?)", text)
-    named = re.match(r"\d+\.\d+(?:\.\d+)?", release)
-    version = packaged[1] if packaged else named[0] if named else release
-    return KernelImage(image.resolve(), modules, release, version)
+    # What `uname -v` prints begins with the #; a compiler named before it has a version, too.
+    return KernelImage(
+        image.resolve(), modules, release, source_version(release, text.partition("#")[2])
+    )
 
 
 def _modules_of(image: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """A workload on a device of QEMU's, in a guest with a given kernel: what pfnlab.host.job counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,20 +15,32 @@ TESTDEV_BAR = 2
 SMALLEST_BAR = PAGE
 LARGEST_BAR = 256 * GIB
 Thp = Literal["always", "madvise", "never"]
+Asked = tuple[Workload, Thp]
 
 
-def measuring_job(workload: Workload, thp: Thp = "always") -> Job:
-    """For run(): lines are {"step": ...}, and {"measured": ...} at the end.
+def measuring_job(asked: Sequence[Asked]) -> Job:
+    """For run(): lines are {"step": ...}, and {"measured": ...} at the end of each workload.
 
-    The device has a BAR of that size and nothing behind it.  Raises LabError for a size that no
-    BAR of a guest can have.
+    There is a device for each size of BAR, with nothing behind it.  Raises LabError for a size
+    that no BAR of a guest can have.
     """
-    size = workload.bar.size
-    if size & (size - 1) or not SMALLEST_BAR <= size <= LARGEST_BAR:
-        raise LabError(f"a BAR of a guest is a power of two from 4 KiB to 256 GiB, not {size:#x}")
-    device = Device("pci-testdev", {"membar": size})
-    arguments = {"workload": to_data(workload), "bar": TESTDEV_BAR, "thp": thp}
-    return Job("pfnlab.host.job", arguments, (device,))
+    sizes = sorted({workload.bar.size for workload, _thp in asked}, reverse=True)
+    for size in sizes:
+        if size & (size - 1) or not SMALLEST_BAR <= size <= LARGEST_BAR:
+            raise LabError(
+                f"a BAR of a guest is a power of two from 4 KiB to 256 GiB, not {size:#x}"
+            )
+    jobs = [
+        {
+            "workload": to_data(workload),
+            "device": sizes.index(workload.bar.size),
+            "bar": TESTDEV_BAR,
+            "thp": thp,
+        }
+        for workload, thp in asked
+    ]
+    devices = tuple(Device("pci-testdev", {"membar": size}) for size in sizes)
+    return Job("pfnlab.host.job", {"jobs": jobs}, devices)
 
 
 def memory_for(workload: Workload) -> int:
@@ -51,12 +63,34 @@ def measure(
     tell: Tell = quiet,
 ) -> Iterator[MeasuredStep | Measured]:
     """Each step when it is over, and all of it at the end.  Raises what run() raises."""
-    lines = run(
-        measuring_job(workload, thp),
+    return measure_all(
+        [(workload, thp)],
         kernel,
         cache=cache,
         cpus=cpus,
-        memory=memory_for(workload),
+        use_snapshot=use_snapshot,
+        timeout=timeout,
+        tell=tell,
+    )
+
+
+def measure_all(
+    asked: Sequence[Asked],
+    kernel: KernelImage,
+    *,
+    cache: Path,
+    cpus: int = 1,
+    use_snapshot: bool = True,
+    timeout: float = TIMEOUT,
+    tell: Tell = quiet,
+) -> Iterator[MeasuredStep | Measured]:
+    """As measure(), of several workloads, one after the other in one guest."""
+    lines = run(
+        measuring_job(asked),
+        kernel,
+        cache=cache,
+        cpus=cpus,
+        memory=max(memory_for(workload) for workload, _thp in asked),
         use_snapshot=use_snapshot,
         timeout=timeout,
         tell=tell,

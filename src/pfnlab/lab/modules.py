@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfnlab.lab.compressed import decompress
+from pfnlab.host.compressed import read_unpacked
+from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import LabError
 
 FILE = re.compile(r"(.+)\.ko(?:\.xz|\.gz|\.zst)?")
@@ -63,8 +64,8 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _read(name: str, path: Path) -> Module:
     try:
-        data = decompress(path.read_bytes())
-    except LabError as error:
+        data = read_unpacked(path)
+    except HostError as error:
         raise LabError(f"{path}: {error}") from error
     if not data.startswith(b"\x7fELF"):
         raise LabError(f"{path}: no kernel module")

@@ -7,7 +7,8 @@ import os
 import struct
 from pathlib import Path
 
-from pfnlab.lab.compressed import ZSTD, decompress
+from pfnlab.host.compressed import ZSTD, decompress
+from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.files import digest, least_used, written
 
@@ -64,7 +65,7 @@ def fastest_image(image: Path, cache: Path) -> Path:
     if not made.exists():
         try:
             unpacked = decompress(_payload(head))
-        except LabError:
+        except HostError:
             return image  # packed with something that Python does not have: it boots all the same
         if not _boots_as_pvh(unpacked):
             return image

@@ -38,6 +38,7 @@ PACKED_FROM = 500
 # What the usual job imports, and finds out about the kernel: done before a snapshot is made, it is
 # there in each run.
 EARLY = ("pfnlab.host.device", "pfnlab.host.run")
+LEARNS = "pfnlab.host.run"
 
 Answer = Callable[[Mapping[str, object]], None]
 SetClock = Callable[[float], None]
@@ -196,6 +197,6 @@ def open_terminal(path: str) -> int:
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     for name in EARLY:
-        early = importlib.import_module(name)
-        getattr(early, "learn", int)()
+        importlib.import_module(name)
+    importlib.import_module(LEARNS).learn()
     serve(open_terminal(sys.argv[1]), set_clock=guest_clock)

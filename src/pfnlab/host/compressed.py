@@ -5,18 +5,20 @@ import lzma
 import shutil
 import subprocess
 import zlib
+from pathlib import Path
 
-from pfnlab.lab.errors import LabError
+from pfnlab.host.errors import HostError
 
 XZ = b"\xfd7zXZ\x00"
 GZIP = b"\x1f\x8b\x08"
 ZSTD = b"\x28\xb5\x2f\xfd"
+SUFFIXES = (".xz", ".gz", ".zst")
 
 
 def decompress(data: bytes) -> bytes:
     """What is packed in `data`, or `data` itself if it has none of the three magic numbers.
 
-    Bytes behind the end of a packed stream are left out.  Raises LabError for a stream that is
+    Bytes behind the end of a packed stream are left out.  Raises HostError for a stream that is
     damaged, and for zstd where neither Python nor a tool has it.
     """
     try:
@@ -25,10 +27,19 @@ def decompress(data: bytes) -> bytes:
         if data.startswith(GZIP):
             return zlib.decompressobj(wbits=31).decompress(data)
     except (lzma.LZMAError, zlib.error) as error:
-        raise LabError(f"damaged: {error}") from error
+        raise HostError(f"damaged: {error}") from error
     if data.startswith(ZSTD):
         return _zstd(data)
     return data
+
+
+def read_unpacked(path: Path) -> bytes:
+    """What a file has, unpacked.  Raises HostError also if it is not packed as its name says."""
+    data = path.read_bytes()
+    unpacked = decompress(data)
+    if unpacked is data and path.suffix in SUFFIXES:
+        raise HostError(f"damaged: it is no {path.suffix} file")
+    return unpacked
 
 
 def _zstd(data: bytes) -> bytes:
@@ -43,8 +54,8 @@ def _zstd(data: bytes) -> bytes:
 def _zstd_by_tool(data: bytes) -> bytes:
     tool = shutil.which("zstd")
     if tool is None:
-        raise LabError("packed with zstd: install the package zstd")
+        raise HostError("packed with zstd: install the package zstd")
     done = subprocess.run([tool, "-dc"], input=data, capture_output=True, check=False)
     if done.returncode:
-        raise LabError(f"damaged: {done.stderr.decode(errors='replace').strip()}")
+        raise HostError(f"damaged: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
