@@ -6,7 +6,7 @@ import pytest
 
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.kernels import find_kernel, kernel_at, kernels_here, matches
-from tests.lab.images import bz_image, package
+from tests.lab.images import BANNER, bz_image, package
 
 
 @pytest.fixture
