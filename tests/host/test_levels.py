@@ -14,7 +14,7 @@ P, LEAF, AD = 0x1, 0x80, 0x60
 BAR = 0x380000000000
 DIRECT = 0xFFFF888000000000
 INIT_TASK = DIRECT + 0x1000
-TASKS, PID, MM, PGD = 8, 24, 32, 16
+TASKS, PID, MM, LEADER, PGD = 8, 24, 32, 40, 16
 
 
 class Memory:
@@ -25,7 +25,11 @@ class Memory:
         self.pages: dict[int, bytearray] = {}
         self.free = 0x100000
         self.tops: dict[int, int] = {}
+        self.own = self.newest = INIT_TASK
         self.task(0, INIT_TASK, mm=0)
+
+    def current_task(self) -> bytes:
+        return self.virtual(self.own, 64)
 
     def physical(self, address: int, size: int) -> bytes:
         page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
@@ -46,10 +50,10 @@ class Memory:
         place = address - DIRECT
         self.put(place + PID, pid, 4)
         self.put(place + MM, mm)
-        newest = self.virtual(INIT_TASK + TASKS + 8, 8) if pid else bytes(8)
-        before = int.from_bytes(newest, "little") or INIT_TASK + TASKS
-        self.put(place + TASKS + 8, before)
-        self.put(INIT_TASK - DIRECT + TASKS + 8, address + TASKS)
+        self.put(place + LEADER, address)
+        self.put(self.newest - DIRECT + TASKS, address + TASKS)
+        self.put(place + TASKS, INIT_TASK + TASKS)
+        self.newest = address
 
     def process(self, pid: int) -> None:
         mm, top = self.new_page(), self.new_page()
@@ -74,15 +78,15 @@ class Memory:
 def kernel_types() -> Btf:
     blob = Blob()
     blob.add("int", INT, 0, 8, 64)
-    members = [("tasks", TASKS), ("pid", PID), ("mm", MM)]
+    members = [("tasks", TASKS), ("pid", PID), ("mm", MM), ("group_leader", LEADER)]
     words = [word for name, at in members for word in (blob.name(name), 1, at * 8)]
-    blob.add("task_struct", STRUCT, 3, 64, *words)
+    blob.add("task_struct", STRUCT, len(members), 64, *words)
     blob.add("mm_struct", STRUCT, 1, 64, blob.name("pgd"), 1, PGD * 8)
     return Btf(blob.data())
 
 
 def walker(memory: Memory) -> PageTableWalker:
-    return PageTableWalker(memory, kernel_types(), INIT_TASK)
+    return PageTableWalker(memory, kernel_types())
 
 
 START = 0x7F0000000000
@@ -151,6 +155,18 @@ def test_a_gap_or_another_order_of_pages_is_not_ascending() -> None:
     assert not is_ascending(entries(*pages[:511], 0))
     assert not is_ascending(entries(*pages[::-1]))
     assert not is_ascending(bytes(PAGE))
+
+
+def test_a_child_and_its_parent_are_found_from_each_other() -> None:
+    memory = Memory()
+    for pid in (1, 7, 8):
+        memory.process(pid)
+    memory.set(8, START, 30, BAR | P | LEAF)
+    memory.own = memory.newest
+    walk = walker(memory).walk
+
+    assert walk(START, START + PUD, 8).counts()["leaves pud"] == 1
+    assert not walk(START, START + PUD, 7).ranges
 
 
 def test_a_process_that_is_not_there_is_an_error() -> None:

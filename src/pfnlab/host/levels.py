@@ -72,13 +72,12 @@ class PageTables:
 class PageTableWalker:
     """Walks the tables of processes of this machine.
 
-    `init_task` is the address of that symbol.  Raises HostError if this kernel's BTF lacks a
-    member that it needs.
+    Raises HostError if this kernel's BTF lacks a member that it needs.
     """
 
-    def __init__(self, memory: KernelMemory, btf: Btf, init_task: int) -> None:
+    def __init__(self, memory: KernelMemory, btf: Btf) -> None:
         self.memory = memory
-        self.init_task = init_task
+        self.leader = btf.offset(f"{TASK}.group_leader")
         self.tasks = btf.offset(f"{TASK}.tasks")
         self.pid = btf.offset(f"{TASK}.pid")
         self.mm = btf.offset(f"{TASK}.mm")
@@ -86,7 +85,8 @@ class PageTableWalker:
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""
-        task = self.init_task
+        current = self.memory.current_task()
+        task = own = int.from_bytes(current[self.leader : self.leader + 8], "little")
         while True:
             (number,) = struct.unpack("=i", self.memory.virtual(task + self.pid, 4))
             if number == pid:
@@ -94,9 +94,9 @@ class PageTableWalker:
                 if not mm:
                     break
                 return self.pointer(mm + self.pgd)
-            # The newest process is the last of the list: go backwards.
-            task = self.pointer(task + self.tasks + 8) - self.tasks
-            if task == self.init_task:
+            # In the list of all tasks, which is a ring, a child is not far behind its parent.
+            task = self.pointer(task + self.tasks) - self.tasks
+            if task == own:
                 break
         raise HostError(f"no process {pid} with memory is in the list of tasks")
 

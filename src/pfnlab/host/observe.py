@@ -4,14 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import cache
 from typing import Self
 
 from pfnlab.host.btf import vmlinux
 from pfnlab.host.counters import memtypes, page_table_bytes
 from pfnlab.host.errors import HostError
 from pfnlab.host.handler_calls import Call, HandlerCalls, count_calls, counting
-from pfnlab.host.kcore import Kcore, symbol_addresses
+from pfnlab.host.kcore import Kcore
 from pfnlab.host.levels import PageTables, PageTableWalker
 from pfnlab.host.pci import BarResource
 
@@ -99,12 +98,4 @@ def page_table_walker(kcore: Kcore) -> PageTableWalker:
     """Raises HostError if this kernel does not tell enough about itself."""
     if os.uname().machine != "x86_64":
         raise HostError("page tables are walked on x86-64 only")
-    return PageTableWalker(kcore, vmlinux(), address_of_init_task())
-
-
-@cache
-def address_of_init_task() -> int:
-    found = symbol_addresses(["init_task"])
-    if not found:
-        raise HostError("/proc/kallsyms has no init_task")
-    return found["init_task"]
+    return PageTableWalker(kcore, vmlinux())
