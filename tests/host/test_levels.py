@@ -86,7 +86,7 @@ def kernel_types() -> Btf:
 
 
 def walker(memory: Memory) -> PageTableWalker:
-    return PageTableWalker(memory, kernel_types())
+    return PageTableWalker(memory, kernel_types().offset)
 
 
 START = 0x7F0000000000

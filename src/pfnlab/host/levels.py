@@ -6,10 +6,9 @@ Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 import os
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
 from pfnlab.host.kcore import KernelMemory
 from pfnlab.workload import PAGE, Level
@@ -24,7 +23,10 @@ ASCENDING = sum(index * PAGE << 64 * index for index in range(ENTRIES))
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
 EMPTY = bytes(PAGE)
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
-TASK, MM = "task_struct", "mm_struct"
+GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
+    "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
+    "mm_struct.pgd",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,16 @@ class PageTables:
 class PageTableWalker:
     """Walks the tables of processes of this machine.
 
-    Raises HostError if this kernel's BTF lacks a member that it needs.
+    `offset` tells where in their structs MEMBERS are; what it raises is raised.
     """
 
-    def __init__(self, memory: KernelMemory, btf: Btf) -> None:
+    def __init__(self, memory: KernelMemory, offset: Callable[[str], int]) -> None:
         self.memory = memory
-        self.leader = btf.offset(f"{TASK}.group_leader")
-        self.tasks = btf.offset(f"{TASK}.tasks")
-        self.pid = btf.offset(f"{TASK}.pid")
-        self.mm = btf.offset(f"{TASK}.mm")
-        self.pgd = btf.offset(f"{MM}.pgd")
+        self.leader = offset(GROUP_LEADER)
+        self.tasks = offset(TASKS)
+        self.pid = offset(PID)
+        self.mm = offset(MM)
+        self.pgd = offset(PGD)
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -11,10 +11,11 @@ from pfnlab.host.counters import memtypes, page_table_bytes
 from pfnlab.host.errors import HostError
 from pfnlab.host.handler_calls import Call, HandlerCalls, count_calls, counting
 from pfnlab.host.kcore import Kcore
-from pfnlab.host.levels import PageTables, PageTableWalker
+from pfnlab.host.levels import MEMBERS, PageTables, PageTableWalker
 from pfnlab.host.pci import BarResource
 
 Parts = Sequence[tuple[int, int]]
+_offsets: dict[str, int] = {}  # of members of structs, as far as they are known
 
 
 class Observer:
@@ -98,4 +99,18 @@ def page_table_walker(kcore: Kcore) -> PageTableWalker:
     """Raises HostError if this kernel does not tell enough about itself."""
     if os.uname().machine != "x86_64":
         raise HostError("page tables are walked on x86-64 only")
-    return PageTableWalker(kcore, vmlinux())
+    return PageTableWalker(kcore, offset_of)
+
+
+def offset_of(member: str) -> int:
+    """Of "struct.member" of the running kernel; raises HostError if it is not told."""
+    if member not in _offsets:
+        _offsets[member] = vmlinux().offset(member)
+    return _offsets[member]
+
+
+def learn_offsets(known: Mapping[str, int]) -> None:
+    """Later runs, also in forks, look for none of MEMBERS; `known` are found already."""
+    _offsets.update(known)
+    for member in MEMBERS:
+        offset_of(member)

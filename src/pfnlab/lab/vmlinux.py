@@ -17,6 +17,7 @@ MAGIC = b"HdrS"
 SECTOR = 512
 XEN_PVH_ENTRY = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 PT_NOTE = 4
+BTF = struct.pack("=HBBI", 0xEB9F, 1, 0, 24)  # how it begins: magic, version, size of the header
 
 
 def is_bz_image(data: bytes) -> bool:
@@ -52,6 +53,13 @@ def banner(path: Path) -> str:
         return ""
     line = data[found : found + 1000].split(b"\n", 1)[0].split(b"\0", 1)[0]
     return line.decode(errors="replace").removeprefix("Linux version ")
+
+
+def btf_of(image: Path) -> bytes:
+    """The types of a vmlinux, from where they begin, up to the end of the file; b"" without any."""
+    data = image.read_bytes()
+    start = data.find(BTF)
+    return data[start:] if start >= 0 else b""
 
 
 def fastest_image(image: Path, cache: Path) -> Path:

@@ -39,6 +39,7 @@ PACKED_FROM = 500
 # there in each run.
 EARLY = ("pfnlab.host.device", "pfnlab.host.run")
 LEARNS = "pfnlab.host.run"
+OFFSETS = "/lab/offsets"  # of members of structs, which the lab has read from the kernel's image
 
 Answer = Callable[[Mapping[str, object]], None]
 SetClock = Callable[[float], None]
@@ -198,5 +199,6 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     for name in EARLY:
         importlib.import_module(name)
-    importlib.import_module(LEARNS).learn()
+    with open(OFFSETS, encoding="utf-8") as file:
+        importlib.import_module(LEARNS).learn(json.load(file))
     serve(open_terminal(sys.argv[1]), set_clock=guest_clock)
