@@ -18,8 +18,8 @@ PRESENT, ACCESSED_DIRTY, LEAF = 0x1, 0x60, 0x80
 SOFTWARE_BITS = 0xE00
 PHYSICAL = (1 << 52) - PAGE
 # Entries in one integer: what a table has in which each page follows the one before.
-EACH = sum(1 << 64 * index for index in range(ENTRIES))
-ASCENDING = sum(index * PAGE << 64 * index for index in range(ENTRIES))
+EACH = int.from_bytes(struct.pack("<512Q", *(1,) * ENTRIES), "little")
+ASCENDING = int.from_bytes(struct.pack("<512Q", *range(0, ENTRIES * PAGE, PAGE)), "little")
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
 EMPTY = bytes(PAGE)
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Protocol
 
@@ -85,7 +84,7 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         f"{device.pci.id} {device.pci.bdf} BAR {bar}",
         machine.name,
         machine.virtual,
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
         machine.thp,
         machine.version,
         observer.missing,
