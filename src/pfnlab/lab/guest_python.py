@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pfnlab.lab.elf import without_debugging
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.initrd import PROGRAM, Entry
 
@@ -105,7 +106,7 @@ def _packed(path: str) -> Iterator[Entry]:
     if path.endswith(".py"):
         yield _compiled(path.lstrip("/"), data)
     else:
-        yield Entry(path.lstrip("/"), data, PROGRAM)
+        yield Entry(path.lstrip("/"), without_debugging(data), PROGRAM)
 
 
 def _compiled(name: str, data: bytes) -> Entry:
