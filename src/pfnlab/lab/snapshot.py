@@ -17,7 +17,7 @@ from pathlib import Path
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.files import digest, least_used, locked
 from pfnlab.lab.guest import Guest
-from pfnlab.lab.qemu import PORTS, Machine, kernel_command_line, version
+from pfnlab.lab.qemu import CPU, PORTS, Machine, kernel_command_line, version
 
 KEPT = 3  # for each kernel, the latest used
 IGNORE_SHARED = [{"capability": "x-ignore-shared", "state": True}]
@@ -30,8 +30,9 @@ def snapshot_name(program: str, machine: Machine, release: str) -> str:
     The name of the initrd is a digest of what is packed, and of the kernel.
     """
     key = digest(
-        version(program), machine.accelerator, platform.node(), machine.cpus, machine.memory,
-        kernel_command_line(machine), machine.kernel.name, machine.initrd.name, PORTS,
+        version(program), machine.accelerator, CPU[machine.accelerator], platform.node(),
+        machine.cpus, machine.memory, kernel_command_line(machine), machine.kernel.name,
+        machine.initrd.name, PORTS,
     )  # fmt: skip
     return f"{release}-{key}"
 
