@@ -17,7 +17,7 @@ GIB = 1 << 30
 # begin at a multiple of a BAR's size, so that half of them may be of no use.  QEMU emulates 40 bits
 # of physical address: a BAR of 256 GiB is the largest that there can be.
 PORTS = (512 * GIB, 32 * GIB, 32 * GIB, 32 * GIB)
-# Without fast strings the kernel copies and clears by eight bytes, and not by one: an emulator makes
+# Without fast strings the kernel copies and clears by eight bytes, and not by one: an emulator does
 # them one by one, and takes 12% longer to boot and run a job.
 CPU: dict[Accelerator, str] = {"kvm": "host", "tcg": "max,-erms,-fsrm"}
 FIRST_SLOT = 0x10  # of the root ports, on bus 0
