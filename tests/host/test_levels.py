@@ -6,7 +6,7 @@ import pytest
 
 from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import PageTables, PageTableWalker, Range, is_ascending
+from pfnlab.host.levels import PageTables, PageTableWalker, Range, are_ascending
 from tests.host.test_btf import INT, STRUCT, Blob
 
 PAGE, PMD, PUD = 4096, 2 << 20, 1 << 30
@@ -32,6 +32,8 @@ class Memory:
         return self.virtual(self.own, 64)
 
     def physical(self, address: int, size: int) -> bytes:
+        if size > PAGE:
+            return b"".join(self.physical(at, PAGE) for at in range(address, address + size, PAGE))
         page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
         return bytes(page[address % PAGE : address % PAGE + size])
 
@@ -151,10 +153,46 @@ def test_a_gap_or_another_order_of_pages_is_not_ascending() -> None:
         return struct.pack("=512Q", *values)
 
     pages = [BAR + index * PAGE | P for index in range(512)]
-    assert is_ascending(entries(*pages))
-    assert not is_ascending(entries(*pages[:511], 0))
-    assert not is_ascending(entries(*pages[::-1]))
-    assert not is_ascending(bytes(PAGE))
+    assert are_ascending(entries(*pages))
+    assert not are_ascending(entries(*pages[:511], 0))
+    assert not are_ascending(entries(*pages[::-1]))
+    assert not are_ascending(bytes(PAGE))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_tables_side_by_side_ascend_as_a_whole_or_not(backwards: bool) -> None:
+    def tables(*pages: int) -> bytes:
+        rows = [struct.pack("=512Q", *pages[at : at + 512]) for at in range(0, len(pages), 512)]
+        return b"".join(rows[::-1] if backwards else rows)
+
+    pages = [BAR + index * PAGE | P | (AD if index % 5 else 0) for index in range(4 * 512)]
+    assert are_ascending(tables(*pages), backwards)
+    assert not are_ascending(tables(*pages), not backwards)
+    for changed in (0, 700, 2047):
+        for wrong in (0, pages[changed] + PAGE, pages[changed] | 2, pages[changed] & ~P):
+            assert not are_ascending(
+                tables(*pages[:changed], wrong, *pages[changed + 1 :]), backwards
+            )
+
+
+@pytest.mark.parametrize("order", ["up", "down", "mixed"])
+def test_leaves_are_the_same_wherever_their_tables_are(order: str) -> None:
+    memory = Memory()
+    memory.process(7)
+    slots = {"up": range(6), "down": range(5, -1, -1), "mixed": (3, 0, 1, 5, 4, 2)}[order]
+    for slot in slots:
+        for index in range(512):
+            memory.set(
+                7, START + slot * PMD + index * PAGE, 12, BAR + slot * PMD + index * PAGE | P
+            )
+    memory.set(7, START + 2 * PMD + 5 * PAGE, 12, 0)
+    found = walker(memory).walk(START + PAGE, START + 6 * PMD, 7)
+
+    hole = START + 2 * PMD + 5 * PAGE
+    assert [(part.start, part.end) for part in found.ranges] == [
+        (START + PAGE, hole), (hole + PAGE, START + 6 * PMD),
+    ]  # fmt: skip
+    assert found.counts()["tables pte"] == 6
 
 
 def test_a_child_and_its_parent_are_found_from_each_other() -> None:

@@ -6,22 +6,26 @@ Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from pfnlab.host.errors import HostError
 from pfnlab.host.kcore import KernelMemory
+from pfnlab.host.memory import PMD
 from pfnlab.workload import PAGE, Level
 
 ENTRIES = 512
 PRESENT, ACCESSED_DIRTY, LEAF = 0x1, 0x60, 0x80
 SOFTWARE_BITS = 0xE00
 PHYSICAL = (1 << 52) - PAGE
-# Entries in one integer: what a table has in which each page follows the one before.
+# The entries of a table as one integer: of ones; of pages that follow each other; all bits; those
+# that are compared.
 EACH = int.from_bytes(struct.pack("<512Q", *(1,) * ENTRIES), "little")
 ASCENDING = int.from_bytes(struct.pack("<512Q", *range(0, ENTRIES * PAGE, PAGE)), "little")
+ALL = EACH * (2**64 - 1)
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
-EMPTY = bytes(PAGE)
+AT_ONCE = 16  # tables: what is larger than 128 KiB the C library maps and unmaps each time
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
 GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
     "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
@@ -122,30 +126,77 @@ class PageTableWalker:
     ) -> None:
         entries = struct.unpack("=512Q", data)
         size = 1 << shift
-        first, last = max(0, start - base >> shift), min(ENTRIES, -(-(end - base) // size))
-        for index in range(first, last):
+        index, last = max(0, start - base >> shift), min(ENTRIES, -(-(end - base) // size))
+        while index < last:
             entry = entries[index]
             address = base + index * size
+            index += 1
             if not entry & PRESENT:
                 continue
             if shift == 12 or (shift in (21, 30) and entry & LEAF):
                 found.add(address, address + size, LEVELS[shift], entry)
-                continue
-            place = entry & PHYSICAL
-            below = self.memory.physical(place, PAGE)
-            if shift - 9 in (12, 21):
-                found.tables[LEVELS[shift - 9]].add(place)
-            if below == EMPTY:  # as a zap leaves them, by the thousand
-                continue
-            whole = start <= address and address + size <= end
-            if shift == 21 and whole and is_ascending(below):
-                found.add(address, address + size, "pte", int.from_bytes(below[:8], "little"))
+            elif shift == 21:
+                places = side_by_side(entries[index - 1 : min(last, index - 1 + AT_ONCE)])
+                self.tables_of_ptes(found, places, address, start, end)
+                index += len(places) - 1
             else:
+                place = entry & PHYSICAL
+                if shift == 30:
+                    found.tables["pmd"].add(place)
+                below = self.memory.physical(place, PAGE)
                 self.table(found, below, address, shift - 9, start, end)
 
+    def tables_of_ptes(
+        self, found: PageTables, places: list[int], base: int, start: int, end: int
+    ) -> None:
+        """Tables that lie side by side, which are read at once; the first maps from `base` on."""
+        found.tables["pte"].update(places)
+        lowest = min(places)
+        data = self.memory.physical(lowest, len(places) * PAGE)
+        if data == bytes(len(data)):  # as a zap leaves them, by the thousand
+            return
+        stop = base + len(places) * PMD
+        if start <= base and stop <= end and are_ascending(data, places[-1] < places[0]):
+            found.add(base, stop, "pte", int.from_bytes(data[places[0] - lowest :][:8], "little"))
+            return
+        if len(places) == 1:
+            self.table(found, data, base, 12, start, end)
+            return
+        for index, place in enumerate(places):
+            self.tables_of_ptes(found, [place], base + index * PMD, start, end)
 
-def is_ascending(data: bytes) -> bool:
-    """All entries are there, alike, and each maps the page behind the one before."""
-    entries = int.from_bytes(data, "little") & COMPARED
-    first = entries & (1 << 64) - 1
-    return bool(first & PRESENT) and entries == first * EACH + ASCENDING
+
+def side_by_side(entries: Sequence[int]) -> list[int]:
+    """Where the first tables are, as far as each lies beside the one before, up or down."""
+    places = [entries[0] & PHYSICAL]
+    step = 0
+    for entry in entries[1:]:
+        place = entry & PHYSICAL
+        step = step or place - places[0]
+        beside = abs(step) == PAGE and place == places[-1] + step
+        if not (beside and entry & PRESENT) or entry & LEAF:
+            break
+        places.append(place)
+    return places
+
+
+def are_ascending(data: bytes, backwards: bool = False) -> bool:
+    """All entries of these tables are there, alike, and each maps the page behind the one before.
+
+    The tables are side by side; `backwards` if the last one is where `data` begins.  All of them
+    are one integer, as Python is slow by the entry.
+    """
+    more = len(data) // PAGE - 1
+    entries = int.from_bytes(data, "little") & repeated(COMPARED, more + 1)
+    table = entries >> 8 * PAGE * (more if backwards else 0) & ALL
+    first = table & (1 << 64) - 1
+    if not first & PRESENT or table != first * EACH + ASCENDING:
+        return False
+    rise = (entries >> 8 * PAGE) - (entries & repeated(ALL, more))
+    return rise == (-1 if backwards else 1) * repeated(EACH * PMD, more)
+
+
+@cache
+def repeated(table: int, count: int) -> int:
+    """The integer of `count` such tables side by side."""
+    return int.from_bytes(table.to_bytes(PAGE, "little") * count, "little")
