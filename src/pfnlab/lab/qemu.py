@@ -23,9 +23,10 @@ CPU: dict[Accelerator, str] = {"kvm": "host", "tcg": "max,-erms,-fsrm"}
 FIRST_SLOT = 0x10  # of the root ports, on bus 0
 # no_timer_check: under load the check that the timer ticks fails, and the kernel panics.
 # transparent_hugepage: a guest with little memory would begin with "never".
+# rcu_expedited: probes that come and go would wait for RCU, 0.2 s a run.
 APPEND = (
     "console=ttyS0 panic=-1 intel_iommu=on mitigations=off no_timer_check "
-    "transparent_hugepage=always"
+    "transparent_hugepage=always rcupdate.rcu_expedited=1"
 )
 # With two emulated CPUs 6.12 crashed in one boot of six, in sched_clock_idle_wakeup_event(), which
 # the kernel patches when it finds the clock stable; so it is told that it is not.
