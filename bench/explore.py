@@ -60,16 +60,17 @@ def main() -> None:
     times = 1
     gc.disable()  # as the search does
     for _ in range(options.runs or 1):
-        began = time.process_time()
+        seconds = 0.0
         for _ in range(times):
             alone = options.runs is not None
+            began = time.process_time()
             found = search_alone(subject, options.most) if alone else whole(subject)
+            seconds += time.process_time() - began
+            gc.collect()  # or the next search would not begin in a process like the first one's
             if found.complete and found.executions != subject.traces:
                 raise SystemExit(
                     f"{subject.name}: {found.executions} executions, not {subject.traces}"
                 )
-        seconds = time.process_time() - began
-        gc.collect()
         rates.append(times * found.executions / seconds)
         if seconds < SHORTEST and options.runs:
             times = max(times, int(SHORTEST * times / seconds) + 1)

@@ -30,8 +30,9 @@ from pfnlab.engine import (
     wait_event,
     word,
 )
+from pfnlab.engine.access import atomically, look_at_all
 from pfnlab.engine.signal import signal_of
-from pfnlab.engine.word import atomically, look_at_all, words
+from pfnlab.engine.word import words
 
 Statement = tuple[Any, ...]
 Code = list[Statement]
@@ -225,7 +226,9 @@ def _statement(memory: Memory, statement: Statement) -> None:
         case ("put", key, value):
             atomically((memory.pool.cell(key, key),), "put", lambda _: ((value,), None))
         case ("look", _):
-            look_at_all(memory.pool, "look", lambda values: tuple(sorted(v for v in values if v)))
+            look_at_all(
+                memory.pool.collection, "look", lambda values: tuple(sorted(v for v in values if v))
+            )
         case ("if", name, inner):
             if getattr(memory, name):
                 _run(memory, inner)

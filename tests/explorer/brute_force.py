@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from pfnlab.engine import Program
 from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import show
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import Label, dependent
 from pfnlab.engine.operation import Operation
-from pfnlab.engine.shared import show
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.policy import Choice, options
 from pfnlab.explorer.search import Search
@@ -223,7 +223,7 @@ def results_of(search: Optimal) -> list[tuple[Any, ...]]:
     found = []
     for task, node in enumerate(machine.nodes):
         stopped = node.code == op_.END and machine.store.parked[task]
-        found.append(history(machine.events[machine.last[task]].node if stopped else node))
+        found.append(history(machine.events[machine.own[task][-1]].node if stopped else node))
     return found
 
 

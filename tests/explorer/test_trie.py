@@ -1,5 +1,6 @@
 """A task's code runs only for a history that nobody has seen."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 
 from pfnlab.engine import Program, Shared, word
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.watch import Watch
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.trie import history
@@ -63,7 +63,7 @@ def trie_sizes(search: Optimal) -> list[int]:
         while left:
             node = left.pop()
             size += node.length > 0
-            left += node.next.values()
+            left += node.children()
         sizes.append(size)
     return sizes
 
@@ -102,8 +102,8 @@ def trie_branches(root: Any) -> int:
     more, left = 0, [root]
     while left:
         node = left.pop()
-        more += max(0, len(node.next) - 1)
-        left += node.next.values()
+        more += max(0, len(node.children()) - 1)
+        left += node.children()
     return more
 
 
@@ -122,7 +122,7 @@ def state(machine: Machine) -> tuple[Any, ...]:
         [list(was) for was in store.was], len(store.log), list(store.marks), store.event,
         [list(clock) for clock in store.clocks], list(store.started), list(store.ended),
         list(store.parked), list(store.retrying), [id(node) for node in machine.nodes],
-        list(machine.last), list(machine.steps), list(machine.born), list(machine.race_first),
+        [list(own) for own in machine.own], list(machine.steps), list(machine.born), list(machine.race_first),
         list(machine.race_second), list(machine.race_done), list(machine.watch.now),
         [list(touched) for touched in machine.touched if touched],
         [machine.enabled(task) for task in tasks], [machine.blocked(task) for task in tasks],
@@ -183,16 +183,20 @@ RULED = RandomProgram(
 )
 
 
-def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same(monkeypatch: Any) -> None:
-    evaluated: list[int] = []
-    kept = Watch._evaluate
+def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
+    evaluated: list[None] = []
 
-    def evaluate(watch: Watch, place: int) -> Any:
-        evaluated.append(place)
-        return kept(watch, place)
+    def build(program: Program) -> None:
+        RULED(program)
+        rule = program.invariants[0]
 
-    monkeypatch.setattr(Watch, "_evaluate", evaluate)
-    search = Optimal(Execution(Lab(), RULED))
+        def check(program: Program) -> Any:
+            evaluated.append(None)
+            return rule.check(program)
+
+        program.invariants[0] = replace(rule, check=check)
+
+    search = Optimal(Execution(Lab(), build))
     executions = 0
     while search.next():
         executions += 1

@@ -7,7 +7,7 @@ import pytest
 from pfnlab import Scenario, explore, replay
 from pfnlab.catalogue import all_designs
 from pfnlab.designs import huge_fault
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.kernel import (
     PAGE_SIZE,
     Lab,

@@ -4,7 +4,7 @@ import pytest
 
 from pfnlab import Scenario, explore
 from pfnlab.designs.huge_fault import design
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.kernel import (
     PAGE_SIZE,
     VM_DONTCOPY,

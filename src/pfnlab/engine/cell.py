@@ -11,6 +11,10 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.store import Store
 
 
+class Transparent:
+    """An object whose whole state is in cells: the same one has nothing else to remember."""
+
+
 class Cell:
     """What the engine and a reader of traces must know of one value."""
 
@@ -56,3 +60,10 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def show(value: Any) -> str:
+    """A value in a trace."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(str(item) for item in value) + "]"
+    return str(value)

@@ -17,7 +17,6 @@ class Event:
     past    the events that happen before this one, and itself: positions, as bits
     before  the same, of those alone that come first whatever the labels are
     node    where the task was before
-    previous  position of the task's event before
     bore    tasks that may begin since this event
     retry   of a task that tried again: whether it might, and the label of the wait
     verdicts  what rules said before, if that changed
@@ -26,7 +25,6 @@ class Event:
     past: int = 0
     before: int = 0
     node: Any = None
-    previous: int = -1
     bore: tuple[int, ...] = ()
     retry: Any = None
     verdicts: Any = None

@@ -10,7 +10,8 @@ from typing import Any
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
-from pfnlab.engine.errors import Abandoned, ModelError
+from pfnlab.engine.current import CURRENT
+from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
@@ -41,14 +42,12 @@ class Execution(Outcome):
         whole_stacks: bool = True,
         step_limit: int = STEP_LIMIT,
     ) -> None:
-        global _current
-        _current = self
         super().__init__(program, Recorder(program, whole_stacks) if recording else None)
         self.watch = watch.Watch(program, self.store)
         self.pool = WorkerPool()
         self.step_limit = step_limit
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
-        self.running: Task | None = self.setup
+        CURRENT.enter(self, self.setup)
         try:
             build(program)
             tasks = program.tasks
@@ -60,7 +59,7 @@ class Execution(Outcome):
             pass
         self.failed_setup = list(self.broken)
         self.heard_in_setup = list(self.heard)
-        self.running = None
+        CURRENT.task = None
 
     def restart(self) -> None:
         """Undo everything since the setup and bring every task to its first step."""
@@ -85,16 +84,17 @@ class Execution(Outcome):
 
     def take_over(self) -> None:
         """Be the execution at work, if there are several in this process."""
-        global _current
-        _current = self
+        CURRENT.enter(self, None)
 
     def end(self) -> None:
         """Let go of the tasks that have not ended."""
+        before = CURRENT.execution, CURRENT.task, CURRENT.recorder
+        CURRENT.enter(self, None)
         for task in self.program.tasks:
             if task.worker is not None:
-                self.running = task
+                CURRENT.task = task
                 self.pool.abandon(task)
-        self.running = None
+        CURRENT.execution, CURRENT.task, CURRENT.recorder = before
 
     def ready(self, task: Task) -> bool:
         op = self.pending[task.index]
@@ -113,7 +113,7 @@ class Execution(Outcome):
         """Make the step that a task has announced, and run it up to the next one."""
         op = self.pending[task.index]
         assert op is not None
-        self.running = task
+        CURRENT.task = task
         self.store.begin_event()
         if op.counted:
             self._count_step(task)
@@ -146,7 +146,7 @@ class Execution(Outcome):
             else:
                 self._made(task, op, result)
                 self._go_on(task, self.run(task, result))
-        self.running = None
+        CURRENT.task = None
         return event
 
     def _begin(self, task: Task) -> None:
@@ -159,10 +159,10 @@ class Execution(Outcome):
 
     def run(self, task: Task, result: Any) -> Operation:
         """Run a task's own code up to its next announcement."""
-        before, self.running = self.running, task
+        before, CURRENT.task = CURRENT.task, task
         begun = task.worker is not None
         op = self.pool.resume(task, result) if begun else self.pool.start(task)
-        self.running = before
+        CURRENT.task = before
         return op
 
     def _go_on(self, task: Task, op: Operation) -> None:
@@ -291,37 +291,4 @@ class Execution(Outcome):
         return fire(self.store, op, -1, 0)
 
 
-_current: Execution | None = None
-
-
-def current_execution() -> Execution:
-    """The execution at work, also while a rule looks at its state."""
-    if _current is None:
-        raise ModelError("shared state is used outside of a scenario and its tasks")
-    return _current
-
-
-def running() -> tuple[Execution, Task]:
-    """The execution, and the task whose code is running now."""
-    if _current is None or _current.running is None:
-        raise ModelError("shared state is used outside of a scenario and its tasks")
-    if _current.running.abandoned:
-        raise Abandoned
-    return _current, _current.running
-
-
-def setting_up() -> bool:
-    """Whether the scenario is being set up: no task runs yet."""
-    execution, task = running()
-    return task is execution.setup
-
-
-def observing() -> watch.Watch | None:
-    """The watch of the present execution while it evaluates a rule."""
-    if _current is not None and _current.watch.reading is not None:
-        return _current.watch
-    return None
-
-
-__all__ = ["STEP_LIMIT", "Broken", "Event", "Execution", "SetupFailed", "current_execution",
-           "observing", "running", "setting_up"]  # fmt: skip
+__all__ = ["STEP_LIMIT", "Broken", "Event", "Execution", "SetupFailed"]

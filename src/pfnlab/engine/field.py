@@ -3,15 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload
 
-from pfnlab.engine import operation as op_
-from pfnlab.engine.cell import Cell
-from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import observing
-from pfnlab.engine.label import WRITE, Label
-from pfnlab.engine.operation import Operation
-from pfnlab.engine.race import NO_DATA_RACE
-from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import perform, read_plain, write_plain
+from pfnlab.engine.access import read_field, write_field
+from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.shared import Member, Shared
 
 T = TypeVar("T")
 
@@ -69,32 +63,3 @@ class field(Member, Generic[T]):
             vars(owner)[self.attribute] = value
         else:
             write_field(self._cell(owner), value)
-
-
-def read_field(cell: Cell) -> Any:
-    watch = observing()
-    if watch is not None:
-        if not (cell.watched or cell.atomic):
-            raise ModelError(
-                f"a rule reads {cell.name}, whose writes are no visible steps; "
-                "declare the field with watched=True"
-            )
-        return watch.read(cell.number)
-    return read_plain(cell, detail=lambda value: f"{cell.name} is {cell.text(value)}")
-
-
-def write_field(cell: Cell, value: Any) -> None:
-    replace_field(cell, lambda _old: value, lambda _old: f"{cell.name} = {cell.text(value)}")
-
-
-def replace_field(
-    cell: Cell, change: Callable[[Any], Any], detail: Callable[[Any], str], verb: str = "write"
-) -> Any:
-    """Set a cell to change(old) in one step; return the old value."""
-    if not cell.watched:
-        return write_plain(cell, change, verb, detail=detail)
-    return perform(
-        Operation(op_.REPLACE, verb, number=cell.number, act=change, value=cell.published,
-                  label=Label(((cell.number, WRITE),)), target=cell, detail=detail,
-                  rule=NO_DATA_RACE)
-    )  # fmt: skip

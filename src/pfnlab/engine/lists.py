@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar, overload
 
-from pfnlab.engine.cell import Cell
+from pfnlab.engine.access import read_field, replace_field
+from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.field import read_field, replace_field
 from pfnlab.engine.label import READ as LOOKED
 from pfnlab.engine.label import Label
 from pfnlab.engine.operation import READ, Operation
-from pfnlab.engine.shared import Member, Shared, show
+from pfnlab.engine.shared import Member, Shared
 from pfnlab.engine.step import perform
 
 T = TypeVar("T")

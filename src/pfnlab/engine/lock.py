@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine.cell import Cell
+from pfnlab.engine.current import running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
 from pfnlab.engine.label import NOTHING, READ, Label
 from pfnlab.engine.operation import MONITOR, Operation
 from pfnlab.engine.program import Rule

@@ -60,10 +60,10 @@ class Recorder:
         self.announced.clear()
         self.stopped = None
 
-    def stack(self, depth: int = 2) -> Stack:
+    def stack(self) -> Stack:
         """The running task's stack without the engine's own frames, outermost first."""
         frames: list[FrameType] = []
-        frame: FrameType | None = sys._getframe(depth)
+        frame: FrameType | None = sys._getframe()
         while frame is not None:
             if not _is_engine(frame):
                 frames.append(frame)
@@ -77,7 +77,7 @@ class Recorder:
         )
 
     def announce(self, task: Task) -> None:
-        self.announced[task.index] = self.stack(3)
+        self.announced[task.index] = self.stack()
 
     def site(self, task: Task) -> str:
         stack = self.announced.get(task.index)

@@ -13,12 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pfnlab.engine.cell import Cell
+from pfnlab.engine.cell import Cell, Transparent
+from pfnlab.engine.current import observing, running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import observing, running
 from pfnlab.engine.operation import INIT, Operation
 from pfnlab.engine.race import NO_USE_AFTER_FREE
-from pfnlab.engine.spin import Transparent
 from pfnlab.engine.step import perform, read_plain, violate, write_plain
 from pfnlab.engine.store import Store
 
@@ -151,10 +150,3 @@ def free(owner: Shared) -> None:
         raise ModelError(f"{owner} cannot be freed; declare its class with freeable=True")
     touch(owner, life)
     write_plain(life, lambda _alive: False, "free", rule=NO_USE_AFTER_FREE)
-
-
-def show(value: Any) -> str:
-    """A value in a trace."""
-    if isinstance(value, tuple):
-        return "[" + ", ".join(str(item) for item in value) + "]"
-    return str(value)

@@ -5,7 +5,7 @@ To take a lock and to release it teaches a task nothing.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.fire import free_to_read, free_to_write
@@ -71,6 +71,7 @@ def _after(store: Store, done: Done, cell: int) -> Any:
     return store.value_at(cell, done.event + 1)
 
 
+@final
 class Sights:
     """The sights of a task, and what it saw of each at first."""
 

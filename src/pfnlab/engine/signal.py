@@ -1,10 +1,10 @@
 """Fatal signals: they end killable waits."""
 
+from pfnlab.engine.access import atomically, read_word
 from pfnlab.engine.cell import Cell
+from pfnlab.engine.current import current_execution, running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution, running
 from pfnlab.engine.task import Task
-from pfnlab.engine.word import atomically, read_word
 
 
 def kill(name: str) -> None:

@@ -23,6 +23,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, final
 
 from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import Transparent
 
 # A task that makes these has changed nothing.
 LOOKS: Final = frozenset({op_.READ, op_.LOOK, op_.PLAIN_READ})
@@ -34,25 +35,32 @@ VISITS: Final = 16  # earlier looks at the same thing that are compared
 State = tuple[Any, ...]
 
 
-class Transparent:
-    """An object whose whole state is in cells: the same one has nothing else to remember."""
-
-
 @final
 class Looked:
     """What a task has looked at since it last did anything else."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, Any]] = []  # code, number, result
-        self.visits: dict[tuple[int, int], list[tuple[int, State | None]]] = {}
+        self.once: set[int] = set()  # operations that have come
+        # Of those that have come again: how many looks came before, and the task's state.
+        self.visits: dict[int, list[tuple[int, State]]] = {}
 
     def clear(self) -> None:
-        if self.seen:
+        if self.once:
             self.seen.clear()
+            self.once.clear()
             self.visits.clear()
 
     def add(self, code: int, number: int, result: Any) -> None:
         self.seen.append((code, number, result))
+
+    def again(self, code: int, number: int) -> bool:
+        """Whether an operation was among them, which now comes once more."""
+        key = number << 8 | code
+        if key in self.once:
+            return True
+        self.once.add(key)
+        return False
 
     def round(self, code: int, number: int, frame: FrameType | None, own: State) -> int:
         """Looks in the round that the task has just made twice; 0 if it goes round in no circle.
@@ -60,14 +68,11 @@ class Looked:
         `own` is what the engine remembers of the task.
         """
         seen, here = self.seen, len(self.seen)
-        visits = self.visits.setdefault((code, number), [])
-        if not visits:
-            visits.append((here, None))
-            return 0
         state = state_of(frame)
         if state is None:
             return 0
         state += own
+        visits = self.visits.setdefault(number << 8 | code, [])
         found = 0
         for place, other in visits[: -VISITS - 1 : -1]:
             before = 2 * place - here

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell
+from pfnlab.engine.current import CURRENT, current_execution, running, running_task
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
 from pfnlab.engine.label import READ, WRITE, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Rule
@@ -24,11 +24,12 @@ T = TypeVar("T")
 
 def perform(operation: Operation) -> Any:
     """Announce an operation, wait until it has happened, and return its result."""
-    execution, task = running()
-    if task is execution.setup:
-        return execution.immediately(operation)
-    if execution.recorder is not None:
-        execution.recorder.announce(task)
+    task = running_task()
+    if task.index < 0:
+        return current_execution().immediately(operation)
+    recorder = CURRENT.recorder
+    if recorder is not None:
+        recorder.announce(task)
     return announce(task, operation)
 
 

@@ -11,8 +11,7 @@ worker ready for the next.
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, final
 
 import greenlet
 
@@ -24,8 +23,7 @@ from pfnlab.engine.spin import LOOKS, TRIES, Looked
 ENDED = Operation(END, "end", counted=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """A lock that a task holds, and the step that took it."""
 
     lock: Cell
@@ -34,13 +32,9 @@ class Hold:
     site: str = ""
 
 
+@final
 class Task:
     """One actor of a program."""
-
-    __slots__ = (
-        "abandoned", "created", "fed", "finished", "flags", "function", "held", "index", "lazy",
-        "looked", "made", "name", "pending", "signal", "since", "steps", "worker", "works",
-    )  # fmt: skip
 
     def __init__(
         self, name: str, index: int, function: Callable[[], Any], lazy: bool = False
@@ -78,6 +72,7 @@ class Task:
         return f"<Task {self.name}>"
 
 
+@final
 class Worker:
     """A greenlet that runs tasks, one at a time, for ever."""
 
@@ -102,6 +97,7 @@ class Worker:
             _pause()
 
 
+@final
 class WorkerPool:
     """Starts, resumes and abandons tasks."""
 
@@ -158,11 +154,12 @@ def announce(task: Task, operation: Operation) -> Any:
     """
     code, looked = operation.code, task.looked
     if task.since < 0 and (code in LOOKS or code in TRIES):
-        own = task.flags, task.created, len(task.works)
-        length = looked.round(code, operation.number, sys._getframe(1), own)
-        if length:
-            looked.clear()
-            _answered(task, Operation(RETRY, "spin", value=task.made - length))
+        if looked.again(code, operation.number):
+            own = task.flags, task.created, len(task.works)
+            length = looked.round(code, operation.number, sys._getframe(), own)
+            if length:
+                looked.clear()
+                _answered(task, Operation(RETRY, "spin", value=task.made - length))
         result = _answered(task, operation)
         if code in LOOKS or not result:
             looked.add(code, operation.number, result)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any, Self, overload
 
 from pfnlab.engine import operation as op_
-from pfnlab.engine.cell import Cell
+from pfnlab.engine.access import atomically
+from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import LOCK, READ, UNLOCK, WRITE, Label
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.operation import Operation
-from pfnlab.engine.shared import Member, Shared, show
+from pfnlab.engine.shared import Member, Shared
 from pfnlab.engine.step import perform
 from pfnlab.engine.store import Store
-from pfnlab.engine.word import atomically
 
 ALL = 1 << 30  # of a completion that stays done: UINT_MAX in the kernel
 

@@ -12,6 +12,7 @@ looks at.
 
 from typing import Any, final
 
+from pfnlab.engine.current import CURRENT
 from pfnlab.engine.label import Label
 from pfnlab.engine.program import Invariant, Program
 from pfnlab.engine.store import Store
@@ -41,6 +42,7 @@ class Look:
 Broken = tuple[Invariant, tuple[str, ...]]
 
 
+@final
 class Watch:
     """The rules of a program, and what each has read in the present state."""
 
@@ -116,12 +118,14 @@ class Watch:
     def _evaluate(self, place: int) -> Verdict:
         """Run the rule's own code, and remember what it read."""
         self.reading = []
+        CURRENT.watch = self
         try:
             rule = self.rules[place]
             evidence = tuple(str(item) for item in rule.check(self.program))
             read = dict(self.reading)
         finally:
             self.reading = None
+            CURRENT.watch = None
         verdict = Verdict(tuple(read), evidence)
         at: Look | None = None
         value: Any = None

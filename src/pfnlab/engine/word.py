@@ -3,14 +3,11 @@
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Self, TypeVar, overload
 
-from pfnlab.engine import operation as op_
-from pfnlab.engine.cell import Cell
+from pfnlab.engine.access import atomically, read_word, write_word
+from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution, observing
-from pfnlab.engine.label import ADD, READ, WRITE, Label
-from pfnlab.engine.operation import Operation
-from pfnlab.engine.shared import Member, Shared, show
-from pfnlab.engine.step import perform
+from pfnlab.engine.shared import Member, Shared
 
 T = TypeVar("T")
 
@@ -43,68 +40,6 @@ class word(Member, Generic[T]):
     def cell(self, owner: Shared) -> Cell:
         """The cell of one object, for update()."""
         return self._cell(owner)
-
-
-def atomically(
-    cells: tuple[Cell, ...],
-    verb: str,
-    act: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], Any]],
-    *,
-    detail: Callable[[Any], str] | None = None,
-) -> Any:
-    """One atomic step on atomic words: read all, write those that `act` changes.
-
-    `act` maps the values to (new values, result).  A word whose value stays the same
-    counts as read only: nobody can tell the difference.
-    """
-    return perform(
-        Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=act,
-                  target=cells[0] if cells else None, detail=detail)
-    )  # fmt: skip
-
-
-def look_at_all(
-    collection: "Words",
-    verb: str,
-    act: Callable[[tuple[Any, ...]], Any],
-    *,
-    detail: Callable[[Any], str] | None = None,
-) -> Any:
-    """One atomic step that reads every word of a collection; returns act(values)."""
-    cell = collection.collection
-    return perform(
-        Operation(op_.LOOK, verb, number=cell.number, act=act, target=cell, detail=detail,
-                  label=Label(((cell.number, READ),)))
-    )  # fmt: skip
-
-
-def read_word(cell: Cell) -> Any:
-    watch = observing()
-    if watch is not None:
-        return watch.read(cell.number)
-    op = cell.operations.get("read")
-    if op is None:
-        op = cell.operations["read"] = Operation(
-            op_.READ, "read", number=cell.number, target=cell,
-            label=Label(((cell.number, READ),)),
-            detail=lambda value: f"{cell.name} is {show(value)}",
-        )  # fmt: skip
-    return perform(op)
-
-
-def write_word(cell: Cell, value: Any) -> None:
-    """A write counts as one even if the value stays the same."""
-    key = ("write", type(value), value)
-    op = cell.operations.get(key)
-    if op is None:
-        collection = cell.store.collection[cell.number]
-        added = ((collection, ADD),) if collection >= 0 else ()
-        op = cell.operations[key] = Operation(
-            op_.WRITE, "write", number=cell.number, value=value, target=cell,
-            label=Label(((cell.number, WRITE), *added)),
-            detail=lambda _: f"{cell.name} = {show(value)}",
-        )  # fmt: skip
-    perform(op)
 
 
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:

@@ -16,7 +16,7 @@ class Dependence:
     def __init__(self, events: list[Event], tasks: int) -> None:
         self.events = events
         self.tasks = tasks
-        self.last = [-1] * tasks  # position of each task's newest event
+        self.own: list[list[int]] = [[] for _ in range(tasks)]  # positions of each task's events
         self.birth = [0] * tasks  # the past of a task's first step
         self.touched: list[list[int]] = []  # of each object: the events that touched it,
         self.modes: list[list[int]] = []  # and how
@@ -92,9 +92,41 @@ class Dependence:
                         found.append(position)
         return sorted(set(found), reverse=True) if label.size > 1 else found
 
+    def first_after(self, task: int, position: int) -> int:
+        """A task's first event after this position; -1 if it has none."""
+        own = self.own[task]
+        place = len(own)
+        while place > 0 and own[place - 1] > position:
+            place -= 1
+        return own[place] if place < len(own) else -1
+
+    def meets(self, label: Label, first: int, second: int, end: int) -> bool:
+        """Whether a step depends on an event before `end` that comes after neither of the two."""
+        after = 1 << first | 1 << second
+        events = self.events
+        for number, mode in label.accesses:
+            if number >= len(self.touched):
+                continue
+            touched, modes = self.touched[number], self.modes[number]
+            row = mode * MODES
+            place = len(touched) - 1
+            while place >= 0:
+                position = touched[place]
+                if position <= first:
+                    break
+                if (
+                    position < end
+                    and CONFLICT[row + modes[place]]
+                    and not events[position].past & after
+                ):
+                    return True
+                place -= 1
+        return False
+
     def past_of(self, task: int) -> int:
-        last = self.last[task]
-        return self.events[last].past if last >= 0 else self.birth[task]
+        """What happens before the next event of a task, whatever that is."""
+        own = self.own[task]
+        return self.events[own[-1]].past if own else self.birth[task]
 
     def drop_races(self, depth: int) -> None:
         """Forget the races of events from this position on, and those of blocked operations."""

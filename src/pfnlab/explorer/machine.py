@@ -10,7 +10,6 @@ from typing import Any, final
 
 from pfnlab.engine import deadlock
 from pfnlab.engine import operation as op_
-from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.fire import fire, pending_label, plain, ready
@@ -104,10 +103,9 @@ class Machine(Dependence):
             self._advance(event, node, result)
             return event
         # As _advance(), for the case that is nearly always there.
-        child = node.next.get(result)
-        if child is None:
-            self._advance(event, node, result)
-        elif child.code < op_.RETRY:
+        child = node.then if result is node.newest else self._next(task, node, result)
+        assert child is not None
+        if child.code < op_.RETRY:
             self.nodes[task] = child
         else:
             self._go_on(task, child, event)
@@ -138,10 +136,7 @@ class Machine(Dependence):
             self._go_on(task, self._next(task, node, result), event)
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
-        try:
-            child = node.next.get(result)
-        except TypeError as error:
-            raise ModelError(f"{node.op.verb} gives {result!r}, which cannot be hashed") from error
+        child = node.then if result is node.newest else node.after(result)
         return child if child is not None else self.tries[task].child(node, result)
 
     def _go_on(self, task: int, node: Node, event: Event) -> None:
@@ -206,13 +201,14 @@ class Machine(Dependence):
     def _trail(self, task: int, node: Node) -> list[Done]:
         """What the task has done since it began to try."""
         trail: list[Done] = []
-        event = self.last[task]
+        own = self.own[task]
+        place = len(own) - 1
         at: Node = node
         while at.length > node.op.value and at.parent is not None:
             parent = at.parent
-            trail.append(Done(parent.op, at.result, event))
+            trail.append(Done(parent.op, at.result, own[place] if place >= 0 else -1))
             if not parent.plain:
-                event = self.events[event].previous
+                place -= 1
             at = parent
         trail.reverse()
         return trail
@@ -223,11 +219,11 @@ class Machine(Dependence):
         """An event is made now: what happens before it, and its races with earlier ones."""
         label, task, events = event.label, event.task, self.events
         event.node = node
-        event.previous = previous = self.last[task]
-        before = events[previous].past if previous >= 0 else self.birth[task]
+        own = self.own[task]
+        before = events[own[-1]].past if own else self.birth[task]
+        own.append(position)
         if node.code == op_.JOIN:
-            ended = self.last[node.op.number]
-            before |= events[ended].past if ended >= 0 else self.birth[node.op.number]
+            before |= self.past_of(node.op.number)
         event.before = past = before
         if label.blocking or label.killable:
             for earlier in self.conflicts_of_wait(task, label):
@@ -252,7 +248,6 @@ class Machine(Dependence):
             self.touched[number].append(position)
             self.modes[number].append(mode)
         events.append(event)
-        self.last[task] = position
         self.steps[task] += event.steps
         if self.chained and event.steps:
             self._bear(event)
@@ -348,7 +343,7 @@ class Machine(Dependence):
             event = events.pop()
             task = event.task
             self.nodes[task] = event.node
-            self.last[task] = event.previous
+            self.own[task].pop()
             self.steps[task] -= event.steps
             for number, _mode in event.label.accesses:
                 self.touched[number].pop()

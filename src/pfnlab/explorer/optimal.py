@@ -24,10 +24,21 @@ whose branches somebody else explores.  What races want there is kept in `above`
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent, sees_more
-from pfnlab.engine.operation import CHOOSE, LOCK
+from pfnlab.engine.operation import CHOOSE
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.races import Other, between, mutex_free
-from pfnlab.explorer.wakeup import COVERED, GROWN, LENT, WEAKLY, Branch, Frame, asleep, insert
+from pfnlab.explorer.races import Other
+from pfnlab.explorer.swap import chooses, is_same, swapped, tried
+from pfnlab.explorer.wakeup import (
+    COVERED,
+    GROWN,
+    LENT,
+    WEAKLY,
+    Branch,
+    Frame,
+    asleep,
+    insert,
+    still_asleep,
+)
 
 TREE_LIMIT = 2_000_000  # branches in all trees at the same time
 
@@ -86,12 +97,9 @@ class Optimal:
             frame.current = branch
             self.continued = branch.task
             label = branch.label = machine.make(branch.task, branch.choice).label
-            sleep: list[Branch] = []
-            for other in frame.sleep:
-                if other.task != branch.task and not (
-                    other.label.bits & label.bits and dependent(other.label, label)
-                ):
-                    sleep.append(other)
+            sleep = frame.sleep
+            if sleep:
+                sleep = still_asleep(sleep, branch.task, label)
             frames.append(Frame(sleep, branch.after))
             if machine.stop:
                 return True
@@ -109,7 +117,7 @@ class Optimal:
         """
         while frame.tree and frame.tree[0].lent:
             branch = frame.tree.pop(0)
-            frame.sleep.append(branch)
+            frame.sleep = [*frame.sleep, branch]
             frame.tried += 1
             if branch.lent == LENT:
                 frame.lent = (*frame.lent, branch)
@@ -155,8 +163,13 @@ class Optimal:
         while len(frames) > self.base:
             frame = frames[-1]
             current = frame.current
+            if current is not None and len(frame.tree) == 1 and not frame.lent:
+                self.planned -= 1
+                frames.pop()
+                continue
             if current is not None:
-                frame.sleep.append(current)
+                current.forget()
+                frame.sleep = [*frame.sleep, current]
                 frame.tried += 1
                 del frame.tree[0]
                 self.planned -= 1
@@ -190,17 +203,11 @@ class Optimal:
     def _reverse(self, first: int, second: int) -> bool:
         """See that the other order of a race is tried; whether that is settled for good."""
         machine = self.machine
-        if second >= 0:
-            event = machine.events[second]
-            node = event.node
-            if (node.fixed and not (machine.rules and event.label.writes)) or (
-                node.code == LOCK and mutex_free(machine, node.op.number, first, second)
-            ):
-                # Nothing that comes before it now changes how it ends.
-                positions = between(machine.events, first, second)
-                sequence = [machine.events[position] for position in positions]
-                sequence.append(event)
-                return self._insert(sequence, positions, first, second)
+        if second >= 0 and is_same(machine, first, second):
+            how = tried(machine, self.frames[first].sleep, first, second)
+            if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
+                how = self.want(first, swapped(machine.events, first, second))
+            return how != WEAKLY and not chooses(machine.events, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:

@@ -13,39 +13,15 @@ from typing import Any, Final
 from pfnlab.engine import operation as op_
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import Holders, fire, ready
-from pfnlab.engine.label import ACQUIRES, MODES, TRYLOCK_FAILED, UNLOCK, Label
+from pfnlab.engine.label import ACQUIRES, MODES, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.explorer.machine import Machine
+from pfnlab.explorer.swap import between
 
 _ACQUIRES = [mode in ACQUIRES for mode in range(MODES)]
 # Whose label is the same in every state in which they can happen.
 _FIXED = op_.FIXED | {op_.LOCK, op_.COND_WAKE}
 TRIED_WITHOUT: Final = 64  # ways to leave steps out before a wait, at most
-
-
-def between(events: list[Event], first: int, second: int) -> list[int]:
-    """What comes after neither of two events, of all from the first one on."""
-    after = 1 << first
-    if second >= 0:
-        after |= 1 << second
-    return [
-        position for position in range(first + 1, len(events)) if not events[position].past & after
-    ]
-
-
-def mutex_free(machine: Machine, number: int, first: int, second: int) -> bool:
-    """Whether a mutex is free when all that comes after neither of two events has happened."""
-    after = 1 << first
-    if second >= 0:
-        after |= 1 << second
-    touched, modes = machine.touched[number], machine.modes[number]
-    for place in range(len(touched) - 1, -1, -1):
-        position, mode = touched[place], modes[place]
-        if position <= first:
-            break
-        if mode != TRYLOCK_FAILED and not machine.events[position].past & after:
-            return mode == UNLOCK
-    return machine.store.value_at(number, first) is None
 
 
 class Other:
@@ -137,11 +113,11 @@ class Other:
         seen = {tuple(self.between)}
         while layer:
             further: list[list[int]] = []
-            for between in layer:
-                for position in between:
+            for steps in layer:
+                for position in steps:
                     if not events[position].label.bits & looks:
                         continue
-                    shorter = self._drop(between, position)
+                    shorter = self._drop(steps, position)
                     if shorter is None or tuple(shorter) in seen:
                         continue
                     if len(seen) >= TRIED_WITHOUT:

@@ -8,11 +8,14 @@ is run again from the beginning, fed with the results that it knows.
 
 from typing import Any, Final, final
 
-from pfnlab.engine.errors import Nondeterminism
+from pfnlab.engine.current import CURRENT
+from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
 from pfnlab.engine.operation import END, FIXED, MONITOR, VIOLATE, Operation
 from pfnlab.engine.task import Task
+
+_NO_RESULT: Final = object()
 
 
 @final
@@ -41,8 +44,31 @@ class Node:
         self.parent: Final = parent
         self.result: Final = result  # of the parent's operation, that leads here
         self.length: Final = length  # of the history
-        self.next: dict[Any, Node] = {}
+        self.newest: Any = _NO_RESULT  # the result that came last,
+        self.then: Node | None = None  # and where it leads
+        self.all: dict[Any, Node] | None = None  # that of each result, if there are several
         self.step: Step | None = None  # that was planned last from here
+
+    def after(self, result: Any) -> "Node | None":
+        """Where a result leads; None if it has not been seen here."""
+        if self.all is None:
+            return self.then if result == self.newest else None
+        child = self.all.get(result)
+        if child is not None:
+            self.newest, self.then = result, child
+        return child
+
+    def add(self, result: Any, child: "Node") -> None:
+        if self.then is not None:
+            if self.all is None:
+                self.all = {self.newest: self.then}
+            self.all[result] = child
+        self.newest, self.then = result, child
+
+    def children(self) -> "list[Node]":
+        if self.all is not None:
+            return list(self.all.values())
+        return [] if self.then is None else [self.then]
 
 
 class Trie:
@@ -64,20 +90,24 @@ class Trie:
             self.at = None if op.code == END else first
             if op.plain or op.code == VIOLATE:
                 self._root = Node(START, None, None, -1)
-                self._root.next[None] = first
+                self._root.add(None, first)
             else:
                 self._root = first
         return self._root
 
     def child(self, node: Node, result: Any) -> Node:
         """Where a result leads that has not been seen here: run the task's code."""
+        try:
+            hash(result)
+        except TypeError as error:
+            raise ModelError(f"{node.op.verb} gives {result!r}, which cannot be hashed") from error
         if self.at is not node:
             self._compare(node, self._begin(history(node)))
         op = self.execution.run(self.task, result)
         self.grown += 1
         child = Node(op, node, result, node.length + 1)
         self.at = None if op.code == END else child
-        node.next[result] = child
+        node.add(result, child)
         return child
 
     def some_ends(self, most: int) -> list[Node]:
@@ -86,8 +116,8 @@ class Trie:
         left = [self.root()]
         while left and len(ends) < most:
             node = left.pop()
-            if node.next:
-                left.extend(node.next.values())
+            if node.then is not None:
+                left.extend(node.children())
             elif node.length > 0:
                 ends.append(node)
         return ends
@@ -120,9 +150,9 @@ class Trie:
         self.runs += 1
         execution = self.execution
         if self.task.worker is not None:
-            execution.running = self.task
+            CURRENT.task = self.task
             execution.pool.abandon(self.task)
-            execution.running = None
+            CURRENT.task = None
         self.task.restart(fed)
         return execution.run(self.task, None)
 

@@ -62,6 +62,10 @@ class Branch:
     def after(self, branches: "list[Branch]") -> None:
         self._after = branches
 
+    def forget(self) -> None:
+        """It has been tried: nothing comes after it any more."""
+        self._stop, self._after = self._place, None
+
     @property
     def leaf(self) -> bool:
         """Whether nothing is planned after it."""
@@ -98,7 +102,8 @@ class Branch:
 class Frame:
     """The state before one step of the present execution.
 
-    sleep    steps that were tried from here or above, with nothing dependent made since
+    sleep    steps that were tried from here or above, with nothing dependent made since; frames
+             share such lists, so they are replaced and never changed
     tree     what must be tried, the present branch first
     current  the branch that is taken
     tried    how many of `sleep` were tried from here, the last ones
@@ -184,6 +189,22 @@ def insert(
         tree = follow
 
 
+def still_asleep(sleep: list[Branch], task: int, label: Label) -> list[Branch]:
+    """What is still asleep after a step."""
+    place = 0
+    for branch in sleep:
+        if branch.task == task or dependent(branch.label, label):
+            break
+        place += 1
+    else:
+        return sleep
+    left = sleep[:place]
+    for branch in sleep[place + 1 :]:
+        if branch.task != task and not dependent(branch.label, label):
+            left.append(branch)
+    return left
+
+
 def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
     """Whether a sequence was tried: GROWN if not, COVERED or WEAKLY if so."""
     weak = False
@@ -197,4 +218,4 @@ def asleep(sleep: list[Branch], sequence: list[Event]) -> int:
 
 
 __all__ = ["COVERED", "EXPLORED", "GROWN", "LENT", "NOTHING", "OWN", "WEAKLY", "Branch", "Frame",
-           "asleep", "insert", "weak_initial"]  # fmt: skip
+           "asleep", "insert", "still_asleep", "weak_initial"]  # fmt: skip

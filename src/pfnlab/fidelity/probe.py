@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 
 from pfnlab.engine import operation as op_
-from pfnlab.engine.execution import setting_up
+from pfnlab.engine.current import setting_up
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.step import perform
 from pfnlab.kernel.fault import handle_mm_fault

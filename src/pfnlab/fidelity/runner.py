@@ -111,7 +111,7 @@ class Runner:
             self._note(cells)
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
-        child = node.next.get(result)
+        child = node.after(result)
         return child if child is not None else self.tries[task].child(node, result)
 
     def _note(self, entries: list[Any]) -> None:

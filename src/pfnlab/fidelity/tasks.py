@@ -9,10 +9,11 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.program import Rule
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import start
-from pfnlab.engine.word import atomically, words
+from pfnlab.engine.word import words
 from pfnlab.fidelity.actions import (
     Access,
     Clone,

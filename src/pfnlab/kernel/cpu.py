@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.access import atomically
+from pfnlab.engine.current import running
 from pfnlab.engine.step import begin_trying, done_trying, try_again
-from pfnlab.engine.word import atomically
 from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.locks import return_to_user_space
 from pfnlab.kernel.pagetable import Walk, path_of, walked

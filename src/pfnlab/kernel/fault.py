@@ -3,8 +3,8 @@
 Drawn after mm/memory.c: handle_mm_fault() and below.
 """
 
+from pfnlab.engine.current import running
 from pfnlab.engine.errors import ModelError, defined_at
-from pfnlab.engine.execution import running
 from pfnlab.engine.step import violate
 from pfnlab.kernel.fault_codes import (
     FAULT_FLAG_VMA_LOCK,

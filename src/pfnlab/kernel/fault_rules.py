@@ -4,8 +4,8 @@ The lock of a fault is mmap_lock or, with FAULT_FLAG_VMA_LOCK, that of the VMA; 
 held for read.
 """
 
+from pfnlab.engine.current import running
 from pfnlab.engine.errors import ModelError, defined_at
-from pfnlab.engine.execution import running
 from pfnlab.engine.rwsem import RwSemaphore
 from pfnlab.engine.step import violate
 from pfnlab.engine.task import Hold

@@ -6,7 +6,7 @@ Drawn after fs/file_table.c and include/linux/fs.h.
 from collections.abc import Callable
 from typing import Any
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import read_plain, violate, write_plain

@@ -3,7 +3,7 @@
 Drawn after kernel/fork.c: dup_mmap() and mm/memory.c: copy_page_range().
 """
 
-from pfnlab.engine.word import atomically
+from pfnlab.engine.access import atomically
 from pfnlab.kernel.file import get_file
 from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PTE_ORDER, PUD_ORDER, pmd_addr_end
 from pfnlab.kernel.gfp import GFP_PGTABLE_USER, might_alloc

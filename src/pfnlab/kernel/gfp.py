@@ -7,7 +7,7 @@ Model: memory does not run out and nothing is reclaimed, so this makes no step. 
 there is only what lets reclaim enter a file system.
 """
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.lock import PseudoLock
 from pfnlab.kernel.lockdep import FS_RECLAIM
 

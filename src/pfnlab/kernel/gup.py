@@ -6,7 +6,7 @@ Drawn after mm/gup.c (fixup_user_fault()) and mm/memory.c (follow_pfnmap_start()
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.signal import fatal_signal_pending
 from pfnlab.engine.step import try_again, violate
 from pfnlab.kernel.errno import EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, Errno

@@ -15,10 +15,11 @@ looks up the pfn and before it takes mmu_lock, to save work; those looks are lef
 
 from typing import Any
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import begin_trying, done_trying, try_again
-from pfnlab.engine.word import atomically, word, words
+from pfnlab.engine.word import word, words
 from pfnlab.kernel.cpu import INTERFERENCES
 from pfnlab.kernel.errno import EAGAIN, EFAULT, Errno
 from pfnlab.kernel.fault_codes import FAULT_FLAG_WRITE, FaultFlag

@@ -1,7 +1,7 @@
 """What a scenario may do with devices: make them, and the calls on their files."""
 
+from pfnlab.engine.current import setting_up
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import setting_up
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.dma_buf import DmaBuf, DmaBufAttachOps
 from pfnlab.kernel.dma_buf_importer import IMPORTER_OPS, Importer, importer_run_job

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
+from pfnlab.engine.access import atomically
+from pfnlab.engine.current import running, setting_up
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running, setting_up
 from pfnlab.engine.program import Program
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import word
 from pfnlab.kernel.cpu import access
 from pfnlab.kernel.errno import Errno, show_errno
 from pfnlab.kernel.fault_codes import vm_fault_t

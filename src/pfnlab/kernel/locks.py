@@ -1,6 +1,6 @@
 """The kernel's verbs for locks.  Drawn after include/linux/{mutex,rwsem,mmap_lock}.h."""
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.rwsem import RwSemaphore

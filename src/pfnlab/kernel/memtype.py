@@ -11,10 +11,11 @@ elsewhere is one step that reads all entries.
 
 from typing import Any, NamedTuple
 
-from pfnlab.engine.execution import current_execution, setting_up
+from pfnlab.engine.access import atomically
+from pfnlab.engine.current import current_execution, setting_up
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import word
 from pfnlab.kernel.errno import EBUSY, EINVAL, Errno
 from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc

@@ -3,9 +3,9 @@
 Drawn after include/linux/sched/mm.h and kernel/fork.c.
 """
 
+from pfnlab.engine.access import look_at_all
 from pfnlab.engine.shared import free
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import look_at_all
 from pfnlab.kernel.exit import exit_mmap
 from pfnlab.kernel.pagetable import Leaf, Slot
 from pfnlab.kernel.refcount import count
@@ -63,7 +63,10 @@ def mmdrop(mm: Mm) -> None:
 def check_mm(mm: Mm) -> None:
     """Nobody uses the mm, and nothing may be left in its page table.  One step."""
     left: Leaf | None = look_at_all(
-        mm.slots, "check_mm", first_leaf, detail=lambda leaf: f"{mm}: {leaf or 'no leaf'}"
+        mm.slots.collection,
+        "check_mm",
+        first_leaf,
+        detail=lambda leaf: f"{mm}: {leaf or 'no leaf'}",
     )
     if left is not None:
         violate(CHECK_MM, f"{mm} still has {left}.")

@@ -15,8 +15,8 @@ the middle of a VMA.
 
 from typing import Any
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import PAGE_SIZE, Order
 from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.tlb import flush_tlb_mm_range, flushed, tlbs_of

@@ -5,8 +5,8 @@ Drawn after mm/mremap.c: move_page_tables() and below.
 
 from typing import Any
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import (
     PAGE_SIZE,
     PMD_ORDER,

@@ -11,10 +11,10 @@ differ, and that is taken again by whoever changes the slot.
 
 from typing import Any, NamedTuple
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.step import violate
-from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import (
     PAGE_SIZE,
     PMD_ORDER,

@@ -5,11 +5,12 @@ Drawn after drivers/pci/pci.c and drivers/pci/bus.c.
 
 from collections.abc import Callable
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.field import field
 from pfnlab.engine.mutex import mutex
 from pfnlab.engine.rwsem import rw_semaphore
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import word
 from pfnlab.kernel.errno import EAGAIN, Errno
 from pfnlab.kernel.locks import down_read, mutex_trylock, mutex_unlock, up_read
 

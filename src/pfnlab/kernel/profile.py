@@ -7,8 +7,8 @@ at a release; stable branches may differ, as fixes are carried back.
 import re
 from dataclasses import dataclass, replace
 
+from pfnlab.engine.current import current_execution
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import current_execution
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.shared import Shared
-from pfnlab.engine.word import atomically, word
+from pfnlab.engine.word import word
 
 
 def count(owner: Shared, counter: word[int], verb: str, change: Callable[[int], int]) -> int:

@@ -7,7 +7,7 @@ Model: the policy is the machine's, and is set before anything runs.
 
 from typing import Literal
 
-from pfnlab.engine.execution import current_execution
+from pfnlab.engine.current import current_execution
 from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.vma import VM_HUGEPAGE, VM_NOHUGEPAGE, Vma
 

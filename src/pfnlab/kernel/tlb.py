@@ -18,10 +18,10 @@ Model: only leaves are cached; so tables that are freed need no flush.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.task import Task
-from pfnlab.engine.word import atomically
 from pfnlab.kernel.geometry import PAGE_SIZE, Order
 from pfnlab.kernel.vma import Mm
 

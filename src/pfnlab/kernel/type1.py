@@ -11,12 +11,13 @@ accepted upstream, so it is told as a note (R26), and breaks no rule.
 
 from typing import NamedTuple
 
+from pfnlab.engine.access import atomically
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.mutex import mutex
 from pfnlab.engine.shared import Shared, free
 from pfnlab.engine.step import begin_trying, done_trying
-from pfnlab.engine.word import atomically, words
+from pfnlab.engine.word import words
 from pfnlab.kernel.errno import EAGAIN, EEXIST, EFAULT, EINVAL, Errno
 from pfnlab.kernel.fault_codes import FAULT_FLAG_REMOTE, FAULT_FLAG_WRITE
 from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE, GiB

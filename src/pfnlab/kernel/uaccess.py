@@ -3,7 +3,7 @@
 Drawn after include/linux/uaccess.h and mm/memory.c: __might_fault().
 """
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.step import violate
 from pfnlab.kernel.rule import contract

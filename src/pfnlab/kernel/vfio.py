@@ -6,7 +6,7 @@ vfio_power.py, vfio_reset.py and vfio_intrs.py; who reads and writes, in vfio_rd
 
 from typing import Any
 
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import rw_semaphore

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pfnlab.engine.current import running
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.execution import running
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore

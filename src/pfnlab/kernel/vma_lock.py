@@ -13,7 +13,7 @@ readers; with the kernel's that reader would have been the first, or taken mmap_
 from typing import Any, Protocol
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.execution import running
+from pfnlab.engine.current import running
 from pfnlab.engine.field import field
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore

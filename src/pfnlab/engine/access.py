@@ -1,0 +1,108 @@
+"""How the code of a task reads and writes cells: plain fields, and atomic words."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.current import observing
+from pfnlab.engine.errors import ModelError
+from pfnlab.engine.label import ADD, READ, WRITE, Label
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.race import NO_DATA_RACE
+from pfnlab.engine.step import perform, read_plain, write_plain
+
+# ---- plain fields
+
+
+def read_field(cell: Cell) -> Any:
+    watch = observing()
+    if watch is not None:
+        if not (cell.watched or cell.atomic):
+            raise ModelError(
+                f"a rule reads {cell.name}, whose writes are no visible steps; "
+                "declare the field with watched=True"
+            )
+        return watch.read(cell.number)
+    return read_plain(cell, detail=lambda value: f"{cell.name} is {cell.text(value)}")
+
+
+def write_field(cell: Cell, value: Any) -> None:
+    replace_field(cell, lambda _old: value, lambda _old: f"{cell.name} = {cell.text(value)}")
+
+
+def replace_field(
+    cell: Cell, change: Callable[[Any], Any], detail: Callable[[Any], str], verb: str = "write"
+) -> Any:
+    """Set a cell to change(old) in one step; return the old value."""
+    if not cell.watched:
+        return write_plain(cell, change, verb, detail=detail)
+    return perform(
+        Operation(op_.REPLACE, verb, number=cell.number, act=change, value=cell.published,
+                  label=Label(((cell.number, WRITE),)), target=cell, detail=detail,
+                  rule=NO_DATA_RACE)
+    )  # fmt: skip
+
+
+# ---- atomic words
+
+
+def read_word(cell: Cell) -> Any:
+    watch = observing()
+    if watch is not None:
+        return watch.read(cell.number)
+    op = cell.operations.get("read")
+    if op is None:
+        op = cell.operations["read"] = Operation(
+            op_.READ, "read", number=cell.number, target=cell,
+            label=Label(((cell.number, READ),)),
+            detail=lambda value: f"{cell.name} is {show(value)}",
+        )  # fmt: skip
+    return perform(op)
+
+
+def write_word(cell: Cell, value: Any) -> None:
+    """A write counts as one even if the value stays the same."""
+    key = ("write", type(value), value)
+    op = cell.operations.get(key)
+    if op is None:
+        collection = cell.store.collection[cell.number]
+        added = ((collection, ADD),) if collection >= 0 else ()
+        op = cell.operations[key] = Operation(
+            op_.WRITE, "write", number=cell.number, value=value, target=cell,
+            label=Label(((cell.number, WRITE), *added)),
+            detail=lambda _: f"{cell.name} = {show(value)}",
+        )  # fmt: skip
+    perform(op)
+
+
+def atomically(
+    cells: tuple[Cell, ...],
+    verb: str,
+    act: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], Any]],
+    *,
+    detail: Callable[[Any], str] | None = None,
+) -> Any:
+    """One atomic step on atomic words: read all, write those that `act` changes.
+
+    `act` maps the values to (new values, result).  A word whose value stays the same
+    counts as read only: nobody can tell the difference.
+    """
+    return perform(
+        Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=act,
+                  target=cells[0] if cells else None, detail=detail)
+    )  # fmt: skip
+
+
+def look_at_all(
+    collection: Cell,
+    verb: str,
+    act: Callable[[tuple[Any, ...]], Any],
+    *,
+    detail: Callable[[Any], str] | None = None,
+) -> Any:
+    """One atomic step that reads every word of a collection; returns act(values)."""
+    return perform(
+        Operation(op_.LOOK, verb, number=collection.number, act=act, target=collection,
+                  detail=detail, label=Label(((collection.number, READ),)))
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Which execution is at work in this process, and whose code runs."""
+
+from typing import TYPE_CHECKING, Final, final
+
+from pfnlab.engine.errors import Abandoned, ModelError
+from pfnlab.engine.task import Task
+
+if TYPE_CHECKING:
+    from pfnlab.engine.execution import Execution
+    from pfnlab.engine.record import Recorder
+    from pfnlab.engine.watch import Watch
+
+_OUTSIDE: Final = "shared state is used outside of a scenario and its tasks"
+
+
+@final
+class Current:
+    """What the code of tasks and rules finds when it touches shared state.
+
+    execution  the one at work
+    task       whose code runs; the setup while a scenario is set up
+    watch      of the execution, while it evaluates a rule
+    recorder   of the execution, if it has one
+    """
+
+    def __init__(self) -> None:
+        self.execution: Execution | None = None
+        self.task: Task | None = None
+        self.watch: Watch | None = None
+        self.recorder: Recorder | None = None
+
+    def enter(self, execution: "Execution", task: Task | None) -> None:
+        """This execution is at work from now on."""
+        self.execution, self.task, self.recorder = execution, task, execution.recorder
+
+
+CURRENT: Final = Current()
+
+
+def current_execution() -> "Execution":
+    """The execution at work, also while a rule looks at its state."""
+    if CURRENT.execution is None:
+        raise ModelError(_OUTSIDE)
+    return CURRENT.execution
+
+
+def running() -> "tuple[Execution, Task]":
+    """The execution, and the task whose code is running now."""
+    return current_execution(), running_task()
+
+
+def running_task() -> Task:
+    """The task whose code is running now."""
+    task = CURRENT.task
+    if task is None:
+        raise ModelError(_OUTSIDE)
+    if task.abandoned:
+        raise Abandoned
+    return task
+
+
+def setting_up() -> bool:
+    """Whether the scenario is being set up: no task runs yet."""
+    return running_task().index < 0
+
+
+def observing() -> "Watch | None":
+    """The watch of the present execution while it evaluates a rule."""
+    return CURRENT.watch

@@ -1,0 +1,103 @@
+"""The other order of a race whose second step is the same step there: nearly every race.
+
+The other order keeps everything before the first event, then what comes after neither of the
+two, then the second.  Where nothing of that changes how the second ends, the events at hand
+are that sequence, and most of what must be asked of it can be read off what happens before
+what, without making it.
+"""
+
+from pfnlab.engine.event import Event
+from pfnlab.engine.label import TRYLOCK_FAILED, UNLOCK, dependent
+from pfnlab.engine.operation import CHOOSE, LOCK
+from pfnlab.explorer.machine import Machine
+from pfnlab.explorer.trie import Node
+from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch
+
+
+def between(events: list[Event], first: int, second: int) -> list[int]:
+    """What comes after neither of two events, of all from the first one on."""
+    after = 1 << first
+    if second >= 0:
+        after |= 1 << second
+    return [
+        position for position in range(first + 1, len(events)) if not events[position].past & after
+    ]
+
+
+def is_same(machine: Machine, first: int, second: int) -> bool:
+    """Whether nothing that comes before the second event now changes how it ends."""
+    event = machine.events[second]
+    node: Node = event.node
+    if node.fixed:
+        return not (machine.rules and event.label.writes)
+    return node.code == LOCK and mutex_free(machine, node.op.number, first, second)
+
+
+def mutex_free(machine: Machine, number: int, first: int, second: int) -> bool:
+    """Whether a mutex is free when all that comes after neither of two events has happened."""
+    after = 1 << first
+    if second >= 0:
+        after |= 1 << second
+    touched, modes = machine.touched[number], machine.modes[number]
+    for place in range(len(touched) - 1, -1, -1):
+        position, mode = touched[place], modes[place]
+        if position <= first:
+            break
+        if mode != TRYLOCK_FAILED and not machine.events[position].past & after:
+            return mode == UNLOCK
+    return machine.store.value_at(number, first) is None
+
+
+def swapped(events: list[Event], first: int, second: int) -> list[Event]:
+    """The sequence of events."""
+    after = 1 << first | 1 << second
+    sequence: list[Event] = []
+    for position in range(first + 1, len(events)):
+        event = events[position]
+        if not event.past & after:
+            sequence.append(event)
+    sequence.append(events[second])
+    return sequence
+
+
+def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int:
+    """As asleep() of wakeup.py, of the sequence that swapped() makes."""
+    weak = False
+    events = machine.events
+    after = 1 << first | 1 << second
+    for branch in sleep:
+        position = machine.first_after(branch.task, first)
+        label = branch.label
+        if position >= 0:
+            event = events[position]
+            if position == second or not event.past & after:
+                if event.choice != branch.choice:
+                    continue
+                if event.label is label:
+                    # It comes first if there is nothing else from `first` on that it comes after.
+                    if event.past >> (first + 1) == 1 << (position - first - 1):
+                        return COVERED
+                elif not machine.meets(
+                    label, first, second, position if position != second else len(events)
+                ):
+                    return COVERED
+                continue
+        if not weak:
+            weak = not (
+                dependent(label, events[second].label)
+                or machine.meets(label, first, second, len(events))
+            )
+    return WEAKLY if weak else GROWN
+
+
+def chooses(events: list[Event], first: int, second: int) -> bool:
+    """Whether there is a choice after the second event in what comes after neither."""
+    after = 1 << first | 1 << second
+    for position in range(second + 1, len(events)):
+        node: Node = events[position].node
+        if node.code == CHOOSE and not events[position].past & after:
+            return True
+    return False
+
+
+__all__ = ["between", "chooses", "is_same", "mutex_free", "swapped", "tried"]
