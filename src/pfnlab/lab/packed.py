@@ -16,7 +16,7 @@ from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.modules import load_order
 from pfnlab.lab.vmlinux import btf_of
 
-KEPT = 8  # of 60 MB each
+KEPT = 8  # of 15 MB each
 MODULES = ("vfio-pci", "vfio_iommu_type1")
 EMPTY_FOLDERS = ("bin", "dev", "proc", "run", "sys", "tmp")
 
