@@ -126,7 +126,7 @@ class Operation:
         return f"<{self.verb} {self.target if self.target is not None else ''}>"
 
 
-WAITING = frozenset({LOCK, DOWN_READ, DOWN_WRITE, WAIT, COND_WAKE, RETRY, JOIN})
+WAITING: Final = frozenset({LOCK, DOWN_READ, DOWN_WRITE, WAIT, COND_WAKE, RETRY, JOIN})
 # Can always happen, and have the same label in every state.
-FIXED = frozenset({START, READ, WRITE, RACY, LOOK, UNLOCK, UP_READ, UP_WRITE, DOWNGRADE,
+FIXED: Final = frozenset({START, READ, WRITE, RACY, LOOK, UNLOCK, UP_READ, UP_WRITE, DOWNGRADE,
                    COND_WAIT})  # fmt: skip

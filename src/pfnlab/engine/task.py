@@ -11,7 +11,7 @@ worker ready for the next.
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 import greenlet
 
@@ -20,7 +20,7 @@ from pfnlab.engine.errors import Abandoned
 from pfnlab.engine.operation import END, RETRY, Operation
 from pfnlab.engine.spin import LOOKS, TRIES, Looked
 
-ENDED = Operation(END, "end", counted=False)
+ENDED: Final = Operation(END, "end", counted=False)
 
 
 class Hold(NamedTuple):

@@ -4,10 +4,12 @@ Two events of different tasks are dependent if they touch one object in modes th
 What happens before an event is a set of positions, kept as the bits of an integer.
 """
 
+from typing import Final
+
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
 
-_RELEASE = [mode in RELEASES for mode in range(MODES)]
+_RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
 
 
 class Dependence:
@@ -78,18 +80,23 @@ class Dependence:
         self.race_second.append(second)
         self.race_done.append(False)
 
-    def conflicts_of_wait(self, task: int, label: Label) -> list[int]:
-        """As conflicts(), but back to the beginning: a wait may end before any of them."""
+    def conflicts_of_wait(self, label: Label, before: int) -> list[int]:
+        """As conflicts(), but back to the beginning: a wait may end before any of them.
+
+        Those that come `before` in any case are left out, the task's own among them.
+        """
         found: list[int] = []
         for number, mode in label.accesses:
             if number >= len(self.touched):
                 continue
             touched, modes = self.touched[number], self.modes[number]
-            for place in range(len(touched) - 1, -1, -1):
-                if CONFLICT[mode * MODES + modes[place]]:
-                    position = touched[place]
-                    if self.events[position].task != task:
-                        found.append(position)
+            row = mode * MODES
+            place = len(touched) - 1
+            while place >= 0:
+                position = touched[place]
+                if not before >> position & 1 and CONFLICT[row + modes[place]]:
+                    found.append(position)
+                place -= 1
         return sorted(set(found), reverse=True) if label.size > 1 else found
 
     def first_after(self, task: int, position: int) -> int:

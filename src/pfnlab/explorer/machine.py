@@ -6,7 +6,7 @@ Each event gets its place in the order as it is made, and the earlier events tha
 """
 
 from itertools import pairwise
-from typing import Any, final
+from typing import Any, Final, final
 
 from pfnlab.engine import deadlock
 from pfnlab.engine import operation as op_
@@ -21,8 +21,8 @@ from pfnlab.engine.task import ENDED
 from pfnlab.explorer.dependence import Dependence
 from pfnlab.explorer.trie import Node, Trie
 
-NO_DEPTH = 1 << 60
-STOPPED = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
+NO_DEPTH: Final = 1 << 60
+STOPPED: Final = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
 
 
 @final
@@ -41,7 +41,7 @@ class Machine(Dependence):
         self.rules = bool(execution.program.invariants)
         self.tries = [Trie(execution, task) for task in execution.program.tasks]
         self.nodes: list[Node] = []
-        self.steps = [0] * self.tasks
+        self.steps: list[int] = [0] * self.tasks
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in execution.program.alike:
@@ -226,11 +226,9 @@ class Machine(Dependence):
             before |= self.past_of(node.op.number)
         event.before = past = before
         if label.blocking or label.killable:
-            for earlier in self.conflicts_of_wait(task, label):
+            for earlier in self.conflicts_of_wait(label, before):
                 theirs = events[earlier]
-                if not (
-                    before >> earlier & 1 or (label.blocking and self.releases(theirs.label, label))
-                ):
+                if not (label.blocking and self.releases(theirs.label, label)):
                     self.add_race(earlier, position)
                 past |= theirs.past
         elif label.size == 1:
@@ -248,7 +246,7 @@ class Machine(Dependence):
             self.touched[number].append(position)
             self.modes[number].append(mode)
         events.append(event)
-        self.steps[task] += event.steps
+        self.steps[task] = self.steps[task] + event.steps
         if self.chained and event.steps:
             self._bear(event)
 
@@ -262,12 +260,9 @@ class Machine(Dependence):
             if self.steps[task] >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
-            before = self.past_of(task)
-            for earlier in self.conflicts_of_wait(task, label):
+            for earlier in self.conflicts_of_wait(label, self.past_of(task)):
                 theirs = self.events[earlier]
-                if not (
-                    before >> earlier & 1 or (label.blocking and self.releases(theirs.label, label))
-                ):
+                if not (label.blocking and self.releases(theirs.label, label)):
                     self.add_race(earlier, -1 - task)
 
     # ---- rules
@@ -344,7 +339,7 @@ class Machine(Dependence):
             task = event.task
             self.nodes[task] = event.node
             self.own[task].pop()
-            self.steps[task] -= event.steps
+            self.steps[task] = self.steps[task] - event.steps
             for number, _mode in event.label.accesses:
                 self.touched[number].pop()
                 self.modes[number].pop()

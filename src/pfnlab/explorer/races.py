@@ -18,9 +18,9 @@ from pfnlab.engine.operation import Operation
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.swap import between
 
-_ACQUIRES = [mode in ACQUIRES for mode in range(MODES)]
+_ACQUIRES: Final = [mode in ACQUIRES for mode in range(MODES)]
 # Whose label is the same in every state in which they can happen.
-_FIXED = op_.FIXED | {op_.LOCK, op_.COND_WAKE}
+_FIXED: Final = op_.FIXED | {op_.LOCK, op_.COND_WAKE}
 TRIED_WITHOUT: Final = 64  # ways to leave steps out before a wait, at most
 
 

@@ -7,7 +7,8 @@ what, without making it.
 """
 
 from pfnlab.engine.event import Event
-from pfnlab.engine.label import TRYLOCK_FAILED, UNLOCK, dependent
+from pfnlab.engine.label import LOCK as MUTEX
+from pfnlab.engine.label import TRYLOCK, Label, dependent
 from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.trie import Node
@@ -25,27 +26,24 @@ def between(events: list[Event], first: int, second: int) -> list[int]:
 
 
 def is_same(machine: Machine, first: int, second: int) -> bool:
-    """Whether nothing that comes before the second event now changes how it ends."""
+    """Whether nothing that comes before the second event now changes how it ends.
+
+    A mutex that the first event has taken was free before, and whoever else takes it comes
+    after that event; so it is free in the other order, too.
+    """
     event = machine.events[second]
     node: Node = event.node
     if node.fixed:
         return not (machine.rules and event.label.writes)
-    return node.code == LOCK and mutex_free(machine, node.op.number, first, second)
+    return node.code == LOCK and took(machine.events[first].label, node.op.number)
 
 
-def mutex_free(machine: Machine, number: int, first: int, second: int) -> bool:
-    """Whether a mutex is free when all that comes after neither of two events has happened."""
-    after = 1 << first
-    if second >= 0:
-        after |= 1 << second
-    touched, modes = machine.touched[number], machine.modes[number]
-    for place in range(len(touched) - 1, -1, -1):
-        position, mode = touched[place], modes[place]
-        if position <= first:
-            break
-        if mode != TRYLOCK_FAILED and not machine.events[position].past & after:
-            return mode == UNLOCK
-    return machine.store.value_at(number, first) is None
+def took(label: Label, number: int) -> bool:
+    """Whether a step has taken a mutex."""
+    for its, mode in label.accesses:
+        if its == number:
+            return mode == MUTEX or mode == TRYLOCK
+    return False
 
 
 def swapped(events: list[Event], first: int, second: int) -> list[Event]:
@@ -100,4 +98,4 @@ def chooses(events: list[Event], first: int, second: int) -> bool:
     return False
 
 
-__all__ = ["between", "chooses", "is_same", "mutex_free", "swapped", "tried"]
+__all__ = ["between", "chooses", "is_same", "swapped", "took", "tried"]

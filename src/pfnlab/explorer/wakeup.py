@@ -92,7 +92,7 @@ class Branch:
             if place < 0:
                 return self._part(at), weak
             if place < len(left):
-                del left[place]
+                left.pop(place)
             else:
                 weak = True
         return self._after, weak
@@ -172,7 +172,7 @@ def insert(
             if branch is current:
                 return WEAKLY, 0
             if place < len(left):
-                del left[place]
+                left.pop(place)
             else:
                 weak = True
             follow, lacks = branch.follow(left)
