@@ -6,7 +6,7 @@
 #   make lab      get what the tests with real kernels need: QEMU, busybox, two kernels
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
-#   make bench    measure, into docs/performance.md: some minutes
+#   make bench    measure, into docs/performance.md and docs/lab.md: some minutes
 #   make docs     write the generated pages
 #   make pins     write constraints.txt anew from the newest releases
 #   make compile  compile the core again after its sources changed
@@ -78,6 +78,9 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev $(VENV)/compiled
 	$(BIN)/python -m bench.run
+	@if command -v qemu-system-x86_64 >/dev/null; \
+	then $(BIN)/python -m bench.lab; \
+	else echo 'bench: no qemu-system-x86_64 here, so the lab is not measured: run make lab' >&2; fi
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/generate.py

@@ -12,12 +12,13 @@ import time
 
 from pfnlab.catalogue import all_designs
 from pfnlab.cost.estimate import estimate, make_plan, simulated
-from pfnlab.cost.request import make_bar, make_workload, place_window
+from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.shape import Shape
 from pfnlab.cost.simulate import Setting
+from pfnlab.cost.words import make_workload
 from pfnlab.kernel.geometry import GiB, TiB
 from pfnlab.kernel.profile import find_kernel
-from pfnlab.report.cost import size_text
+from pfnlab.report.layout import size_text
 
 SIZES = (GiB, 4 * GiB, 16 * GiB, 64 * GiB, 256 * GiB, TiB, 4 * TiB, 16 * TiB, 64 * TiB)
 ADDRESS = "0x100000001000"

@@ -4,8 +4,9 @@ from typing import Any, cast
 
 from pfnlab.catalogue import find_design
 from pfnlab.cost.estimate import Cost, cost
-from pfnlab.cost.request import make_bar, make_workload, place_window
+from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.simulate import Setting
+from pfnlab.cost.words import make_workload
 from pfnlab.kernel.profile import find_kernel
 
 

@@ -3,14 +3,8 @@
 import pytest
 
 from pfnlab import ModelError
-from pfnlab.cost.request import (
-    check_apart,
-    make_bar,
-    make_workload,
-    parse_size,
-    parse_step,
-    place_window,
-)
+from pfnlab.cost.request import make_bar, place_window
+from pfnlab.cost.words import check_apart, make_workload, parse_size, parse_step
 from pfnlab.kernel.geometry import GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import find_kernel
 from pfnlab.workload import Fork, Memory, Touch, Window

@@ -1,4 +1,4 @@
-"""A small /proc/kcore and a small /proc/kallsyms."""
+"""A small /proc/kcore."""
 
 import struct
 from pathlib import Path
@@ -6,16 +6,22 @@ from pathlib import Path
 import pytest
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.kcore import PROGRAM_HEADER, Kcore, symbol_addresses
+from pfnlab.host.kcore import PROGRAM_HEADER, Kcore
 from tests.host.trees import put
 
 DIRECT, DIRECT_5, TEXT = 0xFFFF888000000000, 0xFF11000000000000, 0xFFFFFFFF81000000
 
 
-def core(direct: int) -> bytes:
+NOTES = b"".join(
+    struct.pack("=3I", 5, len(text), kind) + b"CORE\0\0\0\0" + text.ljust(8, b"\0")
+    for kind, text in ((1, b"status"), (4, b"task"))
+)
+
+
+def core(direct: int, notes: bytes = NOTES) -> bytes:
     """Notes, the text at physical 16 MiB, and 8 KiB of memory from physical 4 KiB on."""
     headers = [
-        (4, 0, 0, 0, 0, 0, 0, 0),
+        (4, 0, 0x800, 0, 0, len(notes), 0, 0),
         (1, 7, 0x1000, TEXT, 0x1000000, 16, 16, 4096),
         (1, 7, 0x2000, direct + 0x1000, 0x1000, 8192, 8192, 4096),
     ]
@@ -24,6 +30,7 @@ def core(direct: int) -> bytes:
     struct.pack_into("=Q", elf, 32, 64)
     struct.pack_into("=2H", elf, 54, PROGRAM_HEADER.size, len(headers))
     data = bytes(elf) + b"".join(PROGRAM_HEADER.pack(*header) for header in headers)
+    data = data.ljust(0x800, b"\0") + notes
     return data.ljust(0x1000, b"\0") + b"T" * 16 + bytes(0xFF0) + b"A" * 4096 + b"B" * 4096
 
 
@@ -59,18 +66,16 @@ def test_what_is_no_core_is_an_error(tmp_path: Path) -> None:
         Kcore(tmp_path / "none")
 
 
-def test_addresses_of_symbols_are_found_by_their_whole_names(tmp_path: Path) -> None:
-    put(
-        tmp_path / "kallsyms",
-        "ffffffff82a0c940 D init_task\nffffffff82a00000 D init_task_2\nffffffff81000000 T _text\n",
-    )
-    found = symbol_addresses(["init_task", "nothing"], tmp_path / "kallsyms")
-    assert found == {"init_task": 0xFFFFFFFF82A0C940}
+def test_the_task_of_the_reader_is_among_the_notes(tmp_path: Path) -> None:
+    put(tmp_path / "kcore", core(DIRECT))
+    kcore = Kcore(tmp_path / "kcore")
+    assert kcore.current_task() == b"task"
+    kcore.close()
 
 
-def test_hidden_addresses_are_an_error(tmp_path: Path) -> None:
-    put(tmp_path / "kallsyms", "0000000000000000 D init_task\n")
-    with pytest.raises(HostError, match="hides addresses: it needs root"):
-        symbol_addresses(["init_task"], tmp_path / "kallsyms")
-    with pytest.raises(HostError, match="cannot read"):
-        symbol_addresses(["init_task"], tmp_path / "none")
+def test_a_core_without_a_task_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path / "kcore", core(DIRECT, NOTES[:28]))
+    kcore = Kcore(tmp_path / "kcore")
+    with pytest.raises(HostError, match="no task_struct of its reader"):
+        kcore.current_task()
+    kcore.close()

@@ -6,7 +6,7 @@ import pytest
 
 from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import PageTables, PageTableWalker, Range, is_ascending
+from pfnlab.host.levels import PageTables, PageTableWalker, Range, are_ascending
 from tests.host.test_btf import INT, STRUCT, Blob
 
 PAGE, PMD, PUD = 4096, 2 << 20, 1 << 30
@@ -14,7 +14,7 @@ P, LEAF, AD = 0x1, 0x80, 0x60
 BAR = 0x380000000000
 DIRECT = 0xFFFF888000000000
 INIT_TASK = DIRECT + 0x1000
-TASKS, PID, MM, PGD = 8, 24, 32, 16
+TASKS, PID, MM, LEADER, PGD = 8, 24, 32, 40, 16
 
 
 class Memory:
@@ -25,9 +25,15 @@ class Memory:
         self.pages: dict[int, bytearray] = {}
         self.free = 0x100000
         self.tops: dict[int, int] = {}
+        self.own = self.newest = INIT_TASK
         self.task(0, INIT_TASK, mm=0)
 
+    def current_task(self) -> bytes:
+        return self.virtual(self.own, 64)
+
     def physical(self, address: int, size: int) -> bytes:
+        if size > PAGE:
+            return b"".join(self.physical(at, PAGE) for at in range(address, address + size, PAGE))
         page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
         return bytes(page[address % PAGE : address % PAGE + size])
 
@@ -46,10 +52,10 @@ class Memory:
         place = address - DIRECT
         self.put(place + PID, pid, 4)
         self.put(place + MM, mm)
-        newest = self.virtual(INIT_TASK + TASKS + 8, 8) if pid else bytes(8)
-        before = int.from_bytes(newest, "little") or INIT_TASK + TASKS
-        self.put(place + TASKS + 8, before)
-        self.put(INIT_TASK - DIRECT + TASKS + 8, address + TASKS)
+        self.put(place + LEADER, address)
+        self.put(self.newest - DIRECT + TASKS, address + TASKS)
+        self.put(place + TASKS, INIT_TASK + TASKS)
+        self.newest = address
 
     def process(self, pid: int) -> None:
         mm, top = self.new_page(), self.new_page()
@@ -74,15 +80,15 @@ class Memory:
 def kernel_types() -> Btf:
     blob = Blob()
     blob.add("int", INT, 0, 8, 64)
-    members = [("tasks", TASKS), ("pid", PID), ("mm", MM)]
+    members = [("tasks", TASKS), ("pid", PID), ("mm", MM), ("group_leader", LEADER)]
     words = [word for name, at in members for word in (blob.name(name), 1, at * 8)]
-    blob.add("task_struct", STRUCT, 3, 64, *words)
+    blob.add("task_struct", STRUCT, len(members), 64, *words)
     blob.add("mm_struct", STRUCT, 1, 64, blob.name("pgd"), 1, PGD * 8)
     return Btf(blob.data())
 
 
 def walker(memory: Memory) -> PageTableWalker:
-    return PageTableWalker(memory, kernel_types(), INIT_TASK)
+    return PageTableWalker(memory, kernel_types().offset)
 
 
 START = 0x7F0000000000
@@ -147,10 +153,58 @@ def test_a_gap_or_another_order_of_pages_is_not_ascending() -> None:
         return struct.pack("=512Q", *values)
 
     pages = [BAR + index * PAGE | P for index in range(512)]
-    assert is_ascending(entries(*pages))
-    assert not is_ascending(entries(*pages[:511], 0))
-    assert not is_ascending(entries(*pages[::-1]))
-    assert not is_ascending(bytes(PAGE))
+    assert are_ascending(entries(*pages))
+    assert not are_ascending(entries(*pages[:511], 0))
+    assert not are_ascending(entries(*pages[::-1]))
+    assert not are_ascending(bytes(PAGE))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_tables_side_by_side_ascend_as_a_whole_or_not(backwards: bool) -> None:
+    def tables(*pages: int) -> bytes:
+        rows = [struct.pack("=512Q", *pages[at : at + 512]) for at in range(0, len(pages), 512)]
+        return b"".join(rows[::-1] if backwards else rows)
+
+    pages = [BAR + index * PAGE | P | (AD if index % 5 else 0) for index in range(4 * 512)]
+    assert are_ascending(tables(*pages), backwards)
+    assert not are_ascending(tables(*pages), not backwards)
+    for changed in (0, 700, 2047):
+        for wrong in (0, pages[changed] + PAGE, pages[changed] | 2, pages[changed] & ~P):
+            assert not are_ascending(
+                tables(*pages[:changed], wrong, *pages[changed + 1 :]), backwards
+            )
+
+
+@pytest.mark.parametrize("order", ["up", "down", "mixed"])
+def test_leaves_are_the_same_wherever_their_tables_are(order: str) -> None:
+    memory = Memory()
+    memory.process(7)
+    slots = {"up": range(6), "down": range(5, -1, -1), "mixed": (3, 0, 1, 5, 4, 2)}[order]
+    for slot in slots:
+        for index in range(512):
+            memory.set(
+                7, START + slot * PMD + index * PAGE, 12, BAR + slot * PMD + index * PAGE | P
+            )
+    memory.set(7, START + 2 * PMD + 5 * PAGE, 12, 0)
+    found = walker(memory).walk(START + PAGE, START + 6 * PMD, 7)
+
+    hole = START + 2 * PMD + 5 * PAGE
+    assert [(part.start, part.end) for part in found.ranges] == [
+        (START + PAGE, hole), (hole + PAGE, START + 6 * PMD),
+    ]  # fmt: skip
+    assert found.counts()["tables pte"] == 6
+
+
+def test_a_child_and_its_parent_are_found_from_each_other() -> None:
+    memory = Memory()
+    for pid in (1, 7, 8):
+        memory.process(pid)
+    memory.set(8, START, 30, BAR | P | LEAF)
+    memory.own = memory.newest
+    walk = walker(memory).walk
+
+    assert walk(START, START + PUD, 8).counts()["leaves pud"] == 1
+    assert not walk(START, START + PUD, 7).ranges
 
 
 def test_a_process_that_is_not_there_is_an_error() -> None:

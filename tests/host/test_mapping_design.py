@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from pfnlab.catalogue import all_designs
-from pfnlab.host.mapping_design import design_of, design_of_module, running_design
+from pfnlab.host.mapping_design import (
+    design_of,
+    design_of_module,
+    name_of_running,
+    running_design,
+)
 from tests.host.trees import KALLSYMS_HUGE, put
 
 LIST = {"vfio_pci_mmap_fault", "vfio_pci_zap_and_vma_lock", "zap_vma_ptes"}
@@ -48,6 +53,18 @@ def test_the_loaded_module_decides(tmp_path: Path) -> None:
 
     assert (found.name, found.source) == ("huge_fault", "/proc/kallsyms")
     assert "lock_vma_under_rcu" in found.symbols
+
+
+@pytest.mark.parametrize(("loaded", "name"), [(b"id 1", "remap_on_mmap"), (b"id 2", "huge_fault")])
+def test_the_file_on_disk_tells_the_name_if_it_is_what_is_loaded(
+    tmp_path: Path, loaded: bytes, name: str
+) -> None:
+    symbols = b"\0vfio_pci_core_mmap\0unmap_mapping_range\0"
+    put(tmp_path / "lib/modules/6.12" / PATH, symbols + b"id 1")
+    put(tmp_path / "sys/module/vfio_pci_core/notes/.note.gnu.build-id", loaded)
+    put(tmp_path / "proc/kallsyms", KALLSYMS_HUGE)
+
+    assert name_of_running(tmp_path, "6.12") == name
 
 
 def same(data: bytes) -> bytes:

@@ -1,34 +1,12 @@
 """Kernels are found in packages, trees and files, and by version."""
 
-import struct
 from pathlib import Path
 
 import pytest
 
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.kernels import find_kernel, kernel_at, kernels_here, matches
-
-BANNER = "{} (builder@host) #1 SMP PREEMPT_DYNAMIC Debian {} (2026-10-01)"
-
-
-def bz_image(release: str, package: str = "1.0-1") -> bytes:
-    """A header, a setup part of one sector more, and a body of 4096 bytes."""
-    data = bytearray(2 * 512 + 4096)
-    data[0x1F1] = 1
-    struct.pack_into("<I", data, 0x1F4, 4096 // 16)
-    data[0x202:0x206] = b"HdrS"
-    struct.pack_into("<H", data, 0x20E, 0x300 - 512)
-    text = BANNER.format(release, package).encode() + b"\0"
-    data[0x300 : 0x300 + len(text)] = text
-    return bytes(data)
-
-
-def package(folder: Path, release: str, version: str) -> Path:
-    (folder / "boot").mkdir(parents=True)
-    (folder / "lib" / "modules" / release / "kernel").mkdir(parents=True)
-    image = folder / "boot" / f"vmlinuz-{release}"
-    image.write_bytes(bz_image(release, f"{version}-1"))
-    return image
+from tests.lab.images import BANNER, bz_image, package
 
 
 @pytest.fixture

@@ -38,6 +38,10 @@ def test_a_module_comes_after_all_that_it_needs(folder: Path) -> None:
     assert names == ["vfio", "early", "vfio_pci_core", "vfio_pci"]
 
 
+def test_a_module_is_unpacked_to_where_it_is_looked_for(folder: Path) -> None:
+    assert load_order(folder, ["vfio-pci"])[-1].path == "kernel/drivers/vfio-pci.ko"
+
+
 def test_a_module_that_is_built_in_is_left_out(folder: Path) -> None:
     assert load_order(folder, ["irqbypass"]) == []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pfnlab.cost.request import make_workload
+from pfnlab.cost.words import make_workload
 from pfnlab.lab.errors import GuestError
 from pfnlab.lab.files import default_cache
 from pfnlab.lab.kernels import KernelImage

@@ -9,14 +9,8 @@ from pfnlab.catalogue import all_rules
 from pfnlab.engine.program import Rule
 from pfnlab.explorer.result import Trace
 from pfnlab.report.broken import in_order, label, legend_text, summary_text
-from pfnlab.report.matrix import (
-    cell_text,
-    column_text,
-    design_text,
-    group_text,
-    matrix_text,
-    table_text,
-)
+from pfnlab.report.layout import table_text
+from pfnlab.report.matrix import cell_text, column_text, design_text, group_text, matrix_text
 
 Compare = Callable[[str, str], None]
 

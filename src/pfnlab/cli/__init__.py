@@ -11,7 +11,7 @@ import typer
 
 import pfnlab
 from pfnlab import core
-from pfnlab.engine.errors import ModelError
+from pfnlab.errors import ModelError
 from pfnlab.host.errors import HostError
 from pfnlab.lab.errors import GuestError, LabError
 

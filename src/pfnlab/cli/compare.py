@@ -9,8 +9,8 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import find_design
-from pfnlab.cli.cost import AsJson
 from pfnlab.cli.lab import CacheFolder, StatusLine, choose_kernel
+from pfnlab.cli.options import AsJson
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.cases import Case, cases
 from pfnlab.fidelity.compare import Comparison, compare

@@ -8,30 +8,19 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import all_designs
-from pfnlab.cli.mapping import (
-    Asked,
-    BarAddress,
-    BarSize,
-    KernelName,
-    Madvise,
-    Offset,
-    Size,
-    Thp,
-    Vma,
-)
+from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
+from pfnlab.cli.options import AsJson, Madvise, Thp
 from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
 from pfnlab.cost.measure import measure
-from pfnlab.cost.request import check_apart, check_pages, make_workload, parse_size
 from pfnlab.cost.shape import Shape
+from pfnlab.cost.words import check_apart, check_pages, make_workload, parse_size
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.report.cost import costs_data, costs_text
 from pfnlab.report.explain import explanation_data, explanation_text
 from pfnlab.workload import Bar, Window
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")]
 
 
 def cost(

@@ -9,7 +9,7 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import find_design
-from pfnlab.cli.cost import AsJson
+from pfnlab.cli.options import AsJson
 from pfnlab.cost.address import best_address, natural_address
 from pfnlab.cost.estimate import Cost, cost
 from pfnlab.cost.explain import Explanation, explain

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.cli.cost import AsJson
-from pfnlab.cli.mapping import Madvise, Thp
-from pfnlab.cost.request import check_pages, make_workload, parse_size
-from pfnlab.engine.errors import ModelError
+from pfnlab.cli.options import AsJson, Madvise, Thp
+from pfnlab.cost.words import check_pages, make_workload, parse_size
+from pfnlab.errors import ModelError
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.files import default_cache
 from pfnlab.lab.kernels import KernelImage, find_kernel, kernels_here

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.catalogue import find_design
-from pfnlab.cost.request import make_bar, parse_size, place_window
+from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.simulate import Setting
+from pfnlab.cost.words import parse_size
 from pfnlab.kernel.profile import Kernel, find_kernel
 from pfnlab.workload import Advice, Bar, Window
 
@@ -22,13 +23,6 @@ BarAddress = Annotated[
 ]
 KernelName = Annotated[
     str | None, typer.Option(help="A kernel profile, as v6.12; by default the design's own.")
-]
-Thp = Annotated[
-    Literal["always", "madvise", "never"],
-    typer.Option(help="/sys/kernel/mm/transparent_hugepage/enabled."),
-]
-Madvise = Annotated[
-    Literal["hugepage", "nohugepage"] | None, typer.Option(help="madvise() of the mapping.")
 ]
 
 

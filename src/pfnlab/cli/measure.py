@@ -8,18 +8,16 @@ from typing import Annotated, Literal
 import typer
 
 import pfnlab
-from pfnlab.cli.cost import AsJson
-from pfnlab.cli.mapping import Madvise
-from pfnlab.cost.request import check_pages, make_workload, parse_size
-from pfnlab.engine.errors import ModelError
+from pfnlab.cli.options import AsJson, Madvise
+from pfnlab.cost.words import check_pages, make_workload, parse_size
+from pfnlab.errors import ModelError
 from pfnlab.host.device import VfioDevice
 from pfnlab.host.errors import HostError
 from pfnlab.host.pci import VFIO_PCI, BarResource, PciDevice, check_free, find_device, group_members
 from pfnlab.host.run import run
-from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.measured import MeasuredStep
 from pfnlab.report.measured import measured_json, measured_text, plan_text
-from pfnlab.workload import Bar, Window, Workload
+from pfnlab.workload import PAGE, Bar, Window, Workload
 
 
 def measure(
@@ -80,7 +78,7 @@ def window_of(bar: BarResource, offset: str, size: str | None) -> tuple[int, int
     if start >= bar.size:
         raise ModelError(f"offset {start:#x} is beyond BAR {bar.index}, which has {bar.size:#x}")
     length = bar.size - start if size is None else parse_size(size, "size")
-    check_pages("size", length, PAGE_SIZE)
+    check_pages("size", length, PAGE)
     if start + length > bar.size:
         raise ModelError(
             f"offset {start:#x} and size {length:#x} are beyond BAR {bar.index}, which has "

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.cli.lab import CacheFolder, KernelChoice, StatusLine, choose_kernel
-from pfnlab.cost.request import check_pages, parse_size
-from pfnlab.engine.errors import ModelError
+from pfnlab.cost.words import check_pages, parse_size
+from pfnlab.errors import ModelError
 from pfnlab.lab.errors import GuestError
 from pfnlab.lab.files import default_cache, written
 from pfnlab.lab.qemu import Device

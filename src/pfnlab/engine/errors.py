@@ -3,21 +3,9 @@
 A kernel event is never a Python exception: it is a return value or a `Violation`.
 """
 
+from pfnlab.errors import ModelError
 
-class ModelError(Exception):
-    """A program misuses the model; the message gives the right spelling.
-
-    Raise it with the message only.  The place (file:line) is added when the
-    error leaves the task that caused it.
-    """
-
-    def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.place = place
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}" if self.place else self.message
+__all__ = ["Abandoned", "BadSchedule", "ModelError", "Nondeterminism", "defined_at"]
 
 
 def defined_at(function: object) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import get_args
 
-from pfnlab.cost.request import make_workload
+from pfnlab.cost.words import make_workload
 from pfnlab.kernel.geometry import GiB, MiB
 from pfnlab.lab.measure import Thp
 from pfnlab.workload import Advice, Bar, Place, Window, Workload

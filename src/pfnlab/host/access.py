@@ -7,7 +7,6 @@ child tries each address before this process reads it.
 
 import ctypes
 import os
-import platform
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -113,7 +112,7 @@ _code_lock = threading.Lock()
 def machine_code() -> _MachineCode | None:
     """None where only a forked child can try."""
     global _code
-    if platform.machine() != "x86_64":
+    if os.uname().machine != "x86_64":
         return None
     with _code_lock:
         if _code is None:

@@ -1,10 +1,5 @@
 """Unpack what kernels and modules are packed with: xz, gzip or zstd."""
 
-import importlib
-import lzma
-import shutil
-import subprocess
-import zlib
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
@@ -21,15 +16,9 @@ def decompress(data: bytes) -> bytes:
     Bytes behind the end of a packed stream are left out.  Raises HostError for a stream that is
     damaged, and for zstd where neither Python nor a tool has it.
     """
-    try:
-        if data.startswith(XZ):
-            return lzma.LZMADecompressor().decompress(data)
-        if data.startswith(GZIP):
-            return zlib.decompressobj(wbits=31).decompress(data)
-    except (lzma.LZMAError, zlib.error) as error:
-        raise HostError(f"damaged: {error}") from error
-    if data.startswith(ZSTD):
-        return _zstd(data)
+    for magic, unpack in ((XZ, _xz), (GZIP, _gzip), (ZSTD, _zstd)):
+        if data.startswith(magic):
+            return unpack(data)
     return data
 
 
@@ -42,7 +31,28 @@ def read_unpacked(path: Path) -> bytes:
     return unpacked
 
 
+# Each imports what it needs when it is called: most callers have nothing that is packed.
+def _xz(data: bytes) -> bytes:
+    import lzma
+
+    try:
+        return lzma.LZMADecompressor().decompress(data)
+    except lzma.LZMAError as error:
+        raise HostError(f"damaged: {error}") from error
+
+
+def _gzip(data: bytes) -> bytes:
+    import zlib
+
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data)
+    except zlib.error as error:
+        raise HostError(f"damaged: {error}") from error
+
+
 def _zstd(data: bytes) -> bytes:
+    import importlib
+
     try:
         zstd = importlib.import_module("compression.zstd")  # Python 3.14
     except ModuleNotFoundError:
@@ -52,6 +62,9 @@ def _zstd(data: bytes) -> bytes:
 
 
 def _zstd_by_tool(data: bytes) -> bytes:
+    import shutil
+    import subprocess
+
     tool = shutil.which("zstd")
     if tool is None:
         raise HostError("packed with zstd: install the package zstd")

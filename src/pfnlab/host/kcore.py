@@ -1,8 +1,10 @@
-"""Memory of the running kernel through /proc/kcore, an ELF file; and addresses of symbols."""
+"""Memory of the running kernel through /proc/kcore, an ELF file.
+
+Its notes have the task_struct of whoever reads them, so nothing needs the address of a symbol.
+"""
 
 import os
 import struct
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,9 +12,10 @@ from typing import Protocol
 from pfnlab.host.errors import HostError
 
 KCORE = Path("/proc/kcore")
-KALLSYMS = Path("/proc/kallsyms")
 PROGRAM_HEADER = struct.Struct("=2I6Q")
-PT_LOAD = 1
+NOTE = struct.Struct("=3I")  # sizes of name and contents, and kind
+PT_LOAD, PT_NOTE = 1, 4
+NT_TASKSTRUCT = 4
 NO_ADDRESS = 2**64 - 1
 # The kernel's own text is mapped from here on, apart from the map of all memory.
 KERNEL_TEXT = 0xFFFFFFFF80000000
@@ -25,6 +28,7 @@ class KernelMemory(Protocol):
 
     levels: int
 
+    def current_task(self) -> bytes: ...
     def virtual(self, address: int, size: int) -> bytes: ...
     def physical(self, address: int, size: int) -> bytes: ...
 
@@ -42,6 +46,7 @@ class Kcore:
 
     def __init__(self, path: Path = KCORE) -> None:
         self.path = path
+        self.notes = (0, 0)  # where they are in the file, and how many bytes
         try:
             self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -61,12 +66,26 @@ class Kcore:
         size, count = struct.unpack_from("=2H", header, 54)
         found = []
         for at in range(place, place + size * count, size):
-            kind, _flags, offset, virtual, physical, _file_size, memory_size, _align = (
+            kind, _flags, offset, virtual, physical, file_size, memory_size, _align = (
                 PROGRAM_HEADER.unpack(os.pread(self.file, PROGRAM_HEADER.size, at))
             )
             if kind == PT_LOAD:
                 found.append(Segment(virtual, physical, memory_size, offset))
+            elif kind == PT_NOTE:
+                self.notes = (offset, file_size)
         return found
+
+    def current_task(self) -> bytes:
+        """The task_struct of the calling thread, as it is now."""
+        notes = self.read(*self.notes)
+        place = 0
+        while place + NOTE.size <= len(notes):
+            name_size, size, kind = NOTE.unpack_from(notes, place)
+            start = place + NOTE.size + -(-name_size // 4) * 4
+            if kind == NT_TASKSTRUCT:
+                return notes[start : start + size]
+            place = start + -(-size // 4) * 4
+        raise HostError(f"{self.path} has no task_struct of its reader")
 
     def virtual(self, address: int, size: int) -> bytes:
         for segment in self.segments:
@@ -90,20 +109,3 @@ class Kcore:
 
     def close(self) -> None:
         os.close(self.file)
-
-
-def symbol_addresses(names: Collection[str], path: Path = KALLSYMS) -> dict[str, int]:
-    """Of symbols outside of modules, as far as there are; raises HostError if they are hidden."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise HostError(f"cannot read {path}: {error.strerror}") from error
-    found = {}
-    for name in names:
-        place = text.find(f" {name}\n".encode())
-        if place >= 0:
-            line = text[text.rfind(b"\n", 0, place) + 1 : place]
-            found[name] = int(line.split()[0], 16)
-    if found and not any(found.values()):
-        raise HostError(f"{path} hides addresses: it needs root, and kptr_restrict below 2")
-    return found

@@ -6,25 +6,31 @@ Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 import os
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
-from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
 from pfnlab.host.kcore import KernelMemory
+from pfnlab.host.memory import PMD
 from pfnlab.workload import PAGE, Level
 
 ENTRIES = 512
 PRESENT, ACCESSED_DIRTY, LEAF = 0x1, 0x60, 0x80
 SOFTWARE_BITS = 0xE00
 PHYSICAL = (1 << 52) - PAGE
-# Entries in one integer: what a table has in which each page follows the one before.
-EACH = sum(1 << 64 * index for index in range(ENTRIES))
-ASCENDING = sum(index * PAGE << 64 * index for index in range(ENTRIES))
+# The entries of a table as one integer: of ones; of pages that follow each other; all bits; those
+# that are compared.
+EACH = int.from_bytes(struct.pack("<512Q", *(1,) * ENTRIES), "little")
+ASCENDING = int.from_bytes(struct.pack("<512Q", *range(0, ENTRIES * PAGE, PAGE)), "little")
+ALL = EACH * (2**64 - 1)
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
-EMPTY = bytes(PAGE)
+AT_ONCE = 16  # tables: what is larger than 128 KiB the C library maps and unmaps each time
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
-TASK, MM = "task_struct", "mm_struct"
+GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
+    "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
+    "mm_struct.pgd",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,21 +78,21 @@ class PageTables:
 class PageTableWalker:
     """Walks the tables of processes of this machine.
 
-    `init_task` is the address of that symbol.  Raises HostError if this kernel's BTF lacks a
-    member that it needs.
+    `offset` tells where in their structs MEMBERS are; what it raises is raised.
     """
 
-    def __init__(self, memory: KernelMemory, btf: Btf, init_task: int) -> None:
+    def __init__(self, memory: KernelMemory, offset: Callable[[str], int]) -> None:
         self.memory = memory
-        self.init_task = init_task
-        self.tasks = btf.offset(f"{TASK}.tasks")
-        self.pid = btf.offset(f"{TASK}.pid")
-        self.mm = btf.offset(f"{TASK}.mm")
-        self.pgd = btf.offset(f"{MM}.pgd")
+        self.leader = offset(GROUP_LEADER)
+        self.tasks = offset(TASKS)
+        self.pid = offset(PID)
+        self.mm = offset(MM)
+        self.pgd = offset(PGD)
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""
-        task = self.init_task
+        current = self.memory.current_task()
+        task = own = int.from_bytes(current[self.leader : self.leader + 8], "little")
         while True:
             (number,) = struct.unpack("=i", self.memory.virtual(task + self.pid, 4))
             if number == pid:
@@ -94,9 +100,9 @@ class PageTableWalker:
                 if not mm:
                     break
                 return self.pointer(mm + self.pgd)
-            # The newest process is the last of the list: go backwards.
-            task = self.pointer(task + self.tasks + 8) - self.tasks
-            if task == self.init_task:
+            # In the list of all tasks, which is a ring, a child is not far behind its parent.
+            task = self.pointer(task + self.tasks) - self.tasks
+            if task == own:
                 break
         raise HostError(f"no process {pid} with memory is in the list of tasks")
 
@@ -120,30 +126,77 @@ class PageTableWalker:
     ) -> None:
         entries = struct.unpack("=512Q", data)
         size = 1 << shift
-        first, last = max(0, start - base >> shift), min(ENTRIES, -(-(end - base) // size))
-        for index in range(first, last):
+        index, last = max(0, start - base >> shift), min(ENTRIES, -(-(end - base) // size))
+        while index < last:
             entry = entries[index]
             address = base + index * size
+            index += 1
             if not entry & PRESENT:
                 continue
             if shift == 12 or (shift in (21, 30) and entry & LEAF):
                 found.add(address, address + size, LEVELS[shift], entry)
-                continue
-            place = entry & PHYSICAL
-            below = self.memory.physical(place, PAGE)
-            if shift - 9 in (12, 21):
-                found.tables[LEVELS[shift - 9]].add(place)
-            if below == EMPTY:  # as a zap leaves them, by the thousand
-                continue
-            whole = start <= address and address + size <= end
-            if shift == 21 and whole and is_ascending(below):
-                found.add(address, address + size, "pte", int.from_bytes(below[:8], "little"))
+            elif shift == 21:
+                places = side_by_side(entries[index - 1 : min(last, index - 1 + AT_ONCE)])
+                self.tables_of_ptes(found, places, address, start, end)
+                index += len(places) - 1
             else:
+                place = entry & PHYSICAL
+                if shift == 30:
+                    found.tables["pmd"].add(place)
+                below = self.memory.physical(place, PAGE)
                 self.table(found, below, address, shift - 9, start, end)
 
+    def tables_of_ptes(
+        self, found: PageTables, places: list[int], base: int, start: int, end: int
+    ) -> None:
+        """Tables that lie side by side, which are read at once; the first maps from `base` on."""
+        found.tables["pte"].update(places)
+        lowest = min(places)
+        data = self.memory.physical(lowest, len(places) * PAGE)
+        if data == bytes(len(data)):  # as a zap leaves them, by the thousand
+            return
+        stop = base + len(places) * PMD
+        if start <= base and stop <= end and are_ascending(data, places[-1] < places[0]):
+            found.add(base, stop, "pte", int.from_bytes(data[places[0] - lowest :][:8], "little"))
+            return
+        if len(places) == 1:
+            self.table(found, data, base, 12, start, end)
+            return
+        for index, place in enumerate(places):
+            self.tables_of_ptes(found, [place], base + index * PMD, start, end)
 
-def is_ascending(data: bytes) -> bool:
-    """All entries are there, alike, and each maps the page behind the one before."""
-    entries = int.from_bytes(data, "little") & COMPARED
-    first = entries & (1 << 64) - 1
-    return bool(first & PRESENT) and entries == first * EACH + ASCENDING
+
+def side_by_side(entries: Sequence[int]) -> list[int]:
+    """Where the first tables are, as far as each lies beside the one before, up or down."""
+    places = [entries[0] & PHYSICAL]
+    step = 0
+    for entry in entries[1:]:
+        place = entry & PHYSICAL
+        step = step or place - places[0]
+        beside = abs(step) == PAGE and place == places[-1] + step
+        if not (beside and entry & PRESENT) or entry & LEAF:
+            break
+        places.append(place)
+    return places
+
+
+def are_ascending(data: bytes, backwards: bool = False) -> bool:
+    """All entries of these tables are there, alike, and each maps the page behind the one before.
+
+    The tables are side by side; `backwards` if the last one is where `data` begins.  All of them
+    are one integer, as Python is slow by the entry.
+    """
+    more = len(data) // PAGE - 1
+    entries = int.from_bytes(data, "little") & repeated(COMPARED, more + 1)
+    table = entries >> 8 * PAGE * (more if backwards else 0) & ALL
+    first = table & (1 << 64) - 1
+    if not first & PRESENT or table != first * EACH + ASCENDING:
+        return False
+    rise = (entries >> 8 * PAGE) - (entries & repeated(ALL, more))
+    return rise == (-1 if backwards else 1) * repeated(EACH * PMD, more)
+
+
+@cache
+def repeated(table: int, count: int) -> int:
+    """The integer of `count` such tables side by side."""
+    return int.from_bytes(table.to_bytes(PAGE, "little") * count, "little")

@@ -1,6 +1,7 @@
 """Which design of pfnlab a kernel's vfio-pci is, by its symbols: releases carry fixes back."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pfnlab.host.errors import HostError
 from pfnlab.host.pci import ROOT
 
 CORE_MODULES = ("vfio-pci-core.ko", "vfio-pci.ko")
+BUILD_ID = "notes/.note.gnu.build-id"  # of a module, below its folder in sysfs
 # Functions of vfio-pci, and those that it calls, by which designs differ.
 OWN = (
     "vfio_pci_core_mmap", "vfio_pci_mmap", "vfio_pci_mmap_fault", "vfio_pci_mmap_huge_fault",
@@ -67,6 +69,21 @@ def running_design(root: Path = ROOT, release: str = "") -> MappingDesign:
         return MappingDesign(name, "", note, loaded)
     found = design_of_module(path)
     return MappingDesign(found.name, found.source, found.note, found.symbols | loaded & set(MM))
+
+
+def name_of_running(root: Path = ROOT, release: str = "") -> str:
+    """The name alone.
+
+    If the module on disk is the one that is loaded, by its build id, that is enough, and the list
+    of all symbols of a kernel takes a guest that is emulated a second.
+    """
+    path = core_module(root, release)
+    if path is not None:
+        loaded = root / "sys/module" / path.name.split(".")[0].replace("-", "_") / BUILD_ID
+        with suppress(OSError, HostError):
+            if loaded.read_bytes() in read_unpacked(path):
+                return design_of_module(path).name
+    return running_design(root, release).name
 
 
 def kallsyms_names(path: Path) -> frozenset[str]:

@@ -2,20 +2,20 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
 from typing import Self
 
 from pfnlab.host.btf import vmlinux
 from pfnlab.host.counters import memtypes, page_table_bytes
 from pfnlab.host.errors import HostError
 from pfnlab.host.handler_calls import Call, HandlerCalls, count_calls, counting
-from pfnlab.host.kcore import Kcore, symbol_addresses
-from pfnlab.host.levels import PageTables, PageTableWalker
+from pfnlab.host.kcore import Kcore
+from pfnlab.host.levels import MEMBERS, PageTables, PageTableWalker
 from pfnlab.host.pci import BarResource
 
 Parts = Sequence[tuple[int, int]]
+_offsets: dict[str, int] = {}  # of members of structs, as far as they are known
 
 
 class Observer:
@@ -99,12 +99,18 @@ def page_table_walker(kcore: Kcore) -> PageTableWalker:
     """Raises HostError if this kernel does not tell enough about itself."""
     if os.uname().machine != "x86_64":
         raise HostError("page tables are walked on x86-64 only")
-    return PageTableWalker(kcore, vmlinux(), address_of_init_task())
+    return PageTableWalker(kcore, offset_of)
 
 
-@cache
-def address_of_init_task() -> int:
-    found = symbol_addresses(["init_task"])
-    if not found:
-        raise HostError("/proc/kallsyms has no init_task")
-    return found["init_task"]
+def offset_of(member: str) -> int:
+    """Of "struct.member" of the running kernel; raises HostError if it is not told."""
+    if member not in _offsets:
+        _offsets[member] = vmlinux().offset(member)
+    return _offsets[member]
+
+
+def learn_offsets(known: Mapping[str, int]) -> None:
+    """Later runs, also in forks, look for none of MEMBERS; `known` are found already."""
+    _offsets.update(known)
+    for member in MEMBERS:
+        offset_of(member)

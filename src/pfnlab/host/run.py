@@ -5,9 +5,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Protocol
 
@@ -16,11 +15,10 @@ from pfnlab.host.child import Child, Cost, timed_sweep
 from pfnlab.host.config_space import ConfigSpace
 from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
-from pfnlab.host.kcore import Kcore
 from pfnlab.host.machine import read_machine
-from pfnlab.host.mapping_design import running_design
+from pfnlab.host.mapping_design import name_of_running
 from pfnlab.host.memory import PUD, Mapping, madvise
-from pfnlab.host.observe import Observer, page_table_walker
+from pfnlab.host.observe import Observer, learn_offsets
 from pfnlab.host.pci import PciDevice
 from pfnlab.host.touches import runs_of
 from pfnlab.measured import Measured, MeasuredStep
@@ -86,24 +84,27 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
         f"{device.pci.id} {device.pci.bdf} BAR {bar}",
         machine.name,
         machine.virtual,
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
         machine.thp,
         machine.version,
         observer.missing,
     )
 
 
-def learn() -> None:
-    """Find out what stays as it is while this kernel runs: later runs, also in forks, have it."""
-    with suppress(HostError), closing(Kcore()) as kcore:
-        page_table_walker(kcore)
+def learn(offsets: dict[str, int]) -> None:
+    """Find out what stays as it is while this kernel runs: later runs, also in forks, have it.
+
+    `offsets` of members of structs need not be found any more.
+    """
+    with suppress(HostError):
+        learn_offsets(offsets)
     design_name(os.uname().release)
 
 
 @cache
 def design_name(release: str) -> str:
     """Of the running kernel, which does not change while this process lives."""
-    return running_design(release=release).name
+    return name_of_running(release=release)
 
 
 class Runner:

@@ -3,7 +3,8 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -38,6 +39,11 @@ def written(path: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
+def least_used(paths: Iterable[Path], kept: int) -> list[Path]:
+    """All but the `kept` that were used latest, which is the time that they bear."""
+    return sorted(paths, key=_used, reverse=True)[kept:]
+
+
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of that name; the kernel drops it if the process is killed."""
@@ -45,3 +51,10 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()  # somebody else has removed it

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pfnlab.lab.elf import without_debugging
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.initrd import PROGRAM, Entry
 
@@ -24,8 +25,8 @@ INSIDE = PACKAGE / "lab" / "inside"
 # for a job that brings its source.
 STANDARD = (
     "base64", "ctypes", "encodings.ascii", "encodings.latin_1", "fcntl", "json", "linecache",
-    "mmap", "platform", "resource", "runpy", "select", "struct", "termios", "threading",
-    "traceback", "zlib",
+    "lzma", "mmap", "platform", "resource", "runpy", "select", "shutil", "struct", "subprocess",
+    "termios", "threading", "traceback", "zlib",
 )  # fmt: skip
 
 
@@ -45,7 +46,10 @@ def interpreter() -> Path:
 
 def own_files() -> dict[str, Path]:
     """The parts of pfnlab that a guest gets, by their names in it; all but an empty __init__."""
-    found = {"lab/agent.py": INSIDE / "agent.py"}
+    found = {
+        "lab/agent.py": INSIDE / "agent.py",
+        "lab/dataclasses.py": INSIDE / "light_dataclasses.py",
+    }
     for name in ("workload.py", "measured.py"):
         found[f"lab/pfnlab/{name}"] = PACKAGE / name
     for path in sorted((PACKAGE / "host").rglob("*.py")):
@@ -81,7 +85,7 @@ def guest_python() -> GuestPython:
     entries.append(Entry(_landmark(found["base"])))
     entries.append(Entry("lab/pfnlab/__init__.py"))
     for name, path in own_files().items():
-        entries += _source(name, path.read_bytes())
+        entries.append(_compiled(name, path.read_bytes()))
     return GuestPython(str(python), tuple(entries))
 
 
@@ -100,18 +104,16 @@ def _landmark(base: str) -> str:
 def _packed(path: str) -> Iterator[Entry]:
     data = Path(path).read_bytes()
     if path.endswith(".py"):
-        yield from _source(path.lstrip("/"), data)
+        yield _compiled(path.lstrip("/"), data)
     else:
-        yield Entry(path.lstrip("/"), data, PROGRAM)
+        yield Entry(path.lstrip("/"), without_debugging(data), PROGRAM)
 
 
-def _source(name: str, data: bytes) -> Iterator[Entry]:
-    """A module, and its code compiled, so that the guest need not: PEP 552, never compared."""
-    yield Entry(name, data)
+def _compiled(name: str, data: bytes) -> Entry:
+    """The code of a module, where its source would be: a guest neither compiles nor compares."""
     code = compile(data, f"/{name}", "exec", dont_inherit=True, optimize=0)
-    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
-    cached = importlib.util.cache_from_source(f"/{name}", optimization="").lstrip("/")
-    yield Entry(cached, head + importlib.util.source_hash(data) + marshal.dumps(code))
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")  # PEP 552: unchecked
+    return Entry(f"{name}c", head + importlib.util.source_hash(data) + marshal.dumps(code))
 
 
 def _last_line(text: str) -> str:

@@ -17,10 +17,14 @@ FILE = re.compile(r"(.+)\.ko(?:\.xz|\.gz|\.zst)?")
 
 @dataclass(frozen=True)
 class Module:
-    """One module: its name, with underscores, and its file, unpacked."""
+    """One module: its name, with underscores, and its file, unpacked.
+
+    path  of the file in the folder of the modules, without the ending of what it was packed with
+    """
 
     name: str
     data: bytes
+    path: str
 
 
 def modinfo(data: bytes, key: str) -> list[str]:
@@ -43,7 +47,7 @@ def load_order(folder: Path, names: Iterable[str]) -> list[Module]:
         if name in seen or name not in files:
             return
         seen.add(name)
-        module = _read(name, files[name])
+        module = _read(name, files[name], folder)
         for needed in _needs(module.data):
             add(needed)
         order[name] = module
@@ -62,14 +66,15 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read(name: str, path: Path) -> Module:
+def _read(name: str, path: Path, folder: Path) -> Module:
     try:
         data = read_unpacked(path)
     except HostError as error:
         raise LabError(f"{path}: {error}") from error
     if not data.startswith(b"\x7fELF"):
         raise LabError(f"{path}: no kernel module")
-    return Module(name, data)
+    unpacked = path.with_name(path.name.partition(".ko")[0] + ".ko")
+    return Module(name, data, str(unpacked.relative_to(folder)))
 
 
 def _needs(data: bytes) -> list[str]:

@@ -1,16 +1,22 @@
 """The initrd of a guest, packed once for each kernel and kept in the cache."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+from pfnlab.host.btf import Btf
+from pfnlab.host.errors import HostError
+from pfnlab.host.levels import MEMBERS
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import digest, written
+from pfnlab.lab.files import digest, least_used, written
 from pfnlab.lab.guest_python import INSIDE, guest_python, interpreter, own_files
 from pfnlab.lab.initrd import FOLDER, PROGRAM, Entry, archive
 from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.modules import load_order
+from pfnlab.lab.vmlinux import btf_of
 
+KEPT = 8  # of 15 MB each
 MODULES = ("vfio-pci", "vfio_iommu_type1")
 EMPTY_FOLDERS = ("bin", "dev", "proc", "run", "sys", "tmp")
 
@@ -27,8 +33,11 @@ def find_busybox() -> Path:
     return Path(found)
 
 
-def packed_initrd(kernel: KernelImage, cache: Path) -> Path:
-    """The initrd, from the cache if nothing that is in it has changed.  Raises LabError."""
+def packed_initrd(kernel: KernelImage, image: Path, cache: Path) -> Path:
+    """The initrd, from the cache if nothing that is in it has changed.  Raises LabError.
+
+    `image` is the kernel unpacked, as fastest_image() has it.
+    """
     busybox = find_busybox()
     own = {name: path.read_bytes() for name, path in own_files().items()}
     init = (INSIDE / "init").read_bytes()
@@ -37,25 +46,38 @@ def packed_initrd(kernel: KernelImage, cache: Path) -> Path:
     )
     path = cache / "initrd" / f"{key}.cpio"
     if not path.exists():
-        data = archive(_entries(kernel, busybox, init))
+        data = archive(_entries(kernel, image, busybox, init))
         with written(path) as file:
             file.write(data)
+        for old in least_used(path.parent.glob("*.cpio"), KEPT):
+            old.unlink(missing_ok=True)
     os.utime(path)
     return path
 
 
-def _entries(kernel: KernelImage, busybox: Path, init: bytes) -> list[Entry]:
+def _entries(kernel: KernelImage, image: Path, busybox: Path, init: bytes) -> list[Entry]:
     python = guest_python()
-    modules = [] if kernel.modules is None else load_order(kernel.modules, MODULES)
+    found = [] if kernel.modules is None else load_order(kernel.modules, MODULES)
+    modules = {f"lib/modules/{kernel.release}/{each.path}": each.data for each in found}
     entries = [Entry(name, mode=FOLDER) for name in EMPTY_FOLDERS]
     entries += [
         Entry("init", init, PROGRAM),
         Entry("bin/busybox", busybox.read_bytes(), PROGRAM),
         Entry("lab/python", f"{python.path}\n".encode()),
-        Entry("lab/modules/order", "".join(f"{each.name}\n" for each in modules).encode()),
+        Entry("lab/modules", "".join(f"/{path}\n" for path in modules).encode()),
+        Entry("lab/offsets", json.dumps(_offsets(image)).encode()),
     ]
-    entries += [Entry(f"lab/modules/{each.name}.ko", each.data) for each in modules]
+    entries += [Entry(path, data) for path, data in modules.items()]
     return [*entries, *python.entries]
+
+
+def _offsets(image: Path) -> dict[str, int]:
+    """What a guest needs to know of structs, if the image tells: to find it there takes longer."""
+    try:
+        btf = Btf(btf_of(image))
+        return {member: btf.offset(member) for member in MEMBERS}
+    except HostError:
+        return {}
 
 
 def _kernel_mark(kernel: KernelImage) -> str:

@@ -92,9 +92,10 @@ def run(
     found = find_qemu(program)
     deadline = time.monotonic() + timeout
     tell(f"packing {kernel.release}")
+    image = fastest_image(kernel.image, cache)
     machine = Machine(
-        fastest_image(kernel.image, cache),
-        packed_initrd(kernel, cache),
+        image,
+        packed_initrd(kernel, image, cache),
         accelerator or best_accelerator(),
         cpus,
         memory,

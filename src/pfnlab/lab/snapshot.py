@@ -10,15 +10,14 @@ import os
 import platform
 import shlex
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.lab.errors import GuestError, LabError
-from pfnlab.lab.files import digest, locked
+from pfnlab.lab.files import digest, least_used, locked
 from pfnlab.lab.guest import Guest
-from pfnlab.lab.qemu import PORTS, Machine, kernel_command_line, version
+from pfnlab.lab.qemu import CPU, PORTS, Machine, kernel_command_line, version
 
 KEPT = 3  # for each kernel, the latest used
 IGNORE_SHARED = [{"capability": "x-ignore-shared", "state": True}]
@@ -31,8 +30,9 @@ def snapshot_name(program: str, machine: Machine, release: str) -> str:
     The name of the initrd is a digest of what is packed, and of the kernel.
     """
     key = digest(
-        version(program), machine.accelerator, platform.node(), machine.cpus, machine.memory,
-        kernel_command_line(machine), machine.kernel.name, machine.initrd.name, PORTS,
+        version(program), machine.accelerator, CPU[machine.accelerator], platform.node(),
+        machine.cpus, machine.memory, kernel_command_line(machine), machine.kernel.name,
+        machine.initrd.name, PORTS,
     )  # fmt: skip
     return f"{release}-{key}"
 
@@ -99,14 +99,6 @@ def remove(folder: Path) -> None:
 def remove_old(newest: Path, release: str) -> None:
     """Snapshots of a kernel that were not used for the longest."""
     folders = [path for path in newest.parent.glob(f"{release}-*") if path.is_dir()]
-    old = sorted((path for path in folders if path.suffix != ".part"), key=_used, reverse=True)
-    for folder in old[KEPT:]:
+    for folder in least_used((path for path in folders if path.suffix != ".part"), KEPT):
         if folder != newest:
             remove(folder)
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()  # somebody else has removed it

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from pfnlab.host.compressed import ZSTD, decompress
 from pfnlab.host.errors import HostError
+from pfnlab.lab.elf import PT_NOTE, segments
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import digest, written
+from pfnlab.lab.files import digest, least_used, written
 
+KEPT = 8  # of 60 MB each
 MAGIC = b"HdrS"
 SECTOR = 512
 XEN_PVH_ENTRY = 18  # XEN_ELFNOTE_PHYS32_ENTRY
-PT_NOTE = 4
+BTF = struct.pack("=HBBI", 0xEB9F, 1, 0, 24)  # how it begins: magic, version, size of the header
 
 
 def is_bz_image(data: bytes) -> bool:
@@ -30,7 +32,7 @@ def check_whole(path: Path) -> None:
     if is_bz_image(head):
         whole = _setup_size(head) + struct.unpack_from("<I", head, 0x1F4)[0] * 16
     elif head.startswith(b"\x7fELF"):
-        whole = max((start + size for _, start, size in _segments(head)), default=0)
+        whole = max((start + size for _, start, size in segments(head)), default=0)
     else:
         raise LabError(f"{path}: neither a bzImage nor a vmlinux")
     size = path.stat().st_size
@@ -53,6 +55,13 @@ def banner(path: Path) -> str:
     return line.decode(errors="replace").removeprefix("Linux version ")
 
 
+def btf_of(image: Path) -> bytes:
+    """The types of a vmlinux, from where they begin, up to the end of the file; b"" without any."""
+    data = image.read_bytes()
+    start = data.find(BTF)
+    return data[start:] if start >= 0 else b""
+
+
 def fastest_image(image: Path, cache: Path) -> Path:
     """A vmlinux of the image in `cache`, or the image where there is no such thing to boot."""
     head = image.read_bytes()
@@ -70,6 +79,8 @@ def fastest_image(image: Path, cache: Path) -> Path:
             return image
         with written(made) as file:
             file.write(unpacked)
+        for old in least_used(made.parent.glob("[0-9a-f]*"), KEPT):
+            old.unlink(missing_ok=True)
     os.utime(made)
     return made
 
@@ -90,7 +101,7 @@ def _boots_as_pvh(data: bytes) -> bool:
     """Whether QEMU can boot it: by the note that has the 32-bit entry."""
     if not data.startswith(b"\x7fELF"):
         return False
-    for kind, start, size in _segments(data):
+    for kind, start, size in segments(data):
         if kind != PT_NOTE:
             continue
         place = start
@@ -101,17 +112,3 @@ def _boots_as_pvh(data: bytes) -> bool:
                 return True
             place += 12 + -(-name_size // 4) * 4 + -(-value_size // 4) * 4
     return False
-
-
-def _segments(data: bytes) -> list[tuple[int, int, int]]:
-    """Kind, offset and size of the segments of a 64-bit ELF file."""
-    (table,) = struct.unpack_from("<Q", data, 0x20)
-    each, count = struct.unpack_from("<HH", data, 0x36)
-    found = []
-    for index in range(count):
-        place = table + index * each
-        if place + 56 > len(data):
-            break
-        kind, _, start, _, _, size = struct.unpack_from("<IIQQQQ", data, place)
-        found.append((kind, start, size))
-    return found

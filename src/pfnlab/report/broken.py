@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pfnlab.engine.program import Rule
 from pfnlab.explorer.result import Result
-from pfnlab.report.counterexample import WIDTH, many
+from pfnlab.report.layout import WIDTH, many
 
 LABEL = 4  # characters of most labels
 OK, OPEN, NOT_RUN = "ok", "?", "not run"

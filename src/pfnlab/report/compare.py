@@ -6,8 +6,7 @@ from textwrap import indent
 from typing import Any
 
 from pfnlab.fidelity.compare import Comparison, Count
-from pfnlab.report.counterexample import many
-from pfnlab.report.matrix import table_text
+from pfnlab.report.layout import many, table_text
 
 COLUMNS = (
     ("faults", ("faults",)), ("SIGBUS", ("signals",)),

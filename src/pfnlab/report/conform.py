@@ -5,7 +5,8 @@ from typing import Any
 
 from pfnlab.fidelity.conform import Conformity, Instead, arguments_text
 from pfnlab.host.events import Event
-from pfnlab.report.counterexample import many, wrapped
+from pfnlab.report.counterexample import wrapped
+from pfnlab.report.layout import many
 
 BEFORE = 6  # events that are shown before one that is impossible
 VERDICTS = {True: "possible", False: "impossible", None: "incomplete"}

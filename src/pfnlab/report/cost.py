@@ -6,33 +6,11 @@ from typing import Any
 
 from pfnlab.cost.calibration import Calibration, time_of
 from pfnlab.cost.estimate import Cost, StepCost
-from pfnlab.kernel.geometry import PAGE_SIZE, GiB, KiB, MiB, TiB
-from pfnlab.report.counterexample import WIDTH
-from pfnlab.report.matrix import table_text
+from pfnlab.kernel.geometry import PAGE_SIZE
+from pfnlab.report.layout import WIDTH, number, seconds_text, size_text, table_text
 from pfnlab.workload import Workload
 
 Column = tuple[str, Callable[[Cost], int | str]]
-
-
-def size_text(size: int) -> str:
-    """As it is written: 128 GiB, 8 KiB, 4.01 MiB."""
-    for unit, name in ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB")):
-        if size >= unit:
-            whole = size % unit == 0
-            return f"{size // unit} {name}" if whole else f"{size / unit:.2f} {name}"
-    return f"{size} B" if size else "0"
-
-
-def seconds_text(seconds: float) -> str:
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= unit:
-            value = seconds / unit
-            return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
-    return f"{seconds / 1e-9:.0f} ns" if seconds else "0"
-
-
-def number(value: int | str) -> str:
-    return f"{value:,}" if isinstance(value, int) else value
 
 
 def leaves(level: str) -> Callable[[Cost], int]:

@@ -10,8 +10,8 @@ import textwrap
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.repeats import repeats_from
 from pfnlab.explorer.result import Finding, Note, Result, Trace
+from pfnlab.report.layout import WIDTH, many
 
-WIDTH = 100
 MOST_COLUMNS = 3
 MOST_ROUNDS = 3  # of a loop that are shown, one after the other
 FELL_BACK = """\
@@ -247,7 +247,3 @@ def _schedules(result: Result) -> str:
     if result.given_up:
         text += f" ({result.given_up} stopped early as equivalent)"
     return text
-
-
-def many(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -12,9 +12,8 @@ from pfnlab.host.doctor import DeviceFacts, HostFacts, KernelFacts
 from pfnlab.host.mapping_design import MappingDesign
 from pfnlab.host.pci import BarResource
 from pfnlab.kernel.geometry import GiB
-from pfnlab.report.cost import number, size_text
-from pfnlab.report.counterexample import WIDTH, many
 from pfnlab.report.explain import total_text
+from pfnlab.report.layout import WIDTH, many, number, size_text
 
 NEEDED = "CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP and THP"
 

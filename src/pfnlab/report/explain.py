@@ -6,7 +6,7 @@ from typing import Any
 from pfnlab.cost.estimate import StepCost
 from pfnlab.cost.explain import Explanation, Range
 from pfnlab.kernel.geometry import PAGE_SIZE, REAL
-from pfnlab.report.cost import number, size_text
+from pfnlab.report.layout import number, size_text
 
 LEVELS = ("4 KiB", "2 MiB", "1 GiB")
 

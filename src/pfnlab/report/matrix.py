@@ -17,7 +17,7 @@ from pfnlab.report.broken import (
     scenarios_text,
     summary_text,
 )
-from pfnlab.report.counterexample import WIDTH, many
+from pfnlab.report.layout import many, table_text
 
 Groups = Mapping[str, Sequence[str]]  # scenarios by subject
 Cells = Mapping[tuple[str, str], Result | None]  # by design and scenario
@@ -73,30 +73,6 @@ def group_text(results: Results, rules: Rules) -> str:
     if others:
         parts.insert(0, f"{sum(map(len, others.values()))} {' '.join(in_order(others))}")
     return ", ".join(parts) or OK
-
-
-def table_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """Rows under the names of columns; a table that is too wide goes on in another below."""
-    first = max(len(name) for name in [title, *rows])
-    widths = [
-        max(len(name), *(len(row[place]) for row in rows.values()))
-        for place, name in enumerate(columns)
-    ]
-    blocks: list[list[int]] = [[]]
-    for place, width in enumerate(widths):
-        used = first + sum(2 + widths[other] for other in blocks[-1])
-        if blocks[-1] and used + 2 + width > WIDTH:
-            blocks.append([])
-        blocks[-1].append(place)
-
-    def line(name: str, texts: Sequence[str], places: list[int]) -> str:
-        row = "".join(f"  {texts[place].ljust(widths[place])}" for place in places)
-        return f"{name.ljust(first)}{row}".rstrip()
-
-    return "\n\n".join(
-        "\n".join(line(name, texts, places) for name, texts in [(title, columns), *rows.items()])
-        for places in blocks
-    )
 
 
 def _group_line(results: Results, rules: Rules) -> str:

@@ -6,9 +6,7 @@ from typing import Any
 
 from pfnlab.host.pci import PciDevice
 from pfnlab.measured import Measured, MeasuredStep, measured_to_data
-from pfnlab.report.cost import seconds_text, size_text
-from pfnlab.report.counterexample import WIDTH
-from pfnlab.report.matrix import table_text
+from pfnlab.report.layout import WIDTH, seconds_text, size_text, table_text
 from pfnlab.workload import Window, Workload
 
 # What counts are missing together, by the name of the reason in Measured.missing.

@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from pfnlab.cost.calibration import Calibration, time_of
 from pfnlab.cost.estimate import Cost
 from pfnlab.kernel.geometry import MiB
-from pfnlab.report.cost import seconds_text, size_text
+from pfnlab.report.layout import seconds_text, size_text
 
 # Okabe and Ito, 2008, without yellow, which paper does not show.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")

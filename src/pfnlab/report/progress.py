@@ -1,7 +1,7 @@
 """How far a search has come, on one line."""
 
 from pfnlab.explorer.estimate import Estimate, Progress
-from pfnlab.report.counterexample import many
+from pfnlab.report.layout import many
 
 
 def progress_text(progress: Progress) -> str:

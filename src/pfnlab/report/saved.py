@@ -6,7 +6,8 @@ from typing import Any
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.follow import Followed, Parting
 from pfnlab.explorer.saved import Saved, SavedStep, Source
-from pfnlab.report.counterexample import finding_text, many, wrapped
+from pfnlab.report.counterexample import finding_text, wrapped
+from pfnlab.report.layout import many
 
 SAVED_SCHEMA = 1
 MOST_PARTINGS = 5  # that are printed

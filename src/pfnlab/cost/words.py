@@ -1,0 +1,147 @@
+"""From what a user asks for to a workload; what cannot be is a ModelError of one line.
+
+A workload in words is a list of steps with commas in between:
+
+    touch  backward  random   every page, in an order (see workload.Touch)
+    first  middle             one page
+    10%                       every page of the first tenth
+    every-2M  every-1G        one page in each
+    map_dma  unmap_dma        by type1
+    off  on  zap              COMMAND.MEM; zap is off and on
+    fork  child               and every page touched in the child
+    mremap                    to other addresses that agree with these modulo 1 GiB
+    munmap
+    3*zap+touch               both, three times
+"""
+
+import re
+from itertools import pairwise
+
+from pfnlab.errors import ModelError
+from pfnlab.workload import (
+    PAGE,
+    Action,
+    Bar,
+    Fork,
+    MapDma,
+    Memory,
+    Mremap,
+    Munmap,
+    Step,
+    Touch,
+    UnmapDma,
+    Window,
+    Workload,
+)
+
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+WORDS = (
+    "touch", "backward", "random", "first", "middle", "N%", "every-2M", "every-1G", "map_dma",
+    "unmap_dma", "off", "on", "zap", "fork", "child", "mremap", "munmap",
+)  # fmt: skip
+
+
+def parse_size(text: str, what: str = "size") -> int:
+    """128G, 2MiB, 0x1000 or 4096."""
+    found = re.fullmatch(r"([+-]?)(0x[0-9a-f]+|\d+)\s*(?:([KMGT])(?:iB|B)?)?", text.strip(), re.I)
+    if found is None:
+        raise ModelError(f"{what} {text!r} is no number of bytes, as 128G, 2M or 0x600000")
+    sign, number, unit = found.groups()
+    value = int(number, 0) * UNITS[(unit or "").upper()]
+    if sign == "-" and value:
+        raise ModelError(f"{what} {text} is negative")
+    return value
+
+
+def check_pages(what: str, value: int, least: int = 0) -> int:
+    if value % PAGE:
+        raise ModelError(f"{what} {value:#x} is no multiple of 4 KiB")
+    if value < least:
+        raise ModelError(f"{what} {value:#x} must be at least {least:#x}")
+    return value
+
+
+def check_apart(windows: list[Window]) -> None:
+    ordered = sorted(windows, key=lambda window: window.address)
+    for below, above in pairwise(ordered):
+        if below.end > above.address:
+            raise ModelError(f"two mappings overlap at {above.address:#x}")
+
+
+def make_workload(bar: Bar, windows: list[Window], words: str, subject: int = 0) -> Workload:
+    """The steps in words, on one of the windows; the others are there and are not used."""
+    check_apart(windows)
+    steps = [
+        parse_step(word.strip(), windows[subject], subject)
+        for word in words.split(",")
+        if word.strip()
+    ]
+    check_order(steps)
+    return Workload(bar, tuple(windows), tuple(steps))
+
+
+def check_order(steps: list[Step]) -> None:
+    """One child is enough to see what a fork costs; and nothing is used before it is there."""
+    forked = mapped = False
+    for step in steps:
+        for action in step.actions:
+            if isinstance(action, Fork):
+                if forked or step.times > 1:
+                    raise ModelError("a workload forks once")
+                forked = True
+            elif isinstance(action, Touch) and action.in_child and not forked:
+                raise ModelError("a workload forks before it touches in the child")
+            elif isinstance(action, UnmapDma) and not mapped:
+                raise ModelError("a workload maps before it unmaps")
+            elif isinstance(action, Mremap) and step.times > 1:
+                raise ModelError("a mapping is moved once in a step")
+            mapped = mapped or isinstance(action, MapDma)
+
+
+def parse_step(word: str, window: Window, index: int) -> Step:
+    """One step; "3*zap+touch" is two actions, three times."""
+    found = re.fullmatch(r"(?:(\d+)\*)?(.*)", word)
+    assert found is not None
+    times = int(found.group(1) or 1)
+    if times < 1:
+        raise ModelError(f"{word!r}: at least once")
+    actions: list[Action] = []
+    for part in found.group(2).split("+"):
+        actions += parse_action(part.strip(), window, index)
+    return Step(word, tuple(actions), times)
+
+
+def elsewhere(window: Window) -> int:
+    """Where a window can be moved to; 0 if where it is will be known when it is mapped."""
+    if window.address == 0:
+        return 0
+    return window.address + -(-window.size // UNITS["G"]) * UNITS["G"]
+
+
+def parse_action(word: str, window: Window, index: int) -> list[Action]:
+    middle = window.size // PAGE // 2 * PAGE
+    known: dict[str, list[Action]] = {
+        "touch": [Touch(index)],
+        "backward": [Touch(index, direction="backward")],
+        "random": [Touch(index, direction="random")],
+        "first": [Touch(index, end=PAGE)],
+        "middle": [Touch(index, start=middle, end=middle + PAGE)],
+        "every-2M": [Touch(index, every="pmd")],
+        "every-1G": [Touch(index, every="pud")],
+        "map_dma": [MapDma(index)],
+        "unmap_dma": [UnmapDma(index)],
+        "off": [Memory(False)],
+        "on": [Memory(True)],
+        "zap": [Memory(False), Memory(True)],
+        "fork": [Fork()],
+        "child": [Touch(index, in_child=True)],
+        "mremap": [Mremap(index, elsewhere(window))],
+        "munmap": [Munmap(index)],
+    }
+    if word in known:
+        return known[word]
+    share = re.fullmatch(r"(\d+)%", word)
+    if share is not None and 0 < int(share.group(1)) <= 100:
+        pages = -(-window.size // PAGE * int(share.group(1)) // 100)
+        return [Touch(index, end=pages * PAGE)]
+    raise ModelError(f"no step of a workload is called {word!r}; there are {', '.join(WORDS)}")

@@ -1,0 +1,55 @@
+"""How numbers, sizes, times and tables are written; knows nothing of what they are about."""
+
+from collections.abc import Mapping, Sequence
+
+WIDTH = 100
+KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
+
+
+def many(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def size_text(size: int) -> str:
+    """As it is written: 128 GiB, 8 KiB, 4.01 MiB."""
+    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size >= unit:
+            whole = size % unit == 0
+            return f"{size // unit} {name}" if whole else f"{size / unit:.2f} {name}"
+    return f"{size} B" if size else "0"
+
+
+def seconds_text(seconds: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= unit:
+            value = seconds / unit
+            return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return f"{seconds / 1e-9:.0f} ns" if seconds else "0"
+
+
+def number(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def table_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """Rows under the names of columns; a table that is too wide goes on in another below."""
+    first = max(len(name) for name in [title, *rows])
+    widths = [
+        max(len(name), *(len(row[place]) for row in rows.values()))
+        for place, name in enumerate(columns)
+    ]
+    blocks: list[list[int]] = [[]]
+    for place, width in enumerate(widths):
+        used = first + sum(2 + widths[other] for other in blocks[-1])
+        if blocks[-1] and used + 2 + width > WIDTH:
+            blocks.append([])
+        blocks[-1].append(place)
+
+    def line(name: str, texts: Sequence[str], places: list[int]) -> str:
+        row = "".join(f"  {texts[place].ljust(widths[place])}" for place in places)
+        return f"{name.ljust(first)}{row}".rstrip()
+
+    return "\n\n".join(
+        "\n".join(line(name, texts, places) for name, texts in [(title, columns), *rows.items()])
+        for places in blocks
+    )

@@ -1,0 +1,108 @@
+"""An initrd is packed once for each kernel, and again when what is in it has changed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pfnlab.host.levels import MEMBERS
+from pfnlab.lab import packed
+from pfnlab.lab.errors import LabError
+from pfnlab.lab.guest_python import GuestPython
+from pfnlab.lab.initrd import Entry
+from pfnlab.lab.kernels import KernelImage
+from pfnlab.lab.packed import KEPT, find_busybox, packed_initrd
+from tests.host.test_btf import INT, STRUCT, Blob
+
+
+@pytest.fixture(autouse=True)
+def _tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busybox and a Python that are made up."""
+    busybox(tmp_path, b"static")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    python = GuestPython("/python", (Entry("python", b"the interpreter"),))
+    monkeypatch.setattr(packed, "guest_python", lambda: python)
+
+
+def busybox(folder: Path, data: bytes) -> None:
+    (folder / "busybox").write_bytes(data)
+    (folder / "busybox").chmod(0o755)
+
+
+def kernel(folder: Path, name: str = "vmlinux") -> KernelImage:
+    (folder / name).write_bytes(b"kernel")
+    return KernelImage(folder / name, None, "6.12.9", "6.12.9")
+
+
+def initrd(a_kernel: KernelImage) -> Path:
+    return packed_initrd(a_kernel, a_kernel.image, a_kernel.image.parent)
+
+
+def test_an_initrd_is_packed_once(tmp_path: Path) -> None:
+    a_kernel = kernel(tmp_path)
+
+    made = initrd(a_kernel)
+
+    assert b"the interpreter" in made.read_bytes()
+    made.write_bytes(b"not packed again")
+    assert initrd(a_kernel) == made
+    assert made.read_bytes() == b"not packed again"
+
+
+def test_a_kernel_that_has_changed_makes_another_initrd(tmp_path: Path) -> None:
+    a_kernel = kernel(tmp_path)
+    before = initrd(a_kernel)
+
+    os.utime(a_kernel.image, (1, 1))
+
+    assert initrd(a_kernel) != before
+
+
+def test_another_busybox_makes_another_initrd(tmp_path: Path) -> None:
+    a_kernel = kernel(tmp_path)
+    before = initrd(a_kernel)
+
+    busybox(tmp_path, b"static, and newer")
+
+    assert initrd(a_kernel) != before
+
+
+def test_initrds_that_were_not_used_for_the_longest_are_removed(tmp_path: Path) -> None:
+    made = []
+    for number in range(KEPT):
+        made.append(initrd(kernel(tmp_path, str(number))))
+        os.utime(made[-1], (number, number))
+
+    last = initrd(kernel(tmp_path, "last"))
+
+    assert set((tmp_path / "initrd").iterdir()) == {*made[1:], last}
+
+
+def test_a_guest_is_told_where_members_of_structs_are(tmp_path: Path) -> None:
+    members = [member.split(".") for member in MEMBERS]
+    blob = Blob()
+    blob.add("int", INT, 0, 8, 64)
+    for struct in dict.fromkeys(struct for struct, _member in members):
+        words = [(blob.name(member), 1, 64) for owner, member in members if owner == struct]
+        blob.add(struct, STRUCT, len(words), 64, *(word for member in words for word in member))
+    a_kernel = kernel(tmp_path)
+    a_kernel.image.write_bytes(b"kernel" + blob.data())
+
+    assert json.dumps(dict.fromkeys(MEMBERS, 8)).encode() in initrd(a_kernel).read_bytes()
+
+
+def test_a_busybox_that_needs_libraries_is_refused(tmp_path: Path) -> None:
+    busybox(tmp_path, b"\x7fELF /lib64/ld-linux-x86-64.so.2")
+
+    with pytest.raises(
+        LabError, match="needs shared libraries: install the package busybox-static"
+    ):
+        find_busybox()
+
+
+def test_without_busybox_the_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "busybox").unlink()
+
+    with pytest.raises(LabError, match="install the package busybox-static"):
+        find_busybox()
