@@ -97,7 +97,7 @@ class Machine(Dependence):
             return self._made_watched(task, choice, node, result)
         event = Event(task, choice, store.label, int(op.counted), op.options)
         self._enter(event, node, position)
-        if op.code >= op_.REPLACE:
+        if op.code >= op_.RETRY or op.code == op_.REPLACE:
             self._special(event, op)
         if store.parked[task]:
             self._advance(event, node, result)
@@ -120,7 +120,7 @@ class Machine(Dependence):
         event = Event(task, choice, store.label, int(op.counted), op.options)
         event.verdicts = verdicts
         self._enter(event, node, len(self.events))
-        if op.code >= op_.REPLACE:
+        if op.code >= op_.RETRY or op.code == op_.REPLACE:
             self._special(event, op)
         for rule, evidence in broken:
             if not self.execution.known(rule.rule):
