@@ -7,7 +7,6 @@ another way: a trylock succeeds, a wait has to wait.  So it is made once in that
 taken back.
 """
 
-from collections import Counter
 from typing import Any, Final
 
 from pfnlab.engine import operation as op_
@@ -168,7 +167,9 @@ class Other:
     def _made(self, between: list[int]) -> Label | None:
         """Make the operation in the state after these events, and take it back."""
         store, watch = self.machine.store, self.machine.watch
-        changed = self._state(between)
+        # Steps on locks write no memory, so no rule looks at the rest.
+        lock = op_.LOCK <= self.op.code < op_.WAIT
+        changed = self._values(between, self._cells()) if lock else self._state(between)
         kept = {number: store.values[number] for number in changed}
         waiting = store.waiting[self.task]
         retrying = store.retrying[self.task]
@@ -181,7 +182,7 @@ class Other:
             if not ready(store, self.op, self.task):
                 return None
             mark = len(store.marks)
-            if self.machine.rules:
+            if self.machine.rules and not lock:
                 watch.now = [watch.verdict(place) for place in range(len(watch.rules))]
             store.begin_event()
             fire(store, self.op, self.task, self.choice)
@@ -195,6 +196,11 @@ class Other:
             store.waiting[self.task], store.retrying[self.task] = waiting, retrying
             for number, value in kept.items():
                 store.values[number] = value
+
+    def _cells(self) -> list[int]:
+        """What an operation on a lock looks at."""
+        op = self.op
+        return [op.number, op.signal] if op.signal >= 0 else [op.number]
 
     def _state(self, between: list[int]) -> dict[int, Any]:
         """What every cell holds after these events, of those written from `first` on."""
@@ -237,7 +243,19 @@ def _changed(
     """Some tasks, with who came and without who went between two others."""
     if before == after:
         return tasks
-    return tuple(sorted((Counter(tasks) + Counter(after) - Counter(before)).elements()))
+    if tasks == before:
+        return after
+    gone = list(before)
+    left = list(tasks)
+    for task in after:
+        if task in gone:
+            gone.remove(task)
+        else:
+            left.append(task)
+    for task in gone:
+        if task in left:
+            left.remove(task)
+    return tuple(sorted(left))
 
 
 def _acquires(label: Label, number: int) -> bool:
