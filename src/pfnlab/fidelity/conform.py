@@ -13,12 +13,14 @@ from typing import Any
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
-from pfnlab.fidelity.actions import Mmap, Thread, argument, number, tells, threads_of
+from pfnlab.fidelity.actions import Mmap, Thread
 from pfnlab.fidelity.fold import FOLDED_BAR, Fold, tables_of_others
 from pfnlab.fidelity.probe import Log, probes
+from pfnlab.fidelity.reading import argument, number, tells, threads_of
 from pfnlab.fidelity.runner import Runner
 from pfnlab.fidelity.steering import MOST_STATES, Expected, Steered, Steering, Stuck, Tell
-from pfnlab.fidelity.tasks import ConformLab, Threads
+from pfnlab.fidelity.tasks import Threads
+from pfnlab.fidelity.traced import ConformLab
 from pfnlab.host.events import Event, Trace
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.geometry import PAGE_SHIFT, using
