@@ -207,7 +207,6 @@ def open_terminal(path: str) -> int:
 
 def work(channel: str) -> None:
     """In a guest: be the agent, on a serial port."""
-    gc.disable()  # of what is imported nothing is garbage
     for name in EARLY:
         importlib.import_module(name)
     with open(OFFSETS, encoding="utf-8") as file:

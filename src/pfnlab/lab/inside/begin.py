@@ -3,6 +3,7 @@
 It is Python, and not a shell: each program that a shell starts takes an emulated guest 20 ms.
 """
 
+import gc
 import marshal
 import sys
 
@@ -24,6 +25,9 @@ MOUNTS = (
     ("tmpfs", "/dev/shm"),
 )
 FINIT_MODULE = 313  # the number of the system call on x86-64
+# A module that is loaded like this need not be what was signed, so that its signature, too, is not
+# looked at, which takes an emulated guest 0.2 s.  Its version is still that of the kernel.
+IGNORE_MODVERSIONS = 1
 POWER_OFF = 0x4321FEDC
 
 
@@ -58,6 +62,7 @@ class Code:
 
 def main() -> None:
     """Does not return."""
+    gc.disable()  # of what is imported nothing is garbage; the agent enables it
     with open(CODE, "rb") as file:
         finder: Any = Code(marshal.load(file))
     sys.meta_path.insert(0, finder)
@@ -68,13 +73,16 @@ def main() -> None:
     try:
         for kind, folder in MOUNTS:
             if folder == "/dev/shm":
-                os.mkdir(folder)
+                os.makedirs(folder, exist_ok=True)
             libc.mount(kind.encode(), folder.encode(), kind.encode(), 0, None)
         print("pfnlab:", os.uname().release, flush=True)
         with open(MODULES, encoding="utf-8") as names:
             for name in names.read().split():
                 module = os.open(name, os.O_RDONLY)
-                if libc.syscall(FINIT_MODULE, module, b"", 0):
+                for flags in (IGNORE_MODVERSIONS, 0):
+                    if not libc.syscall(FINIT_MODULE, module, b"", flags):
+                        break
+                else:
                     why = os.strerror(ctypes.get_errno())
                     print(f"pfnlab: cannot load {name}: {why}", flush=True)
                 os.close(module)
