@@ -6,7 +6,7 @@ Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -175,9 +175,14 @@ class PageTableWalker:
             self.tables_of_ptes(found, [place], base + index * PMD, start, end)
 
 
-def side_by_side(entries: Sequence[int]) -> list[int]:
+def side_by_side(entries: tuple[int, ...]) -> list[int]:
     """Where the first tables are, as far as each lies beside the one before, up or down."""
     places = [entries[0] & PHYSICAL]
+    step = entries[1] - entries[0] if len(entries) > 1 else 0
+    if abs(step) == PAGE:
+        rise = step * len(entries)
+        if entries == tuple(range(entries[0], entries[0] + rise, step)):  # nearly always
+            return list(range(places[0], places[0] + rise, step))
     step = 0
     for entry in entries[1:]:
         place = entry & PHYSICAL
