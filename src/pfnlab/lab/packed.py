@@ -14,7 +14,7 @@ from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.modules import load_order
 from pfnlab.lab.vmlinux import btf_of
 
-KEPT = 8  # of 15 MB each
+KEPT = 8  # of 13 MB each
 MODULES = ("vfio-pci", "vfio_iommu_type1")
 EMPTY_FOLDERS = ("dev", "proc", "run", "sys", "tmp")
 
