@@ -3,7 +3,7 @@
 #   make demo     install, then show the matrix of designs and scenarios
 #   make test     everything CI checks: lint, types, layers, tests
 #   make quick    the fast tests: what you run all the time
-#   make lab      get what the tests with real kernels need: QEMU, busybox, two kernels
+#   make lab      get what the tests with real kernels need: QEMU, two kernels; busybox for bench.lab
 #   make lint     format, style, types, layers, spelling
 #   make format   let ruff put the format right
 #   make bench    measure, into docs/performance.md and docs/lab.md: some minutes

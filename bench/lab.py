@@ -19,13 +19,13 @@ from pfnlab.lab.files import default_cache, written
 from pfnlab.lab.guest import Guest
 from pfnlab.lab.initrd import FOLDER, PROGRAM, Entry, archive
 from pfnlab.lab.kernels import KernelImage, find_kernel
-from pfnlab.lab.packed import find_busybox
 from pfnlab.lab.qemu import Machine, best_accelerator, find_qemu, version
 from pfnlab.lab.vmlinux import fastest_image
 
 PAGE = ROOT / "docs" / "lab.md"
 SERIES = ("6.1", "6.12")
 WORKLOAD = "first,off,first,on,first"
+BUSYBOX = Path("/bin/busybox")  # of the package busybox-static
 INIT = b"#!/bin/busybox sh\n/bin/busybox poweroff -f\n"
 
 
@@ -33,7 +33,7 @@ def bare_boot(kernel: KernelImage) -> float:
     cache = default_cache()
     initrd = cache / "initrd" / "bare.cpio"
     entries = [
-        Entry("bin/busybox", find_busybox().read_bytes(), PROGRAM),
+        Entry("bin/busybox", BUSYBOX.read_bytes(), PROGRAM),
         Entry("init", INIT, PROGRAM),
         Entry("dev", mode=FOLDER),
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import PageTables, PageTableWalker, Range, are_ascending
+from pfnlab.host.levels import PageTables, PageTableWalker, Range, are_ascending, following
 from tests.host.test_btf import INT, STRUCT, Blob
 
 PAGE, PMD, PUD = 4096, 2 << 20, 1 << 30
@@ -173,6 +173,67 @@ def test_tables_side_by_side_ascend_as_a_whole_or_not(backwards: bool) -> None:
             assert not are_ascending(
                 tables(*pages[:changed], wrong, *pages[changed + 1 :]), backwards
             )
+
+
+def many_tables(first: int, backwards: bool = False) -> bytes:
+    """Sixteen, whose last pages have been used."""
+    pages = [first + index * PAGE | P | (AD if index % 512 == 511 else 0) for index in range(8192)]
+    rows = [struct.pack("=512Q", *pages[at : at + 512]) for at in range(0, 8192, 512)]
+    return b"".join(rows[::-1] if backwards else rows)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_tables_that_go_on_are_those_that_follow(backwards: bool) -> None:
+    for first in (BAR, BAR + 3 * PMD + 5 * PAGE):
+        assert following(many_tables(first, backwards)) == many_tables(first + 16 * PMD, backwards)
+
+
+def test_what_follows_is_not_told_where_more_than_one_byte_changes() -> None:
+    assert following(many_tables(BAR + 0xFC000000)) == many_tables(BAR + 0xFE000000)
+    for first in (0xFC001000, 0xFE000000, 0xFF000000):
+        assert following(many_tables(BAR + first)) == b""
+    assert following(many_tables(BAR)[:-PAGE]) == b""
+
+
+def set_pages(memory: Memory, order: list[int], pages: dict[int, int]) -> None:
+    """Tables by number in the order in which they get their places; pages differ where told."""
+    for slot in order:
+        for index in range(512 * slot, 512 * slot + 512):
+            page = pages.get(index, BAR + index * PAGE | P)
+            memory.set(7, START + index * PAGE, 12, page)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_page_that_differs_is_found_among_many_tables(turned: bool) -> None:
+    memory = Memory()
+    memory.process(7)
+    other = 40 * 512 + 7
+    order = [*range(16), *(range(31, 15, -1) if turned else range(16, 32)), *range(32, 48)]
+    set_pages(memory, order, {other: BAR | P})
+    found = walker(memory).walk(START, START + 48 * PMD, 7)
+
+    hole = START + other * PAGE
+    assert [(part.start, part.end, part.physical) for part in found.ranges] == [
+        (START, hole, BAR),
+        (hole, hole + PAGE, BAR),
+        (hole + PAGE, START + 48 * PMD, BAR + (other + 1) * PAGE),
+    ]
+
+
+def test_tables_in_another_order_are_not_taken_for_those_that_follow() -> None:
+    memory = Memory()
+    memory.process(7)
+    # The second half is mapped by tables that lie downwards, with pages as if they lay upwards.
+    pages = {
+        512 * (16 + slot) + index: BAR + (512 * (31 - slot) + index) * PAGE | P
+        for slot in range(16)
+        for index in range(512)
+    }
+    set_pages(memory, [*range(16), *range(31, 15, -1)], pages)
+    found = walker(memory).walk(START, START + 32 * PMD, 7)
+
+    assert len(found.ranges) == 17
+    assert found.ranges[0].end == START + 16 * PMD
 
 
 @pytest.mark.parametrize("order", ["up", "down", "mixed"])

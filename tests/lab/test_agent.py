@@ -12,7 +12,7 @@ import pytest
 from pfnlab.lab.inside import agent
 
 
-def run(source: str, path: Path, **more: Any) -> list[dict[str, Any]]:
+def run(source: str | None, path: Path, **more: Any) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
     request = {"module": "job", "source": source, "arguments": {"n": 3}, "ports": [], **more}
     agent.run(request, lambda data: answers.append(dict(data)), str(path))
@@ -66,6 +66,22 @@ def test_the_exit_status_of_a_job_comes_back(
 
     assert "".join(answer.get("message", "") for answer in answers) == message
     assert answers[-1] == {"exit": status}
+
+
+def test_a_job_may_be_a_module_that_is_there(tmp_path: Path) -> None:
+    answers = run(None, tmp_path, module="pfnlab.host.job")
+
+    assert "".join(answer.get("output", "") for answer in answers) == (
+        """{"error": "KeyError('workload')"}\n"""
+    )
+    assert answers[-1] == {"exit": 2}
+
+
+def test_a_job_that_is_not_there_is_told(tmp_path: Path) -> None:
+    answers = run(None, tmp_path, module="nothing_like_it")
+
+    text = "".join(answer.get("message", "") for answer in answers)
+    assert text.endswith("ModuleNotFoundError: No module named 'nothing_like_it'\n")
 
 
 def test_an_exception_comes_back_as_a_message(tmp_path: Path) -> None:

@@ -10,38 +10,61 @@ import pytest
 
 from pfnlab.lab import guest_python as under_test
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.guest_python import PACKAGE, guest_python, interpreter, own_files, own_modules
+from pfnlab.lab.guest_python import PACKAGE, guest_python, interpreter, own_modules, recipe
 from pfnlab.lab.initrd import Entry
 
 JOBS = ("pfnlab.host.job", "pfnlab.host.trace_job")
 # Import what a guest is given, and print every file that this has taken.
 IMPORT = """\
-import sys, json, importlib
-sys.path.insert(0, sys.argv[1])
+import sys, marshal
+sys.path.append(sys.argv[1])
+from begin import Code
+sys.meta_path.insert(0, Code(marshal.load(open(sys.argv[1] + "/code", "rb"))))
 for name in sys.argv[2:]:
-    importlib.import_module(name)
+    __import__(name)
+import json
 print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]))
 """
 
 
 @pytest.fixture(scope="module")
 def entries() -> dict[str, Entry]:
-    return {entry.path: entry for entry in guest_python().entries}
+    return {entry.path: entry for entry in guest_python()}
+
+
+@pytest.fixture(scope="module")
+def code(entries: dict[str, Entry]) -> dict[str, tuple[bool, bytes]]:
+    found: dict[str, tuple[bool, bytes]] = marshal.loads(entries["lab/code"].data)
+    return found
 
 
 def test_a_guest_gets_host_and_the_data_that_pass_and_no_more() -> None:
-    names = own_modules()
+    modules = own_modules()
 
-    assert {"pfnlab.workload", "pfnlab.measured", "pfnlab.host", *JOBS} <= set(names)
+    assert {"pfnlab.workload", "pfnlab.measured", "pfnlab.host", *JOBS} <= set(modules)
+    inside = {name for name, path in modules.items() if path.parent == PACKAGE / "lab" / "inside"}
+    assert inside == {"dataclasses", "typing", "pfnlab.lab.inside.agent"}
     assert all(
-        name.startswith(("pfnlab.host", "pfnlab.workload", "pfnlab.measured")) for name in names
+        name.startswith(("pfnlab.host", "pfnlab.workload", "pfnlab.measured"))
+        for name in set(modules) - inside
     )
-    assert own_files()["lab/agent.py"] == PACKAGE / "lab" / "inside" / "agent.py"
+
+
+def test_the_recipe_changes_with_each_module_that_is_packed() -> None:
+    texts = set(recipe())
+
+    assert all(path.read_bytes() in texts for path in own_modules().values())
+    assert (PACKAGE / "lab" / "inside" / "begin.py").read_bytes() in texts
 
 
 @pytest.mark.slow
-def test_the_package_itself_is_empty_in_a_guest(entries: dict[str, Entry]) -> None:
-    assert entries["lab/pfnlab/__init__.py"].data == b""
+def test_the_package_itself_is_empty_in_a_guest(
+    entries: dict[str, Entry], code: dict[str, tuple[bool, bytes]]
+) -> None:
+    is_package, text = code["pfnlab"]
+
+    assert is_package
+    assert marshal.loads(text).co_names == ()
     assert entries[str(interpreter()).lstrip("/")].mode & 0o111
 
 
@@ -49,31 +72,36 @@ def test_the_package_itself_is_empty_in_a_guest(entries: dict[str, Entry]) -> No
 def test_a_job_imports_nothing_that_a_guest_does_not_have(
     entries: dict[str, Entry], tmp_path: Path
 ) -> None:
-    for name, entry in entries.items():
-        if name.startswith("lab/"):
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(entry.data)
-    command = [str(interpreter()), "-I", "-S", "-c", IMPORT, str(tmp_path / "lab"), *JOBS]
+    for name in ("begin.pyc", "code"):
+        (tmp_path / name).write_bytes(entries[f"lab/{name}"].data)
+    agent = "pfnlab.lab.inside.agent"
+    command = [str(interpreter()), "-I", "-S", "-c", IMPORT, str(tmp_path), agent, *JOBS]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    files = json.loads(ran.stdout)
-    own = {file for file in files if file.startswith(str(tmp_path))}
-    assert str(tmp_path / "lab/pfnlab/host/job.pyc") in own
-    assert str(tmp_path / "lab/dataclasses.pyc") in own
-    needed = {re.sub(r"\.py$", ".pyc", file.lstrip("/")) for file in files if file not in own}
+    files = set(json.loads(ran.stdout)) - {str(tmp_path / "begin.pyc")}
+    assert any("_ctypes" in file for file in files)
+    needed = {re.sub(r"\.py$", ".pyc", file.lstrip("/")) for file in files}
     assert needed <= set(entries)
 
 
 @pytest.mark.slow
-def test_modules_are_compiled_already(entries: dict[str, Entry]) -> None:
-    compiled = entries["lab/pfnlab/host/job.pyc"].data
+def test_modules_are_compiled_already(
+    entries: dict[str, Entry], code: dict[str, tuple[bool, bytes]]
+) -> None:
+    begin = entries["lab/begin.pyc"].data
+    job = marshal.loads(code["pfnlab.host.job"][1])
 
-    assert [name for name in entries if name.endswith(".py")] == ["lab/pfnlab/__init__.py"]
-    assert compiled[4:8] == b"\1\0\0\0"  # by the hash of the source, which is not looked at
-    code = marshal.loads(compiled[16:])
-    assert code.co_filename == "/lab/pfnlab/host/job.py"
-    assert "run_job" in code.co_names
+    assert not [name for name in entries if name.endswith(".py")]
+    assert begin[4:8] == b"\1\0\0\0"  # by the hash of the source, which is not looked at
+    assert "main" in marshal.loads(begin[16:]).co_names
+    assert job.co_filename == "pfnlab/host/job.py"
+    assert "run_job" in job.co_names
+
+
+@pytest.mark.slow
+def test_the_first_process_is_the_interpreter(entries: dict[str, Entry]) -> None:
+    assert entries["init"].mode & 0o111
+    assert entries["init"].data.startswith(f"#!{interpreter()} -IS\n".encode())
 
 
 def test_a_python_that_lacks_a_module_is_told(

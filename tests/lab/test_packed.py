@@ -8,26 +8,16 @@ import pytest
 
 from pfnlab.host.levels import MEMBERS
 from pfnlab.lab import packed
-from pfnlab.lab.errors import LabError
-from pfnlab.lab.guest_python import GuestPython
 from pfnlab.lab.initrd import Entry
 from pfnlab.lab.kernels import KernelImage
-from pfnlab.lab.packed import KEPT, find_busybox, packed_initrd
+from pfnlab.lab.packed import KEPT, packed_initrd
 from tests.host.test_btf import INT, STRUCT, Blob
 
 
 @pytest.fixture(autouse=True)
-def _tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busybox and a Python that are made up."""
-    busybox(tmp_path, b"static")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    python = GuestPython("/python", (Entry("python", b"the interpreter"),))
-    monkeypatch.setattr(packed, "guest_python", lambda: python)
-
-
-def busybox(folder: Path, data: bytes) -> None:
-    (folder / "busybox").write_bytes(data)
-    (folder / "busybox").chmod(0o755)
+def _python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that is made up."""
+    monkeypatch.setattr(packed, "guest_python", lambda: [Entry("python", b"the interpreter")])
 
 
 def kernel(folder: Path, name: str = "vmlinux") -> KernelImage:
@@ -59,11 +49,13 @@ def test_a_kernel_that_has_changed_makes_another_initrd(tmp_path: Path) -> None:
     assert initrd(a_kernel) != before
 
 
-def test_another_busybox_makes_another_initrd(tmp_path: Path) -> None:
+def test_another_recipe_makes_another_initrd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a_kernel = kernel(tmp_path)
     before = initrd(a_kernel)
 
-    busybox(tmp_path, b"static, and newer")
+    monkeypatch.setattr(packed, "recipe", lambda: [b"new"])
 
     assert initrd(a_kernel) != before
 
@@ -90,19 +82,3 @@ def test_a_guest_is_told_where_members_of_structs_are(tmp_path: Path) -> None:
     a_kernel.image.write_bytes(b"kernel" + blob.data())
 
     assert json.dumps(dict.fromkeys(MEMBERS, 8)).encode() in initrd(a_kernel).read_bytes()
-
-
-def test_a_busybox_that_needs_libraries_is_refused(tmp_path: Path) -> None:
-    busybox(tmp_path, b"\x7fELF /lib64/ld-linux-x86-64.so.2")
-
-    with pytest.raises(
-        LabError, match="needs shared libraries: install the package busybox-static"
-    ):
-        find_busybox()
-
-
-def test_without_busybox_the_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "busybox").unlink()
-
-    with pytest.raises(LabError, match="install the package busybox-static"):
-        find_busybox()

@@ -6,7 +6,7 @@ Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -26,6 +26,9 @@ ASCENDING = int.from_bytes(struct.pack("<512Q", *range(0, ENTRIES * PAGE, PAGE))
 ALL = EACH * (2**64 - 1)
 COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
 AT_ONCE = 16  # tables: what is larger than 128 KiB the C library maps and unmaps each time
+# What so many tables map is twice what the fourth byte of an entry counts.
+FOURTH_BYTE = slice(3, None, 8)
+TWO_MORE = bytes(range(2, 256)) + bytes(2)
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
 GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
     "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
@@ -88,6 +91,8 @@ class PageTableWalker:
         self.pid = offset(PID)
         self.mm = offset(MM)
         self.pgd = offset(PGD)
+        # Tables that would go on where the latest ones ended, and whether the last came first.
+        self.expected = (False, b"")
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""
@@ -156,7 +161,11 @@ class PageTableWalker:
         if data == bytes(len(data)):  # as a zap leaves them, by the thousand
             return
         stop = base + len(places) * PMD
-        if start <= base and stop <= end and are_ascending(data, places[-1] < places[0]):
+        backwards = places[-1] < places[0]
+        if (start <= base and stop <= end) and (
+            (backwards, data) == self.expected or are_ascending(data, backwards)
+        ):
+            self.expected = backwards, following(data)
             found.add(base, stop, "pte", int.from_bytes(data[places[0] - lowest :][:8], "little"))
             return
         if len(places) == 1:
@@ -166,9 +175,14 @@ class PageTableWalker:
             self.tables_of_ptes(found, [place], base + index * PMD, start, end)
 
 
-def side_by_side(entries: Sequence[int]) -> list[int]:
+def side_by_side(entries: tuple[int, ...]) -> list[int]:
     """Where the first tables are, as far as each lies beside the one before, up or down."""
     places = [entries[0] & PHYSICAL]
+    step = entries[1] - entries[0] if len(entries) > 1 else 0
+    if abs(step) == PAGE:
+        rise = step * len(entries)
+        if entries == tuple(range(entries[0], entries[0] + rise, step)):  # nearly always
+            return list(range(places[0], places[0] + rise, step))
     step = 0
     for entry in entries[1:]:
         place = entry & PHYSICAL
@@ -194,6 +208,19 @@ def are_ascending(data: bytes, backwards: bool = False) -> bool:
         return False
     rise = (entries >> 8 * PAGE) - (entries & repeated(ALL, more))
     return rise == (-1 if backwards else 1) * repeated(EACH * PMD, more)
+
+
+def following(data: bytes) -> bytes:
+    """Tables that lie as these do, which are ascending, and map on from where they end.
+
+    To compare with this is five times faster than are_ascending().  b"" where it is not that easy.
+    """
+    column = data[FOURTH_BYTE]
+    if len(data) != AT_ONCE * PAGE or b"\xfe" in column or b"\xff" in column:
+        return b""
+    further = bytearray(data)
+    further[FOURTH_BYTE] = column.translate(TWO_MORE)
+    return bytes(further)
 
 
 @cache

@@ -11,8 +11,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.lab.elf import without_debugging
@@ -24,18 +22,18 @@ INSIDE = PACKAGE / "lab" / "inside"
 # What is imported late, by functions of those that the agent and host/ import, and a little more
 # for a job that brings its source.
 STANDARD = (
-    "base64", "ctypes", "encodings.ascii", "encodings.latin_1", "fcntl", "json", "linecache",
-    "lzma", "mmap", "platform", "resource", "runpy", "select", "shutil", "struct", "subprocess",
+    "base64", "ctypes", "encodings.ascii", "encodings.latin_1", "fcntl", "importlib.util", "json",
+    "linecache", "lzma", "mmap", "platform", "resource", "select", "shutil", "struct", "subprocess",
     "termios", "threading", "traceback", "zlib",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class GuestPython:
-    """The interpreter, by its path in the guest, and all its files."""
-
-    path: str
-    entries: tuple[Entry, ...]
+INIT = """\
+#!{python} -IS
+import sys
+sys.path.append("/lab")
+import begin
+begin.main()
+"""
+EMPTY_PACKAGE = (True, marshal.dumps(compile("", "empty", "exec")))
 
 
 def interpreter() -> Path:
@@ -44,49 +42,58 @@ def interpreter() -> Path:
     return Path(base).resolve()
 
 
-def own_files() -> dict[str, Path]:
-    """The parts of pfnlab that a guest gets, by their names in it; all but an empty __init__."""
+def own_modules() -> dict[str, Path]:
+    """The parts of pfnlab that a guest gets, by name; its packages are empty ones."""
     found = {
-        "lab/agent.py": INSIDE / "agent.py",
-        "lab/dataclasses.py": INSIDE / "light_dataclasses.py",
+        "dataclasses": INSIDE / "light_dataclasses.py",
+        "typing": INSIDE / "light_typing.py",
+        "pfnlab.lab.inside.agent": INSIDE / "agent.py",
     }
-    for name in ("workload.py", "measured.py"):
-        found[f"lab/pfnlab/{name}"] = PACKAGE / name
-    for path in sorted((PACKAGE / "host").rglob("*.py")):
-        found[f"lab/pfnlab/{path.relative_to(PACKAGE)}"] = path
+    parts = [PACKAGE / "workload.py", PACKAGE / "measured.py", *(PACKAGE / "host").rglob("*.py")]
+    for path in sorted(parts):
+        names = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(("pfnlab", *(name for name in names if name != "__init__")))] = path
     return found
 
 
-def own_modules() -> list[str]:
-    """The names of these modules of pfnlab."""
-    names = []
-    for path in own_files().values():
-        if path.parent != INSIDE:
-            parts = path.relative_to(PACKAGE).with_suffix("").parts
-            names.append(".".join(("pfnlab", *(part for part in parts if part != "__init__"))))
-    return names
+def recipe() -> list[bytes]:
+    """What changes when something else is packed for the same interpreter."""
+    files = [Path(__file__), *INSIDE.glob("*.py"), *own_modules().values()]
+    return [path.read_bytes() for path in sorted(files)]
 
 
-def guest_python() -> GuestPython:
-    """Find the files of the running interpreter; takes a second.  Raises LabError."""
+def guest_python() -> list[Entry]:
+    """Find the files of the running interpreter; takes a second.  Raises LabError.
+
+    Code that Python does not need to start is one file, "lab/code": see inside/begin.py.
+    """
     python = interpreter()
+    own = own_modules()
+    wanted = [name for name, path in own.items() if path.parent != INSIDE]
     command = [str(python), "-I", "-S", str(INSIDE / "imported.py"), str(PACKAGE)]
     done = subprocess.run(
-        [*command, *STANDARD, *own_modules()], capture_output=True, text=True, check=False
+        [*command, *STANDARD, *wanted], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise LabError(f"{python} does not import what a guest needs: {_last_line(done.stderr)}")
     found = json.loads(done.stdout)
-    paths = {str(python), *found["files"]}
+    paths = {str(python)}
+    later = dict.fromkeys(("pfnlab", "pfnlab.lab", "pfnlab.lab.inside"), EMPTY_PACKAGE)
+    for name, file in found["modules"].items():
+        if name in found["first"] or not file.endswith(".py"):
+            paths.add(file)
+        else:
+            later[name] = _module(Path(file))
     paths.update(_libraries({path for path in paths if ".so" in path} | {str(python)}))
     # The loader's table of libraries, for those that lie in unusual folders.
     paths.update(path for path in ("/etc/ld.so.cache",) if os.path.exists(path))
-    entries = [entry for path in sorted(paths) for entry in _packed(path)]
+    entries = [_packed(path) for path in sorted(paths)]
     entries.append(Entry(_landmark(found["base"])))
-    entries.append(Entry("lab/pfnlab/__init__.py"))
-    for name, path in own_files().items():
-        entries.append(_compiled(name, path.read_bytes()))
-    return GuestPython(str(python), tuple(entries))
+    later.update({name: _module(path) for name, path in own.items()})
+    entries.append(Entry("lab/code", marshal.dumps(later)))
+    entries.append(Entry("lab/begin.pyc", _compiled(INSIDE / "begin.py")))
+    entries.append(Entry("init", INIT.format(python=python).encode(), PROGRAM))
+    return entries
 
 
 def _libraries(paths: set[str]) -> set[str]:
@@ -101,19 +108,28 @@ def _landmark(base: str) -> str:
     return f"{base}/lib/{version}/lib-dynload/.landmark".lstrip("/")
 
 
-def _packed(path: str) -> Iterator[Entry]:
-    data = Path(path).read_bytes()
+def _packed(path: str) -> Entry:
     if path.endswith(".py"):
-        yield _compiled(path.lstrip("/"), data)
-    else:
-        yield Entry(path.lstrip("/"), without_debugging(data), PROGRAM)
+        return Entry(f"{path}c".lstrip("/"), _compiled(Path(path)))
+    data = Path(path).read_bytes()
+    return Entry(path.lstrip("/"), without_debugging(data), PROGRAM)
 
 
-def _compiled(name: str, data: bytes) -> Entry:
-    """The code of a module, where its source would be: a guest neither compiles nor compares."""
-    code = compile(data, f"/{name}", "exec", dont_inherit=True, optimize=0)
-    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")  # PEP 552: unchecked
-    return Entry(f"{name}c", head + importlib.util.source_hash(data) + marshal.dumps(code))
+def _compiled(path: Path) -> bytes:
+    """As a .pyc that is not compared with its source (PEP 552)."""
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
+    return head + importlib.util.source_hash(path.read_bytes()) + _code(path)
+
+
+def _module(path: Path) -> tuple[bool, bytes]:
+    """Whether it is a package, and its code."""
+    return path.name == "__init__.py", _code(path)
+
+
+def _code(path: Path) -> bytes:
+    """The code of a module as marshal writes it: a guest does not compile."""
+    name = str(path.relative_to(PACKAGE.parent)) if path.is_relative_to(PACKAGE) else str(path)
+    return marshal.dumps(compile(path.read_bytes(), name, "exec", dont_inherit=True, optimize=0))
 
 
 def _last_line(text: str) -> str:

@@ -20,9 +20,9 @@ import binascii
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
-import runpy
 import select
 import sys
 import termios
@@ -151,12 +151,9 @@ def execute(module: str, source: str | None) -> int:
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
     status: object = 0
     try:
-        if source is None:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-        else:
-            main = types.ModuleType("__main__")
-            sys.modules["__main__"] = main
-            exec(compile(source, module, "exec"), main.__dict__)
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main
+        exec(code_of(module) if source is None else compile(source, module, "exec"), vars(main))
     except SystemExit as end:
         status = end.code
     except BaseException:
@@ -169,6 +166,16 @@ def execute(module: str, source: str | None) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return status if isinstance(status, int) else int(status is not None)
+
+
+def code_of(module: str) -> types.CodeType:
+    """Raises ImportError, as an import does."""
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+    loader: Any = spec.loader
+    code: types.CodeType = loader.get_code(module)
+    return code
 
 
 def relay(ends: dict[int, str], answer: Answer) -> None:
@@ -198,13 +205,12 @@ def open_terminal(path: str) -> int:
     return fd
 
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    gc.disable()  # of what is imported nothing is garbage
+def work(channel: str) -> None:
+    """In a guest: be the agent, on a serial port."""
     for name in EARLY:
         importlib.import_module(name)
     with open(OFFSETS, encoding="utf-8") as file:
         importlib.import_module(LEARNS).learn(json.load(file))
     gc.freeze()
     gc.enable()
-    serve(open_terminal(sys.argv[1]), set_clock=guest_clock)
+    serve(open_terminal(channel), set_clock=guest_clock)
