@@ -25,9 +25,6 @@ MOUNTS = (
     ("tmpfs", "/dev/shm"),
 )
 FINIT_MODULE = 313  # the number of the system call on x86-64
-# A module that is loaded like this need not be what was signed, so that its signature, too, is not
-# looked at, which takes an emulated guest 0.2 s.  Its version is still that of the kernel.
-IGNORE_MODVERSIONS = 1
 POWER_OFF = 0x4321FEDC
 
 
@@ -79,10 +76,9 @@ def main() -> None:
         with open(MODULES, encoding="utf-8") as names:
             for name in names.read().split():
                 module = os.open(name, os.O_RDONLY)
-                for flags in (IGNORE_MODVERSIONS, 0):
-                    if not libc.syscall(FINIT_MODULE, module, b"", flags):
-                        break
-                else:
+                # Without its signature verified it would load in a fifth of the time; but a kernel
+                # that was forced to load a module trusts lockdep no more.
+                if libc.syscall(FINIT_MODULE, module, b"", 0):
                     why = os.strerror(ctypes.get_errno())
                     print(f"pfnlab: cannot load {name}: {why}", flush=True)
                 os.close(module)
