@@ -52,19 +52,21 @@ def without_blocked() -> AbstractContextManager[None]:
 
 def immediate_only() -> AbstractContextManager[None]:
     """A wait races with the newest conflicting steps alone."""
-    every = Machine.conflicts_of_wait
+    every = Machine.conflicts
 
-    def newest(machine: Machine, label: Label, before: int) -> list[int]:
+    def newest(machine: Machine, label: Label, before: int, *, wait: bool) -> list[int]:
+        if not wait:
+            return every(machine, label, before, wait=False)
         found: list[int] = []
         past = 0
-        for position in every(machine, label, before):
+        for position in every(machine, label, before, wait=True):
             if not past >> position & 1:
                 found.append(position)
             if machine.events[position].label.mode not in RELEASES:
                 past |= machine.events[position].past
         return found
 
-    return patched(Machine, "conflicts_of_wait", newest)
+    return patched(Machine, "conflicts", newest)
 
 
 @contextmanager

@@ -49,10 +49,12 @@ class Dependence:
             place -= 1
         return past
 
-    def conflicts(self, task: int, label: Label) -> list[int]:
-        """Earlier events of other tasks that depend on a label, newest first.
+    def conflicts(self, label: Label, before: int, *, wait: bool) -> list[int]:
+        """Earlier events that a label depends on, newest first.
 
-        Of accesses to memory only those back to the last write: it comes after the others.
+        Those that come `before` in any case are left out, the task's own among them.  Of accesses
+        to memory only those back to the last write: it comes after the others.  But for a wait
+        all, as it may end before any of them.
         """
         found: list[int] = []
         for number, mode in label.accesses:
@@ -62,14 +64,14 @@ class Dependence:
             row = mode * MODES
             place = len(touched) - 1
             while place >= 0:
-                its = modes[place]
+                position, its = touched[place], modes[place]
                 if CONFLICT[row + its]:
-                    if self.events[touched[place]].task != task:
-                        found.append(touched[place])
-                    if its == WRITE:
+                    if not before >> position & 1:
+                        found.append(position)
+                    if its == WRITE and not wait:
                         break
                 place -= 1
-        return sorted(set(found), reverse=True) if len(found) > 1 else found
+        return sorted(set(found), reverse=True) if label.size > 1 else found
 
     def releases(self, earlier: Label, label: Label) -> bool:
         """Whether an event is the release that a wait was for."""
@@ -79,25 +81,6 @@ class Dependence:
         self.race_first.append(first)
         self.race_second.append(second)
         self.race_done.append(False)
-
-    def conflicts_of_wait(self, label: Label, before: int) -> list[int]:
-        """As conflicts(), but back to the beginning: a wait may end before any of them.
-
-        Those that come `before` in any case are left out, the task's own among them.
-        """
-        found: list[int] = []
-        for number, mode in label.accesses:
-            if number >= len(self.touched):
-                continue
-            touched, modes = self.touched[number], self.modes[number]
-            row = mode * MODES
-            place = len(touched) - 1
-            while place >= 0:
-                position = touched[place]
-                if not before >> position & 1 and CONFLICT[row + modes[place]]:
-                    found.append(position)
-                place -= 1
-        return sorted(set(found), reverse=True) if label.size > 1 else found
 
     def first_after(self, task: int, position: int) -> int:
         """A task's first event after this position; -1 if it has none."""

@@ -97,14 +97,13 @@ class Machine(Dependence):
             return self._made_watched(task, choice, node, result)
         event = Event(task, choice, store.label, int(op.counted), op.options)
         self._enter(event, node, position)
-        if op.code >= op_.RETRY or op.code == op_.REPLACE:
+        if node.special:
             self._special(event, op)
         if store.parked[task]:
             self._advance(event, node, result)
             return event
         # As _advance(), for the case that is nearly always there.
-        child = node.then if result is node.newest else self._next(task, node, result)
-        assert child is not None
+        child = self._next(task, node, result)
         if child.code < op_.RETRY:
             self.nodes[task] = child
         else:
@@ -120,7 +119,7 @@ class Machine(Dependence):
         event = Event(task, choice, store.label, int(op.counted), op.options)
         event.verdicts = verdicts
         self._enter(event, node, len(self.events))
-        if op.code >= op_.RETRY or op.code == op_.REPLACE:
+        if node.special:
             self._special(event, op)
         for rule, evidence in broken:
             if not self.execution.known(rule.rule):
@@ -226,7 +225,7 @@ class Machine(Dependence):
             before |= self.past_of(node.op.number)
         event.before = past = before
         if label.blocking or label.killable:
-            for earlier in self.conflicts_of_wait(label, before):
+            for earlier in self.conflicts(label, before, wait=True):
                 theirs = events[earlier]
                 if not (label.blocking and self.releases(theirs.label, label)):
                     self.add_race(earlier, position)
@@ -234,7 +233,7 @@ class Machine(Dependence):
         elif label.size == 1:
             past = self.race_one(label.object, label.mode, past, position)
         elif label.size:
-            for earlier in self.conflicts(task, label):
+            for earlier in self.conflicts(label, before, wait=False):
                 if not past >> earlier & 1:
                     self.add_race(earlier, position)
                     past |= events[earlier].past
@@ -260,7 +259,7 @@ class Machine(Dependence):
             if self.steps[task] >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
-            for earlier in self.conflicts_of_wait(label, self.past_of(task)):
+            for earlier in self.conflicts(label, self.past_of(task), wait=True):
                 theirs = self.events[earlier]
                 if not (label.blocking and self.releases(theirs.label, label)):
                     self.add_race(earlier, -1 - task)

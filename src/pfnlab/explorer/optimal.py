@@ -24,7 +24,6 @@ whose branches somebody else explores.  What races want there is kept in `above`
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent, sees_more
-from pfnlab.engine.operation import CHOOSE
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other
 from pfnlab.explorer.swap import chooses, is_same, swapped, tried
@@ -163,16 +162,15 @@ class Optimal:
         while len(frames) > self.base:
             frame = frames[-1]
             current = frame.current
-            if current is not None and len(frame.tree) == 1 and not frame.lent:
-                self.planned -= 1
-                frames.pop()
-                continue
             if current is not None:
+                self.planned -= 1
+                if len(frame.tree) == 1 and not frame.lent:
+                    frames.pop()
+                    continue
                 current.forget()
                 frame.sleep = [*frame.sleep, current]
                 frame.tried += 1
                 del frame.tree[0]
-                self.planned -= 1
                 frame.current = None
                 if not self.optimal or self.fell_back:
                     frame.tree[:] = [
@@ -215,14 +213,10 @@ class Optimal:
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
-            if not self._insert(sequence, other.between, first, second):
+            how = self.want(first, sequence)
+            if how == WEAKLY or not self._settles(sequence, first, second):
                 settled = False
         return settled
-
-    def _insert(self, sequence: list[Event], positions: list[int], first: int, second: int) -> bool:
-        if self.want(first, sequence) == WEAKLY:
-            return False
-        return self._settles(sequence, positions, first, second)
 
     def want(self, depth: int, sequence: list[Event]) -> int:
         """A sequence must be tried from the state at this depth: GROWN, COVERED or WEAKLY."""
@@ -242,21 +236,14 @@ class Optimal:
             self.above.append((depth, sequence))
         return how
 
-    def _settles(
-        self, sequence: list[Event], positions: list[int], first: int, second: int
-    ) -> bool:
+    def _settles(self, sequence: list[Event], first: int, second: int) -> bool:
         """Whether the sequence would be no other, whatever came after the second event.
 
         It would if a choice did, or what the second event, as it ends now, depends on.
         """
         events = self.machine.events
-        if second < 0:
+        if second < 0 or chooses(events, first, second):
             return False
-        for position in reversed(positions):
-            if position < second:
-                break
-            if events[position].node.code == CHOOSE:
-                return False
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
-from pfnlab.engine.label import NOTHING, dependent
+from pfnlab.engine.label import NOTHING
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.wakeup import EXPLORED, OWN, Branch, Frame, insert
+from pfnlab.explorer.wakeup import EXPLORED, OWN, Branch, Frame, insert, still_asleep
 
 Steps = tuple[tuple[int, int], ...]
 
@@ -121,11 +121,7 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
         branch = frame.current
         event = _make(machine, branch.task, branch.choice)
         branch.label = event.label
-        inherited = [
-            other
-            for other in frame.sleep
-            if other.task != branch.task and not dependent(other.label, event.label)
-        ]
+        inherited = still_asleep(frame.sleep, branch.task, event.label)
         tree = branch.after
 
 

@@ -49,11 +49,7 @@ def took(label: Label, number: int) -> bool:
 def swapped(events: list[Event], first: int, second: int) -> list[Event]:
     """The sequence of events."""
     after = 1 << first | 1 << second
-    sequence: list[Event] = []
-    for position in range(first + 1, len(events)):
-        event = events[position]
-        if not event.past & after:
-            sequence.append(event)
+    sequence = [event for event in events[first + 1 :] if not event.past & after]
     sequence.append(events[second])
     return sequence
 

@@ -81,8 +81,9 @@ def name_of_running(root: Path = ROOT, release: str = "") -> str:
     if path is not None:
         loaded = root / "sys/module" / path.name.split(".")[0].replace("-", "_") / BUILD_ID
         with suppress(OSError, HostError):
-            if loaded.read_bytes() in read_unpacked(path):
-                return design_of_module(path).name
+            data = read_unpacked(path)
+            if loaded.read_bytes() in data:
+                return design_in(path, data).name
     return running_design(root, release).name
 
 
@@ -115,6 +116,11 @@ def design_of_module(path: Path) -> MappingDesign:
         data = read_unpacked(path)
     except (HostError, OSError) as error:
         return MappingDesign("", path.name, f"cannot read {path}: {error}", frozenset())
+    return design_in(path, data)
+
+
+def design_in(path: Path, data: bytes) -> MappingDesign:
+    """As design_of_module(), of what its file has, unpacked."""
     symbols = frozenset(name for name in NAMES if b"\0" + name.encode() + b"\0" in data)
     name, note = design_of(symbols, called=True)
     return MappingDesign(name, path.name, note, symbols)
