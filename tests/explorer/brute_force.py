@@ -223,7 +223,8 @@ def results_of(search: Optimal) -> list[tuple[Any, ...]]:
     found = []
     for task, node in enumerate(machine.nodes):
         stopped = node.code == op_.END and machine.store.parked[task]
-        found.append(history(machine.events[machine.own[task][-1]].node if stopped else node))
+        newest = machine.newest[task]
+        found.append(history(newest.node if stopped and newest is not None else node))
     return found
 
 

@@ -114,18 +114,28 @@ def test_prefixes_are_not_made_again() -> None:
     assert search.machine.fresh < executions * longest * 2 / 3
 
 
+def chain(newest: Any, *names: str) -> list[tuple[Any, ...]]:
+    """One of these and all before it."""
+    found = []
+    while newest is not None:
+        found.append(tuple([getattr(newest, name) for name in names]))
+        newest = newest.earlier
+    return found
+
+
 def state(machine: Machine) -> tuple[Any, ...]:
     store = machine.store
     tasks = range(machine.tasks)
     return (
-        list(store.values), [list(past) for past in store.past],
-        [list(was) for was in store.was], len(store.log), list(store.marks), store.event,
+        list(store.values), [chain(change, "event", "was") for change in store.newest],
+        len(store.log), list(store.marks), store.event,
         [list(clock) for clock in store.clocks], list(store.started), list(store.ended),
         list(store.parked), list(store.retrying), [id(node) for node in machine.nodes],
-        [list(own) for own in machine.own], list(machine.steps), list(machine.born),
-        list(machine.race_first), list(machine.race_second), list(machine.race_done),
+        [chain(event, "position") for event in machine.newest], list(machine.steps),
+        list(machine.born),
+        [(race.first, race.second, race.done) for race in machine.races],
         list(machine.watch.now),
-        [list(touched) for touched in machine.touched if touched],
+        [chain(touch, "position", "mode") for touch in machine.touched if touch is not None],
         [machine.enabled(task) for task in tasks], [machine.blocked(task) for task in tasks],
         len(machine.execution.broken), len(machine.execution.heard),
     )  # fmt: skip
@@ -160,9 +170,9 @@ def test_to_undo_a_step_restores_everything(program: RandomProgram, chance: Any)
 
 def comparable(whole: tuple[Any, ...]) -> tuple[Any, ...]:
     """Without what is only ever made: values of cells that are new since are left out."""
-    values, past, was, *rest = whole
-    used = [place for place, value in enumerate(values) if value is not None or past[place]]
-    return ([values[p] for p in used], [past[p] for p in used], [was[p] for p in used], *rest)
+    values, changes, *rest = whole
+    used = [place for place, value in enumerate(values) if value is not None or changes[place]]
+    return ([values[p] for p in used], [changes[p] for p in used], *rest)
 
 
 def step(machine: Machine, chance: Any) -> bool:

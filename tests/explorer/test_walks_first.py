@@ -1,5 +1,7 @@
 """A search that is not over soon makes random walks; they change no result."""
 
+from typing import Any
+
 import pytest
 
 from pfnlab.engine.execution import Execution
@@ -58,20 +60,26 @@ def test_walks_leave_a_search_with_locks_as_it_was() -> None:
     assert searched(counter(4, 2)).schedules == 2520  # 8! / 2 ** 4
 
 
+def made(machine: Machine) -> tuple[list[Any], ...]:
+    races = [(race.first, race.second, race.done) for race in machine.races]
+    return [(event, event.past) for event in machine.events], races
+
+
 def test_a_search_that_was_put_aside_goes_on_with_the_same_events_and_races() -> None:
     execution = Execution(Lab(), last_zero(4))
     machine = Machine(execution)
     walk(machine, RandomWalk(3))
     machine.undo(6)
-    machine.race_done[:] = [place % 2 == 0 for place in range(len(machine.race_done))]
-    before = list(machine.events), [e.past for e in machine.events], list(machine.race_done)
+    for place, race in enumerate(machine.races):
+        race.done = place % 2 == 0
+    before = made(machine)
 
     aside = Aside(machine)
     for seed in range(5):
         walk(machine, RandomWalk(seed))
     aside.put_back()
 
-    after = list(machine.events), [e.past for e in machine.events], list(machine.race_done)
+    after = made(machine)
     assert after == before
     execution.end()
 

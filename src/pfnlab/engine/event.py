@@ -14,6 +14,8 @@ class Event:
 
     A search keeps more with it:
 
+    position  its place in the execution
+    earlier   the event before it of the same task
     past    the events that happen before this one, and itself: positions, as bits
     before  the same, of those alone that come first whatever the labels are
     node    where the task was before
@@ -22,6 +24,8 @@ class Event:
     verdicts  what rules said before, if that changed
     """
 
+    position: int = -1
+    earlier: "Event | None" = None
     past: int = 0
     before: int = 0
     node: Any = None

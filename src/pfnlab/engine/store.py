@@ -41,13 +41,23 @@ class Access:
 
 
 @final
+class Change:
+    """A write to a cell: in which event, over which value, and after which other write."""
+
+    def __init__(self, number: int, event: int, was: Any, earlier: "Change | None") -> None:
+        self.number: Final = number
+        self.event: Final = event
+        self.was: Final = was
+        self.earlier: Final = earlier
+
+
+@final
 class Store:
     """All cells of a program, by number, and the state of its tasks."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self.past: list[list[int]] = []  # of each cell: the events that wrote it,
-        self.was: list[list[Any]] = []  # and what it held before each
+        self.newest: list[Change | None] = []  # of each cell: how it got its value
         self.members: dict[int, list[int]] = {}  # of each collection
         self.collection: list[int] = []  # that a cell is in, or -1
         self.plain = False  # whether there are plain cells, and so clocks to keep
@@ -74,8 +84,7 @@ class Store:
         """Room for one more cell; returns its number."""
         number = len(self.values)
         self.values.append(value)
-        self.past.append([])
-        self.was.append([])
+        self.newest.append(None)
         self.sync.append(None)
         self.readers.append(None)
         self.wrote.append(None)
@@ -96,9 +105,7 @@ class Store:
         self.waiting = [None] * tasks
         self.retrying = [NOTHING] * tasks
         self.log.clear()
-        for past, was in zip(self.past, self.was, strict=True):
-            past.clear()
-            was.clear()
+        self.newest = [None] * len(self.values)
         self.sync = [None] * len(self.values)
         self.readers = [None] * len(self.values)
         self.wrote = [None] * len(self.values)
@@ -107,18 +114,24 @@ class Store:
     # ---- values and their past
 
     def write(self, number: int, value: Any) -> None:
-        self.past[number].append(self.event)
-        self.was[number].append(self.values[number])
+        change = Change(number, self.event, self.values[number], self.newest[number])
+        self.newest[number] = change
         self.values[number] = value
-        self.log.append(number)
+        self.log.append(change)
 
     def value_at(self, number: int, event: int) -> Any:
         """What a cell held before an event."""
-        past = self.past[number]
-        place = len(past)
-        while place > 0 and past[place - 1] >= event:
-            place -= 1
-        return self.values[number] if place == len(past) else self.was[number][place]
+        value, change = self.values[number], self.newest[number]
+        while change is not None and change.event >= event:
+            value, change = change.was, change.earlier
+        return value
+
+    def changed_in(self, number: int, event: int) -> bool:
+        """Whether an event wrote a cell."""
+        change = self.newest[number]
+        while change is not None and change.event > event:
+            change = change.earlier
+        return change is not None and change.event == event
 
     def begin_event(self) -> None:
         self.event = len(self.marks)
@@ -131,9 +144,10 @@ class Store:
         log, length = self.log, self.marks[event] if event > 0 else 0
         while len(log) > length:
             entry = log.pop()
-            if isinstance(entry, int):
-                self.past[entry].pop()
-                self.values[entry] = self.was[entry].pop()
+            if isinstance(entry, Change):
+                number = entry.number
+                self.values[number] = entry.was
+                self.newest[number] = entry.earlier
             else:
                 self._put_back(entry)
         del self.marks[event:]

@@ -4,12 +4,36 @@ Two events of different tasks are dependent if they touch one object in modes th
 What happens before an event is a set of positions, kept as the bits of an integer.
 """
 
-from typing import Final
+from typing import Final, final
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
+
+
+@final
+class Touch:
+    """An access of an event to an object, and the access to it before that one."""
+
+    def __init__(self, position: int, mode: int, earlier: "Touch | None") -> None:
+        self.position: Final = position
+        self.mode: Final = mode
+        self.earlier: Final = earlier
+
+
+@final
+class Race:
+    """An event, and a later one that depends on it with nothing between them: by positions.
+
+    second  -1 - task if it is an operation that is blocked at the end
+    done    it is settled for good that the other order is tried
+    """
+
+    def __init__(self, first: int, second: int) -> None:
+        self.first: Final = first
+        self.second: Final = second
+        self.done = False
 
 
 class Dependence:
@@ -18,14 +42,10 @@ class Dependence:
     def __init__(self, events: list[Event], tasks: int) -> None:
         self.events = events
         self.tasks = tasks
-        self.own: list[list[int]] = [[] for _ in range(tasks)]  # positions of each task's events
+        self.newest: list[Event | None] = [None] * tasks  # of each task
         self.birth = [0] * tasks  # the past of a task's first step
-        self.touched: list[list[int]] = []  # of each object: the events that touched it,
-        self.modes: list[list[int]] = []  # and how
-        # races, with what they are about
-        self.race_first: list[int] = []
-        self.race_second: list[int] = []  # an event, or -1 - task for one that is blocked
-        self.race_done: list[bool] = []
+        self.touched: list[Touch | None] = []  # the newest access to each object
+        self.races: list[Race] = []
 
     def race_one(self, number: int, mode: int, past: int, position: int) -> int:
         """The races of a step that touches one object, newest first; returns its past.
@@ -34,19 +54,17 @@ class Dependence:
         """
         if number >= len(self.touched):
             return past
-        touched, modes, events = self.touched[number], self.modes[number], self.events
+        touch = self.touched[number]
         row = mode * MODES
-        place = len(touched) - 1
-        while place >= 0:
-            its = modes[place]
-            if CONFLICT[row + its]:
-                earlier = touched[place]
+        while touch is not None:
+            if CONFLICT[row + touch.mode]:
+                earlier = touch.position
                 if not past >> earlier & 1:
-                    self.add_race(earlier, position)
-                    past |= events[earlier].past
-                if its == WRITE:
+                    self.races.append(Race(earlier, position))
+                    past |= self.events[earlier].past
+                if touch.mode == WRITE:
                     break
-            place -= 1
+            touch = touch.earlier
         return past
 
     def conflicts(self, label: Label, before: int, *, wait: bool) -> list[int]:
@@ -60,35 +78,28 @@ class Dependence:
         for number, mode in label.accesses:
             if number >= len(self.touched):
                 continue
-            touched, modes = self.touched[number], self.modes[number]
+            touch = self.touched[number]
             row = mode * MODES
-            place = len(touched) - 1
-            while place >= 0:
-                position, its = touched[place], modes[place]
-                if CONFLICT[row + its]:
-                    if not before >> position & 1:
-                        found.append(position)
-                    if its == WRITE and not wait:
+            while touch is not None:
+                if CONFLICT[row + touch.mode]:
+                    if not before >> touch.position & 1:
+                        found.append(touch.position)
+                    if touch.mode == WRITE and not wait:
                         break
-                place -= 1
+                touch = touch.earlier
         return sorted(set(found), reverse=True) if label.size > 1 else found
 
     def releases(self, earlier: Label, label: Label) -> bool:
         """Whether an event is the release that a wait was for."""
         return earlier.object == label.object and _RELEASE[earlier.mode]
 
-    def add_race(self, first: int, second: int) -> None:
-        self.race_first.append(first)
-        self.race_second.append(second)
-        self.race_done.append(False)
-
-    def first_after(self, task: int, position: int) -> int:
-        """A task's first event after this position; -1 if it has none."""
-        own = self.own[task]
-        place = len(own)
-        while place > 0 and own[place - 1] > position:
-            place -= 1
-        return own[place] if place < len(own) else -1
+    def first_after(self, task: int, position: int) -> Event | None:
+        """A task's first event after this position, if it has one."""
+        found: Event | None = None
+        event = self.newest[task]
+        while event is not None and event.position > position:
+            found, event = event, event.earlier
+        return found
 
     def meets(self, label: Label, first: int, second: int, end: int) -> bool:
         """Whether a step depends on an event before `end` that comes after neither of the two."""
@@ -97,32 +108,25 @@ class Dependence:
         for number, mode in label.accesses:
             if number >= len(self.touched):
                 continue
-            touched, modes = self.touched[number], self.modes[number]
+            touch = self.touched[number]
             row = mode * MODES
-            place = len(touched) - 1
-            while place >= 0:
-                position = touched[place]
-                if position <= first:
-                    break
+            while touch is not None and touch.position > first:
                 if (
-                    position < end
-                    and CONFLICT[row + modes[place]]
-                    and not events[position].past & after
+                    touch.position < end
+                    and CONFLICT[row + touch.mode]
+                    and not events[touch.position].past & after
                 ):
                     return True
-                place -= 1
+                touch = touch.earlier
         return False
 
     def past_of(self, task: int) -> int:
         """What happens before the next event of a task, whatever that is."""
-        own = self.own[task]
-        return self.events[own[-1]].past if own else self.birth[task]
+        event = self.newest[task]
+        return event.past if event is not None else self.birth[task]
 
     def drop_races(self, depth: int) -> None:
         """Forget the races of events from this position on, and those of blocked operations."""
-        place = len(self.race_second)
-        while place > 0 and not 0 <= self.race_second[place - 1] < depth:
-            place -= 1
-        del self.race_first[place:]
-        del self.race_second[place:]
-        del self.race_done[place:]
+        races = self.races
+        while races and not 0 <= races[-1].second < depth:
+            races.pop()

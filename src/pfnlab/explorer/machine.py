@@ -18,7 +18,7 @@ from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import ENDED
-from pfnlab.explorer.dependence import Dependence
+from pfnlab.explorer.dependence import Dependence, Race, Touch
 from pfnlab.explorer.trie import Node, Trie
 
 NO_DEPTH: Final = 1 << 60
@@ -200,14 +200,13 @@ class Machine(Dependence):
     def _trail(self, task: int, node: Node) -> list[Done]:
         """What the task has done since it began to try."""
         trail: list[Done] = []
-        own = self.own[task]
-        place = len(own) - 1
+        event = self.newest[task]
         at: Node = node
         while at.length > node.op.value and at.parent is not None:
             parent = at.parent
-            trail.append(Done(parent.op, at.result, own[place] if place >= 0 else -1))
-            if not parent.plain:
-                place -= 1
+            trail.append(Done(parent.op, at.result, event.position if event is not None else -1))
+            if event is not None and not parent.plain:
+                event = event.earlier
             at = parent
         trail.reverse()
         return trail
@@ -218,32 +217,32 @@ class Machine(Dependence):
         """An event is made now: what happens before it, and its races with earlier ones."""
         label, task, events = event.label, event.task, self.events
         event.node = node
-        own = self.own[task]
-        before = events[own[-1]].past if own else self.birth[task]
-        own.append(position)
+        earlier = self.newest[task]
+        before = earlier.past if earlier is not None else self.birth[task]
+        event.position, event.earlier = position, earlier
+        self.newest[task] = event
         if node.code == op_.JOIN:
             before |= self.past_of(node.op.number)
         event.before = past = before
         if label.blocking or label.killable:
-            for earlier in self.conflicts(label, before, wait=True):
-                theirs = events[earlier]
+            for place in self.conflicts(label, before, wait=True):
+                theirs = events[place]
                 if not (label.blocking and self.releases(theirs.label, label)):
-                    self.add_race(earlier, position)
+                    self.races.append(Race(place, position))
                 past |= theirs.past
         elif label.size == 1:
             past = self.race_one(label.object, label.mode, past, position)
         elif label.size:
-            for earlier in self.conflicts(label, before, wait=False):
-                if not past >> earlier & 1:
-                    self.add_race(earlier, position)
-                    past |= events[earlier].past
+            for place in self.conflicts(label, before, wait=False):
+                if not past >> place & 1:
+                    self.races.append(Race(place, position))
+                    past |= events[place].past
         event.past = past | 1 << position
+        touched = self.touched
         for number, mode in label.accesses:
-            while number >= len(self.touched):
-                self.touched.append([])
-                self.modes.append([])
-            self.touched[number].append(position)
-            self.modes[number].append(mode)
+            while number >= len(touched):
+                touched.append(None)
+            touched[number] = Touch(position, mode, touched[number])
         events.append(event)
         self.steps[task] = self.steps[task] + event.steps
         if self.chained and event.steps:
@@ -259,10 +258,10 @@ class Machine(Dependence):
             if self.steps[task] >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
-            for earlier in self.conflicts(label, self.past_of(task), wait=True):
-                theirs = self.events[earlier]
+            for place in self.conflicts(label, self.past_of(task), wait=True):
+                theirs = self.events[place]
                 if not (label.blocking and self.releases(theirs.label, label)):
-                    self.add_race(earlier, -1 - task)
+                    self.races.append(Race(place, -1 - task))
 
     # ---- rules
 
@@ -332,16 +331,16 @@ class Machine(Dependence):
 
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
-        execution, events = self.execution, self.events
+        execution, events, touched = self.execution, self.events, self.touched
         while len(events) > depth:
             event = events.pop()
             task = event.task
             self.nodes[task] = event.node
-            self.own[task].pop()
+            self.newest[task] = event.earlier
             self.steps[task] = self.steps[task] - event.steps
             for number, _mode in event.label.accesses:
-                self.touched[number].pop()
-                self.modes[number].pop()
+                touch = touched[number]
+                touched[number] = touch.earlier if touch is not None else None
             if event.verdicts is not None:
                 self.watch.now = event.verdicts
             for other in event.bore:

@@ -192,11 +192,9 @@ class Optimal:
     # ---- races
 
     def _reverse_races(self) -> None:
-        machine = self.machine
-        done = machine.race_done
-        for place in range(len(done)):
-            if not done[place]:
-                done[place] = self._reverse(machine.race_first[place], machine.race_second[place])
+        for race in self.machine.races:
+            if not race.done:
+                race.done = self._reverse(race.first, race.second)
 
     def _reverse(self, first: int, second: int) -> bool:
         """See that the other order of a race is tried; whether that is settled for good."""

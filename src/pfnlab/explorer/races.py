@@ -14,6 +14,7 @@ from pfnlab.engine.event import Event
 from pfnlab.engine.fire import Holders, fire, ready
 from pfnlab.engine.label import ACQUIRES, MODES, Label
 from pfnlab.engine.operation import Operation
+from pfnlab.engine.store import Change
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.swap import between
 
@@ -159,8 +160,7 @@ class Other:
         values = {number: store.value_at(number, self.first) for number in numbers}
         for position in between:
             for number in numbers:
-                past = store.past[number]
-                if position in past:
+                if store.changed_in(number, position):
                     values[number] = self._after(number, position, values[number])
         return values
 
@@ -209,14 +209,15 @@ class Other:
         changed: dict[int, Any] = {}
         for place in range(marks[self.first], len(log)):
             entry = log[place]
-            if isinstance(entry, int) and entry not in changed:
-                changed[entry] = store.value_at(entry, self.first)
+            if isinstance(entry, Change) and entry.number not in changed:
+                changed[entry.number] = entry.was
         for position in between:
             end = marks[position + 1] if position + 1 < len(marks) else len(log)
             for place in range(marks[position], end):
                 entry = log[place]
-                if isinstance(entry, int):
-                    changed[entry] = self._after(entry, position, changed[entry])
+                if isinstance(entry, Change):
+                    number = entry.number
+                    changed[number] = self._after(number, position, changed[number])
         return changed
 
     def _after(self, number: int, position: int, value: Any) -> Any:

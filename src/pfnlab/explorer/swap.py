@@ -60,10 +60,10 @@ def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int
     events = machine.events
     after = 1 << first | 1 << second
     for branch in sleep:
-        position = machine.first_after(branch.task, first)
+        event = machine.first_after(branch.task, first)
         label = branch.label
-        if position >= 0:
-            event = events[position]
+        if event is not None:
+            position = event.position
             if position == second or not event.past & after:
                 if event.choice != branch.choice:
                     continue

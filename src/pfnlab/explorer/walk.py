@@ -114,7 +114,7 @@ class Aside:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.made = [(event.task, event.choice) for event in machine.events]
-        self.done = list(machine.race_done)
+        self.done = [race.done for race in machine.races]
 
     def put_back(self) -> None:
         """The same events again, with the same races: those of blocked operations are left out.
@@ -125,4 +125,5 @@ class Aside:
         machine.undo(0)
         for task, choice in self.made:
             machine.make(task, choice)
-        machine.race_done[:] = self.done[: len(machine.race_done)]
+        for race, done in zip(machine.races, self.done, strict=False):
+            race.done = done

@@ -11,6 +11,7 @@ from pfnlab.engine import operation as op_
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
+from pfnlab.engine.store import Change
 from pfnlab.explorer.trie import Node, Trie
 from pfnlab.fidelity.probe import LISTEN, LOOK, Log
 
@@ -42,7 +43,9 @@ class Runner:
         self.listens = [False for _ in self.tries]
         self.made: list[tuple[int, int]] = []  # task and option of each step
         self._before: list[tuple[int, Node, tuple[Log, ...], bool]] = []
-        self._hashes: dict[int, int] = {}  # of what has changed since the first state, by cell
+        # of cells that were written: what they held in the first state, and a hash if that changed
+        self._first: dict[int, Any] = {}
+        self._hashes: dict[int, int] = {}
         self.changed = 0  # all of those
 
     def ready(self, task: int) -> bool:
@@ -116,9 +119,12 @@ class Runner:
 
     def _note(self, entries: list[Any]) -> None:
         """Bring the digest of the state up to date with the cells of a part of the log."""
-        for cell in {entry for entry in entries if isinstance(entry, int)}:
-            past, value = self.store.was[cell], self.store.values[cell]
-            now = hash((cell, value)) if past and value != past[0] else 0
+        store, first = self.store, self._first
+        changes = [entry for entry in entries if isinstance(entry, Change)]
+        first.update({each.number: each.was for each in changes if each.earlier is None})
+        for cell in {each.number for each in changes}:
+            value = store.values[cell]
+            now = hash((cell, value)) if value != first[cell] else 0
             self.changed ^= self._hashes.get(cell, 0) ^ now
             self._hashes[cell] = now
 
