@@ -52,13 +52,15 @@ def read_word(cell: Cell) -> Any:
     if watch is not None:
         return watch.read(cell.number)
     op = cell.operations.get("read")
-    if op is None:
-        op = cell.operations["read"] = Operation(
-            op_.READ, "read", number=cell.number, target=cell,
-            label=Label(((cell.number, READ),)),
-            detail=lambda value: f"{cell.name} is {show(value)}",
-        )  # fmt: skip
-    return perform(op)
+    return perform(_read(cell) if op is None else op)
+
+
+def _read(cell: Cell) -> Operation:
+    op = cell.operations["read"] = Operation(
+        op_.READ, "read", number=cell.number, target=cell, label=Label(((cell.number, READ),)),
+        detail=lambda value: f"{cell.name} is {show(value)}",
+    )  # fmt: skip
+    return op
 
 
 def write_word(cell: Cell, value: Any) -> None:

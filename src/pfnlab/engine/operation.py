@@ -101,6 +101,9 @@ class Operation:
         self.detail: Final = detail
         self.rule: Final = rule
         self.counted: Final = counted  # a step that readers see
+        self.looks: Final = code in LOOKS  # it changes nothing
+        self.tries: Final = code in TRIES  # it changes nothing if it fails
+        self.key: Final[Any] = number << 8 | code  # what it does to what
         self.labels: dict[int, Label] = {}  # of ATOMIC, by which of its words changed
 
     @property
@@ -126,6 +129,8 @@ class Operation:
         return f"<{self.verb} {self.target if self.target is not None else ''}>"
 
 
+LOOKS: Final = frozenset({READ, LOOK, PLAIN_READ})
+TRIES: Final = frozenset({TRYLOCK, DOWN_READ_TRYLOCK, DOWN_WRITE_TRYLOCK})
 WAITING: Final = frozenset({LOCK, DOWN_READ, DOWN_WRITE, WAIT, COND_WAKE, RETRY, JOIN})
 # Can always happen, and have the same label in every state.
 FIXED: Final = frozenset({START, READ, WRITE, RACY, LOOK, UNLOCK, UP_READ, UP_WRITE, DOWNGRADE,

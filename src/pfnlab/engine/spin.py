@@ -22,12 +22,8 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any, Final, final
 
-from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Transparent
 
-# A task that makes these has changed nothing.
-LOOKS: Final = frozenset({op_.READ, op_.LOOK, op_.PLAIN_READ})
-TRIES: Final = frozenset({op_.TRYLOCK, op_.DOWN_READ_TRYLOCK, op_.DOWN_WRITE_TRYLOCK})
 _PLAIN_VALUES: Final = (bool, int, float, complex, str, bytes, type(None))
 _GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 VISITS: Final = 16  # earlier looks at the same thing that are compared
@@ -37,13 +33,16 @@ State = tuple[Any, ...]
 
 @final
 class Looked:
-    """What a task has looked at since it last did anything else."""
+    """What a task has looked at since it last did anything else.
+
+    A key is that of an operation: what it does to what.
+    """
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, int, Any]] = []  # code, number, result
-        self.once: set[int] = set()  # operations that have come
+        self.seen: list[tuple[Any, Any]] = []  # key and result
+        self.once: set[Any] = set()  # keys that have come
         # Of those that have come again: how many looks came before, and the task's state.
-        self.visits: dict[int, list[tuple[int, State]]] = {}
+        self.visits: dict[Any, list[tuple[int, State]]] = {}
 
     def clear(self) -> None:
         if self.once:
@@ -51,18 +50,16 @@ class Looked:
             self.once.clear()
             self.visits.clear()
 
-    def add(self, code: int, number: int, result: Any) -> None:
-        self.seen.append((code, number, result))
+    def add(self, key: Any, result: Any) -> None:
+        self.seen.append((key, result))
 
-    def again(self, code: int, number: int) -> bool:
+    def again(self, key: Any) -> bool:
         """Whether an operation was among them, which now comes once more."""
-        key = number << 8 | code
-        if key in self.once:
-            return True
+        before = len(self.once)
         self.once.add(key)
-        return False
+        return len(self.once) == before
 
-    def round(self, code: int, number: int, frame: FrameType | None, own: State) -> int:
+    def round(self, key: Any, frame: FrameType | None, own: State) -> int:
         """Looks in the round that the task has just made twice; 0 if it goes round in no circle.
 
         `own` is what the engine remembers of the task.
@@ -72,7 +69,7 @@ class Looked:
         if state is None:
             return 0
         state += own
-        visits = self.visits.setdefault(number << 8 | code, [])
+        visits = self.visits.setdefault(key, [])
         found = 0
         for place, other in visits[: -VISITS - 1 : -1]:
             before = 2 * place - here

@@ -16,16 +16,15 @@ from pfnlab.engine.label import NOTHING, Label
 
 Clock = list[int]
 
-# What an entry of the log puts back, besides values.
+# What an entry of the log puts back, if it is neither a Change nor a task that has ended.
 _CLOCK: Final = 0
 _SYNC: Final = 1
 _READERS: Final = 2
 _WROTE: Final = 3
 _READ: Final = 4
 _STARTED: Final = 5
-_ENDED: Final = 6
-_PARKED: Final = 7
-_WAITING: Final = 8
+_PARKED: Final = 6
+_WAITING: Final = 7
 
 
 @final
@@ -148,6 +147,8 @@ class Store:
                 number = entry.number
                 self.values[number] = entry.was
                 self.newest[number] = entry.earlier
+            elif isinstance(entry, int):
+                self.ended[entry] = False
             else:
                 self._put_back(entry)
         del self.marks[event:]
@@ -167,8 +168,6 @@ class Store:
             self.read[place] = old
         elif what == _STARTED:
             self.started[place] = old
-        elif what == _ENDED:
-            self.ended[place] = old
         elif what == _WAITING:
             self.waiting[place], self.retrying[place] = old
         else:
@@ -188,7 +187,7 @@ class Store:
         return self.retrying[task]
 
     def end(self, task: int) -> None:
-        self.log.append((_ENDED, task, False))
+        self.log.append(task)
         self.ended[task] = True
 
     def start(self, task: int, starter: int) -> None:

@@ -18,7 +18,7 @@ import greenlet
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned
 from pfnlab.engine.operation import END, RETRY, Operation
-from pfnlab.engine.spin import LOOKS, TRIES, Looked
+from pfnlab.engine.spin import Looked
 
 ENDED: Final = Operation(END, "end", counted=False)
 
@@ -45,13 +45,14 @@ class Task:
         self.lazy = lazy  # begins when another task starts it
         self.signal: Cell | None = None  # the fatal signal, where a program sends one
         self.worker: Worker | None = None
+        self.looked: Final = Looked()
         self.restart()
 
     def restart(self, fed: Sequence[Any] = ()) -> None:
         """Before the first operation; the results of the first ones may be known."""
         self.pending: Operation | None = None
         self.fed = fed
-        self.looked = Looked()
+        self.looked.clear()
         self.made = 0  # operations so far: the length of the history
         self.finished = False
         self.abandoned = False
@@ -152,17 +153,17 @@ def announce(task: Task, operation: Operation) -> Any:
 
     A task that goes round in circles waits until something that it sees has changed.
     """
-    code, looked = operation.code, task.looked
-    if task.since < 0 and (code in LOOKS or code in TRIES):
-        if looked.again(code, operation.number):
+    looked = task.looked
+    if task.since < 0 and (operation.looks or operation.tries):
+        if looked.again(operation.key):
             own = task.flags, task.created, len(task.works)
-            length = looked.round(code, operation.number, sys._getframe(), own)
+            length = looked.round(operation.key, sys._getframe(), own)
             if length:
                 looked.clear()
                 _answered(task, Operation(RETRY, "spin", value=task.made - length))
         result = _answered(task, operation)
-        if code in LOOKS or not result:
-            looked.add(code, operation.number, result)
+        if operation.looks or not result:
+            looked.add(operation.key, result)
         else:
             looked.clear()
         return result

@@ -49,6 +49,7 @@ class Machine(Dependence):
                 self.after[second] = first
         self.born: list[bool] = [before < 0 for before in self.after]
         self.chained = bool(execution.program.alike)
+        self.chooses = False  # some task has made a choice, in this execution or another
         self.stop = False  # a race that may be was met: the search must begin anew
         self.fresh = 0  # events made, not counting those that were kept
         self._begin()
@@ -223,6 +224,8 @@ class Machine(Dependence):
         self.newest[task] = event
         if node.code == op_.JOIN:
             before |= self.past_of(node.op.number)
+        elif node.code == op_.CHOOSE:
+            self.chooses = True
         event.before = past = before
         if label.blocking or label.killable:
             for place in self.conflicts(label, before, wait=True):
@@ -301,7 +304,10 @@ class Machine(Dependence):
     def finish(self) -> None:
         """No task can go on: say which wait for each other, or for nothing."""
         execution, store = self.execution, self.store
-        if all([node.code >= op_.PLAIN for node in self.nodes]):
+        for node in self.nodes:
+            if node.code < op_.PLAIN:
+                break
+        else:
             return
         execution.pending = [
             node.op if node.code < op_.PLAIN and store.started[task] else None

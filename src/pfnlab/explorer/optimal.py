@@ -203,7 +203,7 @@ class Optimal:
             how = tried(machine, self.frames[first].sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
                 how = self.want(first, swapped(machine.events, first, second))
-            return how != WEAKLY and not chooses(machine.events, first, second)
+            return how != WEAKLY and not chooses(machine, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
@@ -240,7 +240,7 @@ class Optimal:
         It would if a choice did, or what the second event, as it ends now, depends on.
         """
         events = self.machine.events
-        if second < 0 or chooses(events, first, second):
+        if second < 0 or chooses(self.machine, first, second):
             return False
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)

@@ -84,9 +84,11 @@ def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int
     return WEAKLY if weak else GROWN
 
 
-def chooses(events: list[Event], first: int, second: int) -> bool:
+def chooses(machine: Machine, first: int, second: int) -> bool:
     """Whether there is a choice after the second event in what comes after neither."""
-    after = 1 << first | 1 << second
+    if not machine.chooses:
+        return False
+    events, after = machine.events, 1 << first | 1 << second
     for position in range(second + 1, len(events)):
         node: Node = events[position].node
         if node.code == CHOOSE and not events[position].past & after:
