@@ -97,6 +97,7 @@ class Label:
         self.accesses: Final = accesses
         self.blocking: Final = blocking
         self.killable: Final = killable
+        self.waits: Final = blocking or killable
         self.size: Final = len(accesses)
         self.object: Final = accesses[0][0] if accesses else -1
         self.mode: Final = accesses[0][1] if accesses else READ

@@ -47,14 +47,15 @@ class Dependence:
         self.touched: list[Touch | None] = []  # the newest access to each object
         self.races: list[Race] = []
 
-    def race_one(self, number: int, mode: int, past: int, position: int) -> int:
-        """The races of a step that touches one object, newest first; returns its past.
+    def touch(self, number: int, mode: int, past: int, position: int) -> int:
+        """A step touches one object, and no other: its races, newest first; returns its past.
 
         Of accesses to memory only those back to the last write: it comes after the others.
         """
-        if number >= len(self.touched):
-            return past
-        touch = self.touched[number]
+        touched = self.touched
+        while number >= len(touched):
+            touched.append(None)
+        touch = newest = touched[number]
         row = mode * MODES
         while touch is not None:
             if CONFLICT[row + touch.mode]:
@@ -65,7 +66,27 @@ class Dependence:
                 if touch.mode == WRITE:
                     break
             touch = touch.earlier
+        touched[number] = Touch(position, mode, newest)
         return past
+
+    def touch_all(self, label: Label, position: int) -> None:
+        """A step touches objects."""
+        touched = self.touched
+        for number, mode in label.accesses:
+            while number >= len(touched):
+                touched.append(None)
+            touched[number] = Touch(position, mode, touched[number])
+
+    def untouch(self, label: Label) -> None:
+        """Take back the newest step."""
+        touched = self.touched
+        if label.size == 1:
+            touch = touched[label.object]
+            touched[label.object] = touch.earlier if touch is not None else None
+            return
+        for number, _mode in label.accesses:
+            touch = touched[number]
+            touched[number] = touch.earlier if touch is not None else None
 
     def conflicts(self, label: Label, before: int, *, wait: bool) -> list[int]:
         """Earlier events that a label depends on, newest first.

@@ -18,7 +18,7 @@ from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import ENDED
-from pfnlab.explorer.dependence import Dependence, Race, Touch
+from pfnlab.explorer.dependence import Dependence, Race
 from pfnlab.explorer.trie import Node, Trie
 
 NO_DEPTH: Final = 1 << 60
@@ -187,6 +187,8 @@ class Machine(Dependence):
             self.birth[op.number] = event.past
             if self.nodes[op.number].code == op_.END:
                 store.end(op.number)
+        elif op.code == op_.CHOOSE:
+            self.chooses = True
         elif op.code == op_.RETRY:
             event.retry = (store.waiting[event.task], store.retrying[event.task])
 
@@ -224,28 +226,23 @@ class Machine(Dependence):
         self.newest[task] = event
         if node.code == op_.JOIN:
             before |= self.past_of(node.op.number)
-        elif node.code == op_.CHOOSE:
-            self.chooses = True
         event.before = past = before
-        if label.blocking or label.killable:
+        if label.size == 1 and not label.waits:
+            past = self.touch(label.object, label.mode, past, position)
+        elif label.waits:
             for place in self.conflicts(label, before, wait=True):
                 theirs = events[place]
                 if not (label.blocking and self.releases(theirs.label, label)):
                     self.races.append(Race(place, position))
                 past |= theirs.past
-        elif label.size == 1:
-            past = self.race_one(label.object, label.mode, past, position)
+            self.touch_all(label, position)
         elif label.size:
             for place in self.conflicts(label, before, wait=False):
                 if not past >> place & 1:
                     self.races.append(Race(place, position))
                     past |= events[place].past
+            self.touch_all(label, position)
         event.past = past | 1 << position
-        touched = self.touched
-        for number, mode in label.accesses:
-            while number >= len(touched):
-                touched.append(None)
-            touched[number] = Touch(position, mode, touched[number])
         events.append(event)
         self.steps[task] = self.steps[task] + event.steps
         if self.chained and event.steps:
@@ -337,16 +334,14 @@ class Machine(Dependence):
 
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
-        execution, events, touched = self.execution, self.events, self.touched
+        execution, events = self.execution, self.events
         while len(events) > depth:
             event = events.pop()
             task = event.task
             self.nodes[task] = event.node
             self.newest[task] = event.earlier
             self.steps[task] = self.steps[task] - event.steps
-            for number, _mode in event.label.accesses:
-                touch = touched[number]
-                touched[number] = touch.earlier if touch is not None else None
+            self.untouch(event.label)
             if event.verdicts is not None:
                 self.watch.now = event.verdicts
             for other in event.bore:

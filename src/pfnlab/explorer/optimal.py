@@ -202,7 +202,7 @@ class Optimal:
         if second >= 0 and is_same(machine, first, second):
             how = tried(machine, self.frames[first].sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
-                how = self.want(first, swapped(machine.events, first, second))
+                how = self.plan(first, swapped(machine.events, first, second))
             return how != WEAKLY and not chooses(machine, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
@@ -218,16 +218,18 @@ class Optimal:
 
     def want(self, depth: int, sequence: list[Event]) -> int:
         """A sequence must be tried from the state at this depth: GROWN, COVERED or WEAKLY."""
+        how = asleep(self.frames[depth].sleep, sequence)
+        if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
+            return self.plan(depth, sequence)
+        return how
+
+    def plan(self, depth: int, sequence: list[Event]) -> int:
+        """As want(), of a sequence that was not tried."""
         frame = self.frames[depth]
-        how = asleep(frame.sleep, sequence)
-        if how == COVERED:
-            return how
         if not self.optimal or self.fell_back or self.planned > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
             return WEAKLY
-        if how == WEAKLY:
-            return how
         how, added = insert(frame.tree, sequence, frame.current)
         self.planned += added
         if added and depth < self.base:

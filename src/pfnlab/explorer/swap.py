@@ -67,8 +67,9 @@ def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int
             if position == second or not event.past & after:
                 if event.choice != branch.choice:
                     continue
-                if event.label is label:
+                if event.label is label and not label.waits:
                     # It comes first if there is nothing else from `first` on that it comes after.
+                    # (A wait comes after more, which the other order leaves out.)
                     if event.past >> (first + 1) == 1 << (position - first - 1):
                         return COVERED
                 elif not machine.meets(

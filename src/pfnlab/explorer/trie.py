@@ -12,7 +12,16 @@ from pfnlab.engine.current import CURRENT
 from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
-from pfnlab.engine.operation import END, FIXED, MONITOR, REPLACE, RETRY, VIOLATE, Operation
+from pfnlab.engine.operation import (
+    CHOOSE,
+    END,
+    FIXED,
+    MONITOR,
+    REPLACE,
+    RETRY,
+    VIOLATE,
+    Operation,
+)
 from pfnlab.engine.task import Task
 
 _NO_RESULT: Final = object()
@@ -41,7 +50,7 @@ class Node:
             op.plain and op.target is not None and op.code != MONITOR and bool(op.target.traced)
         )
         self.fixed: Final = op.code in FIXED  # ends in one way only
-        self.special: Final = op.code >= RETRY or op.code == REPLACE  # does more than fire()
+        self.special: Final = op.code >= RETRY or op.code in (REPLACE, CHOOSE)
         self.parent: Final = parent
         self.result: Final = result  # of the parent's operation, that leads here
         self.length: Final = length  # of the history
