@@ -221,9 +221,9 @@ def results_of(search: Optimal) -> list[tuple[Any, ...]]:
     """Of each task, the results of all that it has done."""
     machine = search.machine
     found = []
-    for task, node in enumerate(machine.nodes):
+    for task, actor in enumerate(machine.actors):
+        node, newest = actor.node, actor.newest
         stopped = node.code == op_.END and machine.store.parked[task]
-        newest = machine.newest[task]
         found.append(history(newest.node if stopped and newest is not None else node))
     return found
 

@@ -47,7 +47,9 @@ def test_objects_that_tasks_make_are_the_same_in_every_execution() -> None:
     while search.next():
         executions += 1
         pages.add(execution.store.values[0])
-        pages |= {result for node in search.machine.nodes for result in history(node) if result}
+        pages |= {
+            result for actor in search.machine.actors for result in history(actor.node) if result
+        }
 
     # Each reads its own page or the other's, in every order; there are only these two.
     assert executions > 2
@@ -130,9 +132,9 @@ def state(machine: Machine) -> tuple[Any, ...]:
         list(store.values), [chain(change, "event", "was") for change in store.newest],
         len(store.log), list(store.marks), store.event,
         [list(clock) for clock in store.clocks], list(store.started), list(store.ended),
-        list(store.parked), list(store.retrying), [id(node) for node in machine.nodes],
-        [chain(event, "position") for event in machine.newest], list(machine.steps),
-        list(machine.born),
+        list(store.parked), list(store.retrying),
+        [(id(actor.node), actor.steps, actor.born) for actor in machine.actors],
+        [chain(actor.newest, "position") for actor in machine.actors],
         [(race.first, race.second, race.done) for race in machine.races],
         list(machine.watch.now),
         [chain(touch, "position", "mode") for touch in machine.touched if touch is not None],
@@ -180,7 +182,7 @@ def step(machine: Machine, chance: Any) -> bool:
     if not enabled:
         return False
     task = chance.choice(enabled)
-    machine.make(task, chance.randrange(machine.nodes[task].op.options))
+    machine.make(task, chance.randrange(machine.actors[task].node.op.options))
     return True
 
 

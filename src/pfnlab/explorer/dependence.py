@@ -8,6 +8,7 @@ from typing import Final, final
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
+from pfnlab.explorer.trie import STOPPED, Node
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
 
@@ -36,14 +37,31 @@ class Race:
         self.done = False
 
 
+@final
+class Actor:
+    """A task in the present execution.
+
+    node    where it is
+    newest  its newest event
+    birth   the past of its first step
+    steps   how many it has made, as numbered in a schedule
+    born    it may begin: whoever must begin before it has done so
+    """
+
+    def __init__(self, born: bool) -> None:
+        self.node: Node = STOPPED
+        self.newest: Event | None = None
+        self.birth = 0
+        self.steps = 0
+        self.born = born
+
+
 class Dependence:
     """Which events touched which object, and which pairs of them race."""
 
-    def __init__(self, events: list[Event], tasks: int) -> None:
+    def __init__(self, events: list[Event], actors: list[Actor]) -> None:
         self.events = events
-        self.tasks = tasks
-        self.newest: list[Event | None] = [None] * tasks  # of each task
-        self.birth = [0] * tasks  # the past of a task's first step
+        self.actors = actors
         self.touched: list[Touch | None] = []  # the newest access to each object
         self.races: list[Race] = []
 
@@ -117,7 +135,7 @@ class Dependence:
     def first_after(self, task: int, position: int) -> Event | None:
         """A task's first event after this position, if it has one."""
         found: Event | None = None
-        event = self.newest[task]
+        event = self.actors[task].newest
         while event is not None and event.position > position:
             found, event = event, event.earlier
         return found
@@ -143,8 +161,8 @@ class Dependence:
 
     def past_of(self, task: int) -> int:
         """What happens before the next event of a task, whatever that is."""
-        event = self.newest[task]
-        return event.past if event is not None else self.birth[task]
+        actor = self.actors[task]
+        return actor.newest.past if actor.newest is not None else actor.birth
 
     def drop_races(self, depth: int) -> None:
         """Forget the races of events from this position on, and those of blocked operations."""

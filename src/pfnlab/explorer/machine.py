@@ -17,12 +17,10 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.store import Store
-from pfnlab.engine.task import ENDED
-from pfnlab.explorer.dependence import Dependence, Race
-from pfnlab.explorer.trie import Node, Trie
+from pfnlab.explorer.dependence import Actor, Dependence, Race
+from pfnlab.explorer.trie import STOPPED, Node, Trie
 
 NO_DEPTH: Final = 1 << 60
-STOPPED: Final = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
 
 
 @final
@@ -30,7 +28,14 @@ class Machine(Dependence):
     """One execution over tries."""
 
     def __init__(self, execution: Execution, depth: int | None = None) -> None:
-        super().__init__(execution.events, len(execution.program.tasks))
+        program = execution.program
+        self.tasks = len(program.tasks)
+        # interchangeable tasks: who must have made its first step before this one
+        self.after = [-1] * self.tasks
+        for group in program.alike:
+            for first, second in pairwise(group):
+                self.after[second] = first
+        super().__init__(execution.events, [Actor(before < 0) for before in self.after])
         self.execution = execution
         # A task that has made so many steps makes no more.  That is a property of its history,
         # so nothing is lost among those executions in which no task makes more.
@@ -38,17 +43,9 @@ class Machine(Dependence):
         self.cut = False  # some task could have gone on
         self.store: Store = execution.store
         self.watch = execution.watch
-        self.rules = bool(execution.program.invariants)
-        self.tries = [Trie(execution, task) for task in execution.program.tasks]
-        self.nodes: list[Node] = []
-        self.steps: list[int] = [0] * self.tasks
-        # interchangeable tasks: who must have made its first step before this one
-        self.after = [-1] * self.tasks
-        for group in execution.program.alike:
-            for first, second in pairwise(group):
-                self.after[second] = first
-        self.born: list[bool] = [before < 0 for before in self.after]
-        self.chained = bool(execution.program.alike)
+        self.rules = bool(program.invariants)
+        self.tries = [Trie(execution, task) for task in program.tasks]
+        self.chained = bool(program.alike)
         self.chooses = False  # some task has made a choice, in this execution or another
         self.stop = False  # a race that may be was met: the search must begin anew
         self.fresh = 0  # events made, not counting those that were kept
@@ -58,24 +55,25 @@ class Machine(Dependence):
         execution = self.execution
         execution.rewind()
         self.events = execution.events
-        self.nodes = [trie.root() for trie in self.tries]
-        for task, node in enumerate(self.nodes):
+        for task, trie in enumerate(self.tries):
+            node = self.actors[task].node = trie.root()
             if node.code == op_.END and self.store.started[task]:
                 self.store.ended[task] = True
 
     # ---- what can happen
 
     def enabled(self, task: int) -> bool:
-        node = self.nodes[task]
+        actor = self.actors[task]
+        node = actor.node
         if node.code >= op_.PLAIN or not self.store.started[task] or self.store.parked[task]:
             return False
-        if not self.born[task] or self.steps[task] >= self.depth:
+        if not actor.born or actor.steps >= self.depth:
             return False
         return node.code < op_.LOCK or ready(self.store, node.op, task)
 
     def blocked(self, task: int) -> bool:
         """Whether a task has an operation that cannot happen."""
-        node = self.nodes[task]
+        node = self.actors[task].node
         return (
             node.waits
             and self.store.started[task]
@@ -87,7 +85,8 @@ class Machine(Dependence):
 
     def make(self, task: int, choice: int) -> Event:
         """Make the step that a task has announced, and go on to the next one."""
-        store, node = self.store, self.nodes[task]
+        store, actor = self.store, self.actors[task]
+        node = actor.node
         op = node.op
         self.fresh += 1
         position = len(self.events)
@@ -95,53 +94,53 @@ class Machine(Dependence):
         store.marks.append(len(store.log))
         result = fire(store, op, task, choice)
         if self.rules and store.label.writes:
-            return self._made_watched(task, choice, node, result)
+            return self._made_watched(task, choice, actor, result)
         event = Event(task, choice, store.label, int(op.counted), op.options)
-        self._enter(event, node, position)
+        self._enter(event, actor, position)
         if node.special:
             self._special(event, op)
         if store.parked[task]:
-            self._advance(event, node, result)
+            self._advance(event, actor, result)
             return event
         # As _advance(), for the case that is nearly always there.
         child = self._next(task, node, result)
         if child.code < op_.RETRY:
-            self.nodes[task] = child
+            actor.node = child
         else:
-            self._go_on(task, child, event)
+            self._go_on(actor, child, event)
         return event
 
-    def _made_watched(self, task: int, choice: int, node: Node, result: Any) -> Event:
+    def _made_watched(self, task: int, choice: int, actor: Actor, result: Any) -> Event:
         """A step after which rules are looked at."""
-        store, op = self.store, node.op
+        store, node = self.store, actor.node
+        op = node.op
         verdicts = self.watch.now
         self.watch.now = list(verdicts)
         broken = self.watch.after(store.label)
         event = Event(task, choice, store.label, int(op.counted), op.options)
         event.verdicts = verdicts
-        self._enter(event, node, len(self.events))
+        self._enter(event, actor, len(self.events))
         if node.special:
             self._special(event, op)
         for rule, evidence in broken:
             if not self.execution.known(rule.rule):
                 self._report(rule.rule, evidence, task)
-        self._advance(event, node, result)
+        self._advance(event, actor, result)
         return event
 
-    def _advance(self, event: Event, node: Node, result: Any) -> None:
-        task = event.task
-        if self.store.parked[task]:
-            self.nodes[task] = STOPPED
+    def _advance(self, event: Event, actor: Actor, result: Any) -> None:
+        if self.store.parked[event.task]:
+            actor.node = STOPPED
         else:
-            self._go_on(task, self._next(task, node, result), event)
+            self._go_on(actor, self._next(event.task, actor.node, result), event)
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
         child = node.then if result is node.newest else node.after(result)
         return child if child is not None else self.tries[task].child(node, result)
 
-    def _go_on(self, task: int, node: Node, event: Event) -> None:
+    def _go_on(self, actor: Actor, node: Node, event: Event) -> None:
         """Make the plain operations of a task, up to a visible one."""
-        store = self.store
+        store, task = self.store, event.task
         while node.plain:
             op = node.op
             if op.code == op_.MONITOR:
@@ -158,7 +157,7 @@ class Machine(Dependence):
             if store.parked[task]:
                 break
             node = self._next(task, node, result)
-        self.nodes[task] = node
+        actor.node = node
         code = node.code
         if code == op_.END:
             store.end(task)
@@ -169,13 +168,13 @@ class Machine(Dependence):
         elif code == op_.RETRY:
             sights = Sights(store, self._trail(task, node), task)
             store.try_again(task, sights.changed, sights.label())
-        if self.steps[task] > self.execution.step_limit:
+        if actor.steps > self.execution.step_limit:
             self._report(deadlock.ENDS, (), task)
 
     def _one_more(self, event: Event) -> None:
         """A plain step that belongs to an event."""
         event.steps += 1
-        self.steps[event.task] += 1
+        self.actors[event.task].steps += 1
 
     def _special(self, event: Event, op: Operation) -> None:
         """What few operations do besides."""
@@ -184,8 +183,9 @@ class Machine(Dependence):
             if store.race is not None:
                 self._race(event.task, op)
         elif op.code == op_.SPAWN:
-            self.birth[op.number] = event.past
-            if self.nodes[op.number].code == op_.END:
+            child = self.actors[op.number]
+            child.birth = event.past
+            if child.node.code == op_.END:
                 store.end(op.number)
         elif op.code == op_.CHOOSE:
             self.chooses = True
@@ -195,15 +195,16 @@ class Machine(Dependence):
     def _bear(self, event: Event) -> None:
         """Whoever waits for the first step of this task may begin."""
         for other, before in enumerate(self.after):
-            if before == event.task and not self.born[other]:
-                self.born[other] = True
-                self.birth[other] = event.past
+            actor = self.actors[other]
+            if before == event.task and not actor.born:
+                actor.born = True
+                actor.birth = event.past
                 event.bore = (*event.bore, other)
 
     def _trail(self, task: int, node: Node) -> list[Done]:
         """What the task has done since it began to try."""
         trail: list[Done] = []
-        event = self.newest[task]
+        event = self.actors[task].newest
         at: Node = node
         while at.length > node.op.value and at.parent is not None:
             parent = at.parent
@@ -216,14 +217,12 @@ class Machine(Dependence):
 
     # ---- order and races
 
-    def _enter(self, event: Event, node: Node, position: int) -> None:
+    def _enter(self, event: Event, actor: Actor, position: int) -> None:
         """An event is made now: what happens before it, and its races with earlier ones."""
-        label, task, events = event.label, event.task, self.events
-        event.node = node
-        earlier = self.newest[task]
-        before = earlier.past if earlier is not None else self.birth[task]
-        event.position, event.earlier = position, earlier
-        self.newest[task] = event
+        label, events, node, earlier = event.label, self.events, actor.node, actor.newest
+        before = earlier.past if earlier is not None else actor.birth
+        event.node, event.position, event.earlier = node, position, earlier
+        actor.newest = event
         if node.code == op_.JOIN:
             before |= self.past_of(node.op.number)
         event.before = past = before
@@ -244,18 +243,19 @@ class Machine(Dependence):
             self.touch_all(label, position)
         event.past = past | 1 << position
         events.append(event)
-        self.steps[task] = self.steps[task] + event.steps
+        actor.steps = actor.steps + event.steps
         if self.chained and event.steps:
             self._bear(event)
 
     def add_blocked(self) -> None:
         """The races of operations that are still blocked at the end."""
         for task in range(self.tasks):
-            node = self.nodes[task]
+            actor = self.actors[task]
+            node = actor.node
             if not node.waits or node.code == op_.JOIN or not self.store.started[task]:
                 continue
             op = node.op
-            if self.steps[task] >= self.depth:
+            if actor.steps >= self.depth:
                 continue
             label = pending_label(self.store, op, task)
             for place in self.conflicts(label, self.past_of(task), wait=True):
@@ -301,14 +301,14 @@ class Machine(Dependence):
     def finish(self) -> None:
         """No task can go on: say which wait for each other, or for nothing."""
         execution, store = self.execution, self.store
-        for node in self.nodes:
-            if node.code < op_.PLAIN:
+        for actor in self.actors:
+            if actor.node.code < op_.PLAIN:
                 break
         else:
             return
         execution.pending = [
-            node.op if node.code < op_.PLAIN and store.started[task] else None
-            for task, node in enumerate(self.nodes)
+            actor.node.op if actor.node.code < op_.PLAIN and store.started[task] else None
+            for task, actor in enumerate(self.actors)
         ]
         for task in range(self.tasks):
             if self.blocked(task):
@@ -322,30 +322,33 @@ class Machine(Dependence):
         """Whether a task could go on, were it not for its number of steps."""
         store = self.store
         return any(
-            node.code < op_.PLAIN
+            actor.node.code < op_.PLAIN
             and store.started[task]
             and not store.parked[task]
-            and self.steps[task] >= self.depth
-            and ready(store, node.op, task)
-            for task, node in enumerate(self.nodes)
+            and actor.steps >= self.depth
+            and ready(store, actor.node.op, task)
+            for task, actor in enumerate(self.actors)
         )
 
     # ---- back
+
+    def steps(self) -> int:
+        """Of all tasks, as numbered in a schedule."""
+        return sum([actor.steps for actor in self.actors])
 
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
         execution, events = self.execution, self.events
         while len(events) > depth:
             event = events.pop()
-            task = event.task
-            self.nodes[task] = event.node
-            self.newest[task] = event.earlier
-            self.steps[task] = self.steps[task] - event.steps
+            actor = self.actors[event.task]
+            actor.node, actor.newest = event.node, event.earlier
+            actor.steps = actor.steps - event.steps
             self.untouch(event.label)
             if event.verdicts is not None:
                 self.watch.now = event.verdicts
             for other in event.bore:
-                self.born[other] = False
+                self.actors[other].born = False
         self.store.undo(depth)
         for kept in (execution.broken, execution.notes, execution.heard):
             while kept and kept[-1].event >= depth:

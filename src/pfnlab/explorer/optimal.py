@@ -130,7 +130,7 @@ class Optimal:
         for _ in range(machine.tasks):
             if machine.enabled(task):
                 found = True
-                for choice in range(machine.nodes[task].op.options):
+                for choice in range(machine.actors[task].node.op.options):
                     if not (frame.sleep and self._sleeps(frame, task, choice)):
                         frame.tree.append(Branch(task, choice, NOTHING))
                         self.planned += 1
@@ -145,7 +145,7 @@ class Optimal:
         if not self.machine.enabled(branch.task):
             del frame.tree[0]
             return False
-        for choice in range(1, self.machine.nodes[branch.task].op.options):
+        for choice in range(1, self.machine.actors[branch.task].node.op.options):
             if not any(b.task == branch.task and b.choice == choice for b in frame.tree):
                 frame.tree.append(Branch(branch.task, choice, NOTHING))
         return True

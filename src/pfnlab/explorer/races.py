@@ -40,7 +40,7 @@ class Other:
         else:
             self.event = None
             self.task = -1 - second
-            self.op = machine.nodes[self.task].op
+            self.op = machine.actors[self.task].node.op
             self.before = machine.past_of(self.task)
             self.choice = 0
         self.between = between(events, first, second)

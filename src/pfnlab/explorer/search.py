@@ -204,7 +204,7 @@ class Search:
             return ""
         search = self.reduced = policy.begin(execution, self.limits.depth)
         while search.next():
-            self._count(sum(search.machine.steps), search.in_vain)
+            self._count(search.machine.steps(), search.in_vain)
             self.sizes.note(search.frames)
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)
@@ -238,7 +238,7 @@ class Search:
         machine = Machine(execution, self.limits.depth)
         while not self._limit_reached(began):
             walk(machine, policy)
-            self._count(sum(machine.steps), given_up=False)
+            self._count(machine.steps(), given_up=False)
             self.cut = machine.cut
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)

@@ -127,7 +127,7 @@ class Workplace:
         restore(search, work.state, work.wishes)
         totals = Totals()
         while not execution.unchecked_race and search.next():
-            totals.count(execution, sum(search.machine.steps), search.in_vain)
+            totals.count(execution, search.machine.steps(), search.in_vain)
             if budget.schedules is not None and totals.schedules >= budget.schedules:
                 break
             if budget.seconds is not None and time.perf_counter() - began >= budget.seconds:

@@ -22,7 +22,7 @@ from pfnlab.engine.operation import (
     VIOLATE,
     Operation,
 )
-from pfnlab.engine.task import Task
+from pfnlab.engine.task import ENDED, Task
 
 _NO_RESULT: Final = object()
 
@@ -79,6 +79,9 @@ class Node:
         if self.all is not None:
             return list(self.all.values())
         return [] if self.then is None else [self.then]
+
+
+STOPPED: Final = Node(ENDED, None, None, 0)  # where a task is that has broken a rule
 
 
 class Trie:

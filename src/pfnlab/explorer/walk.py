@@ -104,7 +104,7 @@ def options_of(machine: Machine) -> list[Choice]:
         Choice(task, option)
         for task in range(machine.tasks)
         if machine.enabled(task)
-        for option in range(machine.nodes[task].op.options)
+        for option in range(machine.actors[task].node.op.options)
     ]
 
 
