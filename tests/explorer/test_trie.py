@@ -116,12 +116,12 @@ def test_prefixes_are_not_made_again() -> None:
     assert search.machine.fresh < executions * longest * 2 / 3
 
 
-def chain(newest: Any, *names: str) -> list[tuple[Any, ...]]:
+def chain(newest: Any, link: str, *names: str) -> list[tuple[Any, ...]]:
     """One of these and all before it."""
     found = []
     while newest is not None:
         found.append(tuple([getattr(newest, name) for name in names]))
-        newest = newest.earlier
+        newest = getattr(newest, link)
     return found
 
 
@@ -129,15 +129,15 @@ def state(machine: Machine) -> tuple[Any, ...]:
     store = machine.store
     tasks = range(machine.tasks)
     return (
-        list(store.values), [chain(change, "event", "was") for change in store.newest],
+        list(store.values), [chain(change, "earlier", "event", "was") for change in store.newest],
         len(store.log), list(store.marks), store.event,
         [list(clock) for clock in store.clocks], list(store.started), list(store.ended),
         list(store.parked), list(store.retrying),
         [(id(actor.node), actor.steps, actor.born) for actor in machine.actors],
-        [chain(actor.newest, "position") for actor in machine.actors],
+        [chain(actor.newest, "earlier", "position") for actor in machine.actors],
         [(race.first, race.second, race.done) for race in machine.races],
         list(machine.watch.now),
-        [chain(touch, "position", "mode") for touch in machine.touched if touch is not None],
+        [chain(touch, "under", "position", "mode") for touch in machine.touched if touch],
         [machine.enabled(task) for task in tasks], [machine.blocked(task) for task in tasks],
         len(machine.execution.broken), len(machine.execution.heard),
     )  # fmt: skip

@@ -5,17 +5,35 @@ from typing import Any, final
 from pfnlab.engine.label import Label
 
 
+class Touch:
+    """An access of an event to an object, as a search keeps it.
+
+    position  the place of the event in the execution
+    mode      what it did to the object (label.py)
+    under     the access before it to the same object
+    """
+
+    position: int = -1
+    under: "Touch | None" = None
+
+    def __init__(self, position: int, mode: int, under: "Touch | None") -> None:
+        self.position = position
+        self.mode = mode
+        self.under = under
+
+
 @final
-class Event:
+class Event(Touch):
     """Who did what, with the number of steps that a reader sees of it.
+
+    One that touches one object is its own access: most do, and a search makes millions of them.
 
     task, choice, options  which task, and which of how many options
     steps   this one, if it is counted, and the plain steps that its task made after it
 
     A search keeps more with it:
 
-    position  its place in the execution
-    earlier   the event before it of the same task
+    earlier  the event before it of the same task
     past    the events that happen before this one, and itself: positions, as bits
     before  the same, of those alone that come first whatever the labels are
     node    where the task was before
@@ -24,7 +42,6 @@ class Event:
     verdicts  what rules said before, if that changed
     """
 
-    position: int = -1
     earlier: "Event | None" = None
     past: int = 0
     before: int = 0
@@ -34,6 +51,7 @@ class Event:
     verdicts: Any = None
 
     def __init__(self, task: int, choice: int, label: Label, steps: int, options: int = 1) -> None:
+        self.mode = label.mode
         self.task = task
         self.choice = choice
         self.label = label

@@ -6,21 +6,11 @@ What happens before an event is a set of positions, kept as the bits of an integ
 
 from typing import Final, final
 
-from pfnlab.engine.event import Event
+from pfnlab.engine.event import Event, Touch
 from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
 from pfnlab.explorer.trie import STOPPED, Node
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
-
-
-@final
-class Touch:
-    """An access of an event to an object, and the access to it before that one."""
-
-    def __init__(self, position: int, mode: int, earlier: "Touch | None") -> None:
-        self.position: Final = position
-        self.mode: Final = mode
-        self.earlier: Final = earlier
 
 
 @final
@@ -65,46 +55,49 @@ class Dependence:
         self.touched: list[Touch | None] = []  # the newest access to each object
         self.races: list[Race] = []
 
-    def touch(self, number: int, mode: int, past: int, position: int) -> int:
-        """A step touches one object, and no other: its races, newest first; returns its past.
+    def touch(self, number: int, event: Event, past: int) -> int:
+        """An event touches one object, and no other: its races, newest first; returns its past.
 
         Of accesses to memory only those back to the last write: it comes after the others.
         """
         touched = self.touched
         while number >= len(touched):
             touched.append(None)
-        touch = newest = touched[number]
-        row = mode * MODES
+        touch = event.under = touched[number]
+        row = event.mode * MODES
         while touch is not None:
             if CONFLICT[row + touch.mode]:
                 earlier = touch.position
                 if not past >> earlier & 1:
-                    self.races.append(Race(earlier, position))
+                    self.races.append(Race(earlier, event.position))
                     past |= self.events[earlier].past
                 if touch.mode == WRITE:
                     break
-            touch = touch.earlier
-        touched[number] = Touch(position, mode, newest)
+            touch = touch.under
+        touched[number] = event
         return past
 
-    def touch_all(self, label: Label, position: int) -> None:
-        """A step touches objects."""
-        touched = self.touched
-        for number, mode in label.accesses:
+    def touch_all(self, event: Event) -> None:
+        """An event touches any number of objects."""
+        touched, single = self.touched, event.label.size == 1
+        for number, mode in event.label.accesses:
             while number >= len(touched):
                 touched.append(None)
-            touched[number] = Touch(position, mode, touched[number])
+            if single:
+                event.under = touched[number]
+                touched[number] = event
+            else:
+                touched[number] = Touch(event.position, mode, touched[number])
 
-    def untouch(self, label: Label) -> None:
-        """Take back the newest step."""
-        touched = self.touched
+    def untouch(self, event: Event) -> None:
+        """Take back the newest event."""
+        touched, label = self.touched, event.label
         if label.size == 1:
-            touch = touched[label.object]
-            touched[label.object] = touch.earlier if touch is not None else None
+            touched[label.object] = event.under
             return
         for number, _mode in label.accesses:
             touch = touched[number]
-            touched[number] = touch.earlier if touch is not None else None
+            touched[number] = touch.under if touch is not None else None
 
     def conflicts(self, label: Label, before: int, *, wait: bool) -> list[int]:
         """Earlier events that a label depends on, newest first.
@@ -125,7 +118,7 @@ class Dependence:
                         found.append(touch.position)
                     if touch.mode == WRITE and not wait:
                         break
-                touch = touch.earlier
+                touch = touch.under
         return sorted(set(found), reverse=True) if label.size > 1 else found
 
     def releases(self, earlier: Label, label: Label) -> bool:
@@ -156,7 +149,7 @@ class Dependence:
                     and not events[touch.position].past & after
                 ):
                     return True
-                touch = touch.earlier
+                touch = touch.under
         return False
 
     def past_of(self, task: int) -> int:

@@ -39,6 +39,7 @@ class Machine(Dependence):
         self.execution = execution
         # A task that has made so many steps makes no more.  That is a property of its history,
         # so nothing is lost among those executions in which no task makes more.
+        self.step_limit = execution.step_limit
         self.depth = depth if depth is not None else NO_DEPTH
         self.cut = False  # some task could have gone on
         self.store: Store = execution.store
@@ -168,7 +169,7 @@ class Machine(Dependence):
         elif code == op_.RETRY:
             sights = Sights(store, self._trail(task, node), task)
             store.try_again(task, sights.changed, sights.label())
-        if actor.steps > self.execution.step_limit:
+        if actor.steps > self.step_limit:
             self._report(deadlock.ENDS, (), task)
 
     def _one_more(self, event: Event) -> None:
@@ -227,20 +228,20 @@ class Machine(Dependence):
             before |= self.past_of(node.op.number)
         event.before = past = before
         if label.size == 1 and not label.waits:
-            past = self.touch(label.object, label.mode, past, position)
+            past = self.touch(label.object, event, past)
         elif label.waits:
             for place in self.conflicts(label, before, wait=True):
                 theirs = events[place]
                 if not (label.blocking and self.releases(theirs.label, label)):
                     self.races.append(Race(place, position))
                 past |= theirs.past
-            self.touch_all(label, position)
+            self.touch_all(event)
         elif label.size:
             for place in self.conflicts(label, before, wait=False):
                 if not past >> place & 1:
                     self.races.append(Race(place, position))
                     past |= events[place].past
-            self.touch_all(label, position)
+            self.touch_all(event)
         event.past = past | 1 << position
         events.append(event)
         actor.steps = actor.steps + event.steps
@@ -344,7 +345,7 @@ class Machine(Dependence):
             actor = self.actors[event.task]
             actor.node, actor.newest = event.node, event.earlier
             actor.steps = actor.steps - event.steps
-            self.untouch(event.label)
+            self.untouch(event)
             if event.verdicts is not None:
                 self.watch.now = event.verdicts
             for other in event.bore:

@@ -127,7 +127,9 @@ class Optimal:
         machine = self.machine
         found = False
         task = self.continued
-        for _ in range(machine.tasks):
+        left = machine.tasks
+        while left > 0:
+            left -= 1
             if machine.enabled(task):
                 found = True
                 for choice in range(machine.actors[task].node.op.options):
