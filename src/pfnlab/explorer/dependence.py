@@ -55,12 +55,12 @@ class Dependence:
         self.touched: list[Touch | None] = []  # the newest access to each object
         self.races: list[Race] = []
 
-    def touch(self, number: int, event: Event, past: int) -> int:
+    def touch(self, event: Event) -> int:
         """An event touches one object, and no other: its races, newest first; returns its past.
 
         Of accesses to memory only those back to the last write: it comes after the others.
         """
-        touched = self.touched
+        touched, number, past = self.touched, event.label.object, event.before
         while number >= len(touched):
             touched.append(None)
         touch = event.under = touched[number]
@@ -73,6 +73,23 @@ class Dependence:
                     past |= self.events[earlier].past
                 if touch.mode == WRITE:
                     break
+            touch = touch.under
+        touched[number] = event
+        return past
+
+    def wait(self, event: Event) -> int:
+        """As touch(), of a wait: it may end before any of the others, but not without a release."""
+        touched, label, before = self.touched, event.label, event.before
+        number, row, past = label.object, label.mode * MODES, before
+        while number >= len(touched):
+            touched.append(None)
+        touch = event.under = touched[number]
+        while touch is not None:
+            earlier = touch.position
+            if CONFLICT[row + touch.mode] and not before >> earlier & 1:
+                if not (label.blocking and _RELEASE[touch.mode]):
+                    self.races.append(Race(earlier, event.position))
+                past |= self.events[earlier].past
             touch = touch.under
         touched[number] = event
         return past

@@ -56,6 +56,7 @@ class Machine(Dependence):
         execution = self.execution
         execution.rewind()
         self.events = execution.events
+        self.told: list[list[Any]] = [execution.broken, execution.notes, execution.heard]
         for task, trie in enumerate(self.tries):
             node = self.actors[task].node = trie.root()
             if node.code == op_.END and self.store.started[task]:
@@ -227,8 +228,8 @@ class Machine(Dependence):
         if node.code == op_.JOIN:
             before |= self.past_of(node.op.number)
         event.before = past = before
-        if label.size == 1 and not label.waits:
-            past = self.touch(label.object, event, past)
+        if label.size == 1:
+            past = self.wait(event) if label.waits else self.touch(event)
         elif label.waits:
             for place in self.conflicts(label, before, wait=True):
                 theirs = events[place]
@@ -339,7 +340,7 @@ class Machine(Dependence):
 
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
-        execution, events = self.execution, self.events
+        events = self.events
         while len(events) > depth:
             event = events.pop()
             actor = self.actors[event.task]
@@ -351,7 +352,7 @@ class Machine(Dependence):
             for other in event.bore:
                 self.actors[other].born = False
         self.store.undo(depth)
-        for kept in (execution.broken, execution.notes, execution.heard):
-            while kept and kept[-1].event >= depth:
-                kept.pop()
+        for told in self.told:
+            while told and told[-1].event >= depth:
+                told.pop()
         self.drop_races(depth)
