@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from pfnlab.engine.event import Event
 from pfnlab.engine.label import (
     CONFLICT,
     MODES,
@@ -14,6 +15,7 @@ from pfnlab.engine.label import (
     Label,
 )
 from pfnlab.explorer import optimal, swap, wakeup
+from pfnlab.explorer.dependence import Race
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.races import Other
@@ -50,7 +52,8 @@ def without_blocked() -> AbstractContextManager[None]:
     return patched(Machine, "add_blocked", lambda _machine: None)
 
 
-def immediate_only() -> AbstractContextManager[None]:
+@contextmanager
+def immediate_only() -> Iterator[None]:
     """A wait races with the newest conflicting steps alone."""
     every = Machine.conflicts
 
@@ -66,7 +69,19 @@ def immediate_only() -> AbstractContextManager[None]:
                 past |= machine.events[position].past
         return found
 
-    return patched(Machine, "conflicts", newest)
+    def wait(machine: Machine, event: Event) -> int:
+        label, past = event.label, event.before
+        for position in newest(machine, label, event.before, wait=True):
+            earlier = machine.events[position]
+            if not machine.releases(earlier.label, label):
+                machine.races.append(Race(position, event.position))
+            past |= earlier.past
+        machine.touched += [None] * (label.object + 1 - len(machine.touched))
+        event.under, machine.touched[label.object] = machine.touched[label.object], event
+        return past
+
+    with patched(Machine, "conflicts", newest), patched(Machine, "wait", wait):
+        yield
 
 
 @contextmanager

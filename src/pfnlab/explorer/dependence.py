@@ -95,16 +95,12 @@ class Dependence:
         return past
 
     def touch_all(self, event: Event) -> None:
-        """An event touches any number of objects."""
-        touched, single = self.touched, event.label.size == 1
+        """An event touches several objects."""
+        touched = self.touched
         for number, mode in event.label.accesses:
             while number >= len(touched):
                 touched.append(None)
-            if single:
-                event.under = touched[number]
-                touched[number] = event
-            else:
-                touched[number] = Touch(event.position, mode, touched[number])
+            touched[number] = Touch(event.position, mode, touched[number])
 
     def untouch(self, event: Event) -> None:
         """Take back the newest event."""
