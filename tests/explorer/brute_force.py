@@ -224,7 +224,7 @@ def results_of(search: Optimal) -> list[tuple[Any, ...]]:
     for task, actor in enumerate(machine.actors):
         node, newest = actor.node, actor.newest
         stopped = node.code == op_.END and machine.store.parked[task]
-        found.append(history(newest.node if stopped and newest is not None else node))
+        found.append(tuple(history(newest.node if stopped and newest is not None else node)))
     return found
 
 

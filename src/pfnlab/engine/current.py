@@ -1,9 +1,10 @@
 """Which execution is at work in this process, and whose code runs."""
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pfnlab.engine.errors import Abandoned, ModelError
-from pfnlab.engine.task import Task
+from pfnlab.engine.operation import Operation
+from pfnlab.engine.task import Task, WorkerPool
 
 if TYPE_CHECKING:
     from pfnlab.engine.execution import Execution
@@ -57,6 +58,14 @@ def running_task() -> Task:
     if task.abandoned:
         raise Abandoned
     return task
+
+
+def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
+    """Run a task's own code up to its next announcement: from its beginning, or with a result."""
+    before, CURRENT.task = CURRENT.task, task
+    op = pool.start(task) if task.worker is None else pool.resume(task, result)
+    CURRENT.task = before
+    return op
 
 
 def setting_up() -> bool:

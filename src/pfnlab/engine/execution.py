@@ -10,7 +10,7 @@ from typing import Any
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
-from pfnlab.engine.current import CURRENT
+from pfnlab.engine.current import CURRENT, run
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
@@ -145,25 +145,17 @@ class Execution(Outcome):
                 self._go_on(task, task.pending)
             else:
                 self._made(task, op, result)
-                self._go_on(task, self.run(task, result))
+                self._go_on(task, run(self.pool, task, result))
         CURRENT.task = None
         return event
 
     def _begin(self, task: Task) -> None:
-        op = self.run(task, None)
+        op = run(self.pool, task, None)
         first = op.plain or op.code == op_.VIOLATE
         if first:
             self.pending[task.index] = START
         else:
             self._arrive(task, op)
-
-    def run(self, task: Task, result: Any) -> Operation:
-        """Run a task's own code up to its next announcement."""
-        before, CURRENT.task = CURRENT.task, task
-        begun = task.worker is not None
-        op = self.pool.resume(task, result) if begun else self.pool.start(task)
-        CURRENT.task = before
-        return op
 
     def _go_on(self, task: Task, op: Operation) -> None:
         """Make the plain operations that a task announces, up to a visible one."""
@@ -172,7 +164,7 @@ class Execution(Outcome):
             if self.store.parked[task.index]:
                 return
             self._made(task, op, result)
-            op = self.run(task, result)
+            op = run(self.pool, task, result)
         if op.code == op_.VIOLATE:
             self._violates(task, op)
         else:

@@ -10,10 +10,10 @@ worker ready for the next.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, final
 
-import greenlet
+from greenlet import getcurrent, greenlet
 
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.errors import Abandoned
@@ -48,10 +48,10 @@ class Task:
         self.looked: Final = Looked()
         self.restart()
 
-    def restart(self, fed: Sequence[Any] = ()) -> None:
+    def restart(self, fed: list[Any] | None = None) -> None:
         """Before the first operation; the results of the first ones may be known."""
         self.pending: Operation | None = None
-        self.fed = fed
+        self.fed: list[Any] = fed if fed is not None else []
         self.looked.clear()
         self.made = 0  # operations so far: the length of the history
         self.finished = False
@@ -80,7 +80,7 @@ class Worker:
     def __init__(self) -> None:
         self.task: Task | None = None
         self.error: BaseException | None = None
-        self.greenlet = greenlet.greenlet(self._serve)
+        self.greenlet = greenlet(self._serve)
 
     def _serve(self, *_: object) -> None:
         while True:
@@ -109,7 +109,7 @@ class WorkerPool:
         """Run a task up to the first operation whose result it has not been fed."""
         worker = self.idle.pop() if self.idle else Worker()
         worker.task = task
-        worker.greenlet.parent = greenlet.getcurrent()
+        worker.greenlet.parent = getcurrent()
         task.worker = worker
         worker.greenlet.switch()
         return self._settle(task)
@@ -185,6 +185,6 @@ def _answered(task: Task, operation: Operation) -> Any:
 
 def _pause() -> Any:
     """Give the processor back to the engine; return what it resumes with."""
-    parent = greenlet.getcurrent().parent
+    parent = getcurrent().parent
     assert parent is not None, "only tasks pause"
     return parent.switch()

@@ -8,7 +8,7 @@ is run again from the beginning, fed with the results that it knows.
 
 from typing import Any, Final, final
 
-from pfnlab.engine.current import CURRENT
+from pfnlab.engine.current import CURRENT, run
 from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
@@ -22,7 +22,7 @@ from pfnlab.engine.operation import (
     VIOLATE,
     Operation,
 )
-from pfnlab.engine.task import ENDED, Task
+from pfnlab.engine.task import ENDED, Task, WorkerPool
 
 _NO_RESULT: Final = object()
 
@@ -88,7 +88,7 @@ class Trie:
     """All that is known of one task."""
 
     def __init__(self, execution: Execution, task: Task) -> None:
-        self.execution = execution
+        self.pool: WorkerPool = execution.pool
         self.task = task
         self.runs = 0  # how often the task's code was begun anew
         self.grown = 0  # operations that it has announced
@@ -98,7 +98,7 @@ class Trie:
     def root(self) -> Node:
         """Before the first step.  What comes before any visible operation waits behind START."""
         if self._root is None:
-            op = self._begin(())
+            op = self._begin([])
             first = Node(op, None, None, 0)
             self.at = None if op.code == END else first
             if op.plain or op.code == VIOLATE:
@@ -116,7 +116,7 @@ class Trie:
             raise ModelError(f"{node.op.verb} gives {result!r}, which cannot be hashed") from error
         if self.at is not node:
             self._compare(node, self._begin(history(node)))
-        op = self.execution.run(self.task, result)
+        op = run(self.pool, self.task, result)
         self.grown += 1
         child = Node(op, node, result, node.length + 1)
         self.at = None if op.code == END else child
@@ -143,10 +143,10 @@ class Trie:
             path.append(at)
             at = at.parent
         known = path[-1]
-        op = self._begin(())
+        op = self._begin([])
         for after in reversed(path[:-1]):
             self._compare(known, op)
-            op = self.execution.run(self.task, after.result)
+            op = run(self.pool, self.task, after.result)
             known = after
         self._compare(known, op)
         self.at = None if op.code == END else known
@@ -158,23 +158,23 @@ class Trie:
                 f"history, and now {op}; all shared state must be in fields"
             )
 
-    def _begin(self, fed: tuple[Any, ...]) -> Operation:
+    def _begin(self, fed: list[Any]) -> Operation:
         """Run the code from its beginning along a history."""
         self.runs += 1
-        execution = self.execution
         if self.task.worker is not None:
             CURRENT.task = self.task
-            execution.pool.abandon(self.task)
+            self.pool.abandon(self.task)
             CURRENT.task = None
         self.task.restart(fed)
-        return execution.run(self.task, None)
+        return run(self.pool, self.task, None)
 
 
-def history(node: Node) -> tuple[Any, ...]:
+def history(node: Node) -> list[Any]:
     """The results that led to a node."""
     results: list[Any] = []
     at = node
     while at.length > 0 and at.parent is not None:
         results.append(at.result)
         at = at.parent
-    return tuple(reversed(results))
+    results.reverse()
+    return results
