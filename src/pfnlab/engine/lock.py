@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running, running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import NOTHING, READ, Label
 from pfnlab.engine.operation import MONITOR, Operation
@@ -70,7 +70,7 @@ class Lock(Cell):
 
         `kind` and `failed` are the modes of the step's label, by how it ends.
         """
-        signal = signal_of(running()[1]).number if killable else -1
+        signal = signal_of(running_task()).number if killable else -1
         op = self.operations.get((verb, code, signal))
         if op is None:
             lost: tuple[tuple[int, int], ...] = ((self.number, failed),)
@@ -105,12 +105,12 @@ class Lock(Cell):
         self.no_longer_held(mode)
 
     def no_longer_held(self, mode: str) -> None:
-        task = running()[1]
+        task = running_task()
         hold = next(h for h in reversed(task.held) if h.lock is self and h.mode == mode)
         task.held.remove(hold)
 
     def must_hold(self, verb: str, mode: str) -> None:
-        task = running()[1]
+        task = running_task()
         if not any(hold.lock is self and hold.mode == mode for hold in task.held):
             violate(
                 LOCK_BALANCE,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pfnlab.engine.cell import Cell, Transparent
-from pfnlab.engine.current import observing, running
+from pfnlab.engine.current import observing, running, running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.operation import INIT, Operation
 from pfnlab.engine.race import NO_USE_AFTER_FREE
@@ -139,7 +139,7 @@ def touch(owner: Shared, life: Cell) -> None:
     if observing() is not None:
         return
     if not read_plain(life, "use", rule=NO_USE_AFTER_FREE):
-        task = running()[1]
+        task = running_task()
         violate(NO_USE_AFTER_FREE, f"{task.name} uses {owner}, which has been freed.")
 
 

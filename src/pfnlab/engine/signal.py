@@ -2,7 +2,7 @@
 
 from pfnlab.engine.access import atomically, read_word
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.current import current_execution, running
+from pfnlab.engine.current import current_execution, running, running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.task import Task
 
@@ -21,7 +21,7 @@ def kill(name: str) -> None:
 
 def fatal_signal_pending() -> bool:
     """Whether the running task has been killed.  One visible step."""
-    pending: bool = read_word(signal_of(running()[1]))
+    pending: bool = read_word(signal_of(running_task()))
     return pending
 
 

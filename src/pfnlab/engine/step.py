@@ -130,7 +130,7 @@ def join(name: str) -> None:
 
 def begin_trying() -> None:
     """The running task enters a loop that may try again: what it sees from here counts."""
-    task = running()[1]
+    task = running_task()
     task.since = task.made
 
 
@@ -141,7 +141,7 @@ def try_again() -> None:
     the last one over again, so waiting loses no behaviour; and a wait that never ends
     is a livelock.  A loop whose rounds differ in local variables must not use this.
     """
-    task = running()[1]
+    task = running_task()
     if task.since < 0:
         raise ModelError("try_again() without begin_trying()")
     perform(Operation(op_.RETRY, "retry", value=task.since))
@@ -150,7 +150,7 @@ def try_again() -> None:
 
 def done_trying() -> None:
     """The loop has ended."""
-    running()[1].since = -1
+    running_task().since = -1
 
 
 __all__ = ["NO_DATA_RACE", "NO_USE_AFTER_FREE", "begin_trying", "choose", "done_trying", "join",

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from pfnlab.engine.access import atomically
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.step import begin_trying, done_trying, try_again
 from pfnlab.kernel.fault_codes import vm_fault_t
 from pfnlab.kernel.locks import return_to_user_space
@@ -27,7 +27,7 @@ class Hit(NamedTuple):
 
 def reach(mm: Mm, address: int, verb: str) -> bool:
     """One try of an access: by what this CPU has cached, else by a walk, which it caches."""
-    _execution, task = running()
+    task = running_task()
 
     def look(old: tuple[Any, ...]) -> tuple[tuple[Any, ...], Hit | Walk]:
         tlb, slots = old[0], old[1:]

@@ -3,7 +3,7 @@
 Drawn after mm/memory.c: handle_mm_fault() and below.
 """
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.step import violate
 from pfnlab.kernel.fault_codes import (
@@ -46,7 +46,7 @@ def handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:
     if not sanitize_fault_flags(vma, flags):
         return VM_FAULT_SIGSEGV
     lock = fault_lock(vma, flags)
-    before = running()[1].holds(lock)
+    before = running_task().holds(lock)
     fault = __handle_mm_fault(vma, address, flags)
     check_lock_after_fault(lock, before, flags, fault)
     return fault

@@ -4,7 +4,7 @@ The lock of a fault is mmap_lock or, with FAULT_FLAG_VMA_LOCK, that of the VMA; 
 held for read.
 """
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.rwsem import RwSemaphore
 from pfnlab.engine.step import violate
@@ -102,7 +102,7 @@ def check_lock_after_fault(
     """The lock is held as `before`, unless the return code says otherwise and may do so."""
     of_vma = bool(flags & FAULT_FLAG_VMA_LOCK)
     rule, name = (VMA_LOCK_RETURNED, lock.name) if of_vma else (RETRY_ONLY_IF_ALLOWED, "mmap_lock")
-    hold = running()[1].holds(lock)
+    hold = running_task().holds(lock)
     code = show_fault(fault)
     if flags & FAULT_FLAG_RETRY_NOWAIT:
         if fault & VM_FAULT_COMPLETED or hold is not before:

@@ -6,7 +6,7 @@ Drawn after fs/file_table.c and include/linux/fs.h.
 from collections.abc import Callable
 from typing import Any
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.field import field
 from pfnlab.engine.shared import Shared
 from pfnlab.engine.step import read_plain, violate, write_plain
@@ -67,12 +67,12 @@ def task_work_add(work: Callable[[], None]) -> None:
 
     Model: for the running task only, with TWA_RESUME, and never too late.
     """
-    running()[1].works.append(work)
+    running_task().works.append(work)
 
 
 def task_work_run() -> None:
     """What was put off until the task holds no lock: called on the way to user space."""
-    works = running()[1].works
+    works = running_task().works
     while works:
         works.pop(0)()
 
@@ -83,5 +83,5 @@ def assert_not_released(file: Any) -> None:
         return
     cell = file._cells["released"]
     if read_plain(cell, "use", rule=HANDLER_AFTER_RELEASE):
-        task = running()[1]
+        task = running_task()
         violate(HANDLER_AFTER_RELEASE, f"{task.name} calls the handler; {file} is released.")

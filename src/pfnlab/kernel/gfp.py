@@ -7,7 +7,7 @@ Model: memory does not run out and nothing is reclaimed, so this makes no step. 
 there is only what lets reclaim enter a file system.
 """
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.lock import PseudoLock
 from pfnlab.kernel.lockdep import FS_RECLAIM
 
@@ -37,16 +37,16 @@ def fs_reclaim_acquire(gfp_mask: gfp_t) -> None:
 
 def current_gfp_context(flags: gfp_t) -> gfp_t:
     """The flags without what the running task has ruled out for a while."""
-    return flags & ~__GFP_FS if running()[1].flags & PF_MEMALLOC_NOFS else flags
+    return flags & ~__GFP_FS if running_task().flags & PF_MEMALLOC_NOFS else flags
 
 
 def memalloc_nofs_save() -> int:
     """From here on no allocation of the task enters a file system; returns what was before."""
-    task = running()[1]
+    task = running_task()
     before = task.flags
     task.flags |= PF_MEMALLOC_NOFS
     return before
 
 
 def memalloc_nofs_restore(flags: int) -> None:
-    running()[1].flags = flags
+    running_task().flags = flags

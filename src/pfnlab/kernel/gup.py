@@ -6,7 +6,7 @@ Drawn after mm/gup.c (fixup_user_fault()) and mm/memory.c (follow_pfnmap_start()
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.signal import fatal_signal_pending
 from pfnlab.engine.step import try_again, violate
 from pfnlab.kernel.errno import EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, Errno
@@ -163,7 +163,7 @@ class FollowPfnmapArgs:
 
     def _valid(self) -> Found:
         if self.found is None:
-            task = running()[1]
+            task = running_task()
             violate(
                 PFNMAP_ENDS,
                 f"{task.name} uses what was found at {self.address:x}, and holds nothing to it.",
@@ -201,7 +201,7 @@ def follow_pfnmap_end(args: FollowPfnmapArgs) -> None:
 
 
 def pfnmap_lockdep_assert(vma: Vma) -> None:
-    _execution, task = running()
+    task = running_task()
     mm: Mm = vma.vm_mm
     locks = [mm.mmap_lock]
     if vma.vm_file is not None:

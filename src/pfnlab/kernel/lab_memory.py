@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pfnlab.engine.access import atomically
-from pfnlab.engine.current import running, setting_up
+from pfnlab.engine.current import running_task, setting_up
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.program import Program
 from pfnlab.engine.shared import Shared
@@ -123,7 +123,7 @@ class MemoryLab(Program):
 
     def _free_address(self, offset: int) -> int:
         """Congruent to the offset in the BAR at every level, and far from the others."""
-        _execution, task = running()
+        task = running_task()
         if task.index < 0:
             self._mapped += 1
             return MMAP_BASE + (self._mapped - 1) * GiB + offset
@@ -132,7 +132,7 @@ class MemoryLab(Program):
     def fork(self, mm: Mm | None = None) -> Mm:
         """fork(): returns the child's mm; Mapping.of() tells where a mapping is there."""
         parent = mm or self.first_process()
-        _execution, task = running()
+        task = running_task()
         child = self._add_process(f"child{task.created or ''}")
         dup_mmap(child, parent)
         return child

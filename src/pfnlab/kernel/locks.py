@@ -1,6 +1,6 @@
 """The kernel's verbs for locks.  Drawn after include/linux/{mutex,rwsem,mmap_lock}.h."""
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.rwsem import RwSemaphore
@@ -123,14 +123,14 @@ def i_mmap_unlock_write(mapping: AddressSpace) -> None:
 
 def lockdep_assert_held(lock: Lock) -> None:
     """The running task must hold the lock, in any way."""
-    task = running()[1]
+    task = running_task()
     if task.holds(lock) is None:
         violate(LOCKDEP_ASSERT_HELD, f"{task.name} does not hold {lock.name}.")
 
 
 def lockdep_assert_held_write(sem: RwSemaphore) -> None:
     """The running task must hold the semaphore for write."""
-    task = running()[1]
+    task = running_task()
     hold = task.holds(sem)
     if hold is None or hold.mode != "write":
         has = f"only for read, since step {hold.step}" if hold is not None else "not at all"
@@ -139,7 +139,7 @@ def lockdep_assert_held_write(sem: RwSemaphore) -> None:
 
 def return_to_user_space() -> None:
     """The end of a system call or a fault: all locks must have been released."""
-    _execution, task = running()
+    task = running_task()
     if task.held:
         held = ", ".join(
             f"{hold.lock.name}{f' for {hold.mode}' if hold.mode else ''} (step {hold.step})"

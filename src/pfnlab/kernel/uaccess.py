@@ -3,7 +3,7 @@
 Drawn after include/linux/uaccess.h and mm/memory.c: __might_fault().
 """
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.step import violate
 from pfnlab.kernel.rule import contract
@@ -23,7 +23,7 @@ def might_fault(mm: Mm) -> None:
     So no memory_lock, which the fault handler of a BAR takes and user space can hold up;
     and lockdep is told of mmap_lock, fault or no fault.
     """
-    task = running()[1]
+    task = running_task()
     for hold in task.held:
         if isinstance(hold.lock, Lock) and hold.lock.lock_class.endswith(".memory_lock"):
             violate(

@@ -6,7 +6,7 @@ vfio_power.py, vfio_reset.py and vfio_intrs.py; who reads and writes, in vfio_rd
 
 from typing import Any
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import rw_semaphore
@@ -141,7 +141,7 @@ def __vfio_pci_memory_enabled(vdev: VfioPciDevice) -> bool:
 def update_memory_enabled(vdev: VfioPciDevice) -> None:
     """COMMAND.MEM, the power state or low power has changed.  Needs memory_lock for write."""
     if held_for(vdev.memory_lock) != "write":
-        task = running()[1]
+        task = running_task()
         violate(COMMAND_UNDER_MEMORY_LOCK, f"{task.name} does not hold {vdev}.memory_lock.")
     vdev.memory_enabled = __vfio_pci_memory_enabled(vdev) and not vdev.pm_runtime_engaged
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
@@ -218,7 +218,7 @@ def is_cow_mapping(flags: int) -> bool:
 
 def held_for(lock: RwSemaphore) -> str:
     """How the running task holds a semaphore: "read", "write" or ""."""
-    hold = running()[1].holds(lock)
+    hold = running_task().holds(lock)
     return hold.mode if hold is not None else ""
 
 
@@ -242,7 +242,7 @@ def assert_vma_may_change(vma: Vma, what: str, rmap: bool) -> None:
     if missing:
         violate(
             VMA_WRITTEN_UNDER_LOCKS,
-            f"{running()[1].name} writes {what} of {vma} without {' and '.join(missing)} "
+            f"{running_task().name} writes {what} of {vma} without {' and '.join(missing)} "
             "held for write.",
         )
 
@@ -250,7 +250,7 @@ def assert_vma_may_change(vma: Vma, what: str, rmap: bool) -> None:
 def mmap_assert_write_locked(mm: Mm, what: str = "this") -> None:
     if not running_kernel().vm_flags_asserted:
         return
-    _execution, task = running()
+    task = running_task()
     hold = task.holds(mm.mmap_lock)
     if hold is not None and hold.mode == "write":
         return

@@ -13,7 +13,7 @@ readers; with the kernel's that reader would have been the first, or taken mmap_
 from typing import Any, Protocol
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.current import running
+from pfnlab.engine.current import running_task
 from pfnlab.engine.field import field
 from pfnlab.engine.lock import Lock
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore
@@ -82,7 +82,7 @@ def vma_start_write(vma: LockedVma) -> None:
     if not running_kernel().per_vma_lock:
         return
     lock = vma.vm_lock
-    task = running()[1]
+    task = running_task()
     hold = task.holds(lock.mm.mmap_lock)
     if hold is None or hold.mode != "write":
         has = "for read only" if hold is not None else "not at all"
@@ -95,7 +95,7 @@ def vma_start_write(vma: LockedVma) -> None:
 
 def vma_is_write_locked(vma: LockedVma) -> bool:
     """Whether the running task has it."""
-    hold = running()[1].holds(vma.vm_lock.vm_lock)
+    hold = running_task().holds(vma.vm_lock.vm_lock)
     return hold is not None and hold.mode == "write"
 
 
@@ -115,7 +115,7 @@ def vma_mark_detached(vma: LockedVma, detached: bool) -> None:
 
 def vma_lock_held() -> Lock | None:
     """A VMA lock that the running task holds for read."""
-    for hold in running()[1].held:
+    for hold in running_task().held:
         lock = hold.lock
         if hold.mode == "read" and isinstance(lock, Lock) and lock.lock_class == VMA_LOCK_CLASS:
             return lock
@@ -128,7 +128,7 @@ def may_wait_for_mmap_lock(mm: Any) -> None:
     if lock is not None:
         violate(
             NO_MMAP_LOCK_UNDER_VMA_LOCK,
-            f"{running()[1].name} holds {lock.name} for read and waits for {mm}.mmap_lock.",
+            f"{running_task().name} holds {lock.name} for read and waits for {mm}.mmap_lock.",
         )
 
 
