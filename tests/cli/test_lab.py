@@ -28,7 +28,10 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
     [
         (["--bar", "3G"], "a BAR of a guest is a power of two from 4 KiB to 256 GiB"),
         (["--bar", "512G"], "a BAR of a guest is a power of two from 4 KiB to 256 GiB"),
-        (["--bar", "1G", "--offset", "1G"], "are beyond the BAR, which has 0x40000000 bytes"),
+        (
+            ["--bar", "1G", "--offset", "1G"],
+            "offset 0x40000000 is beyond the BAR, which has 0x40000000 bytes",
+        ),
         (["frob"], "no step of a workload is called 'frob'"),
         (["--kernel", "./missing"], "no kernel at missing: there is no such file"),
         (["--kernel", "six"], "'six' is neither the path of a kernel nor a version such as 6.12"),

@@ -10,8 +10,7 @@ import typer
 
 import pfnlab
 from pfnlab.cli.options import AsJson, Madvise, Thp
-from pfnlab.cost.words import check_pages, make_workload, parse_size
-from pfnlab.errors import ModelError
+from pfnlab.cost.words import check_pages, make_workload, parse_part, parse_size
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.files import default_cache
 from pfnlab.lab.kernels import KernelImage, find_kernel, kernels_here
@@ -21,7 +20,7 @@ from pfnlab.lab.run import TIMEOUT
 from pfnlab.measured import Measured, MeasuredStep
 from pfnlab.report.kernels import kernels_data, kernels_text
 from pfnlab.report.measured import measured_json, measured_text
-from pfnlab.workload import Bar, Place, Window, Workload
+from pfnlab.workload import PAGE, Bar, Place, Window, Workload
 
 lab = typer.Typer(
     help="Workloads on real kernels, in guests of QEMU.",
@@ -155,13 +154,8 @@ def run_workload(
 def workload_of(
     words: str, bar: str, offset: str, size: str | None, place: Place, madvise: Madvise
 ) -> Workload:
-    whole = check_pages("bar", parse_size(bar, "bar"), 1)
-    start = check_pages("offset", parse_size(offset, "offset"))
-    length = whole - start if size is None else check_pages("size", parse_size(size), 1)
-    if length <= 0 or start + length > whole:
-        raise ModelError(
-            f"offset {start:#x} and size {length:#x} are beyond the BAR, which has {whole:#x} bytes"
-        )
+    whole = check_pages("bar", parse_size(bar, "bar"), PAGE)
+    length, start = parse_part(offset, size, whole)
     return make_workload(
         Bar(whole), [Window(length, start, advice=madvise or "", place=place)], words
     )

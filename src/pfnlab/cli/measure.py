@@ -9,15 +9,14 @@ import typer
 
 import pfnlab
 from pfnlab.cli.options import AsJson, Madvise
-from pfnlab.cost.words import check_pages, make_workload, parse_size
-from pfnlab.errors import ModelError
+from pfnlab.cost.words import make_workload, parse_part
 from pfnlab.host.device import VfioDevice
 from pfnlab.host.errors import HostError
 from pfnlab.host.pci import VFIO_PCI, BarResource, PciDevice, check_free, find_device, group_members
 from pfnlab.host.run import run
 from pfnlab.measured import MeasuredStep
 from pfnlab.report.measured import measured_json, measured_text, plan_text
-from pfnlab.workload import PAGE, Bar, Window, Workload
+from pfnlab.workload import Bar, Window, Workload
 
 
 def measure(
@@ -46,7 +45,7 @@ def measure(
     """Do a workload on a real BAR through VFIO; the device is left as it was found."""
     pci = find_device(device)
     resource = largest_bar(pci) if bar is None else pci.bar(bar)
-    window = window_of(resource, offset, size)
+    window = parse_part(offset, size, resource.size, f"BAR {resource.index}")
     made = make_workload(
         Bar(resource.size, resource.address),
         [Window(*window, advice=madvise or "", place=place)],
@@ -70,21 +69,6 @@ def largest_bar(pci: PciDevice) -> BarResource:
     if not pci.bars:
         raise HostError(f"{pci.bdf} has no memory BAR")
     return max(pci.bars, key=lambda bar: bar.size)
-
-
-def window_of(bar: BarResource, offset: str, size: str | None) -> tuple[int, int]:
-    """Size and offset in bytes."""
-    start = check_pages("offset", parse_size(offset, "offset"))
-    if start >= bar.size:
-        raise ModelError(f"offset {start:#x} is beyond BAR {bar.index}, which has {bar.size:#x}")
-    length = bar.size - start if size is None else parse_size(size, "size")
-    check_pages("size", length, PAGE)
-    if start + length > bar.size:
-        raise ModelError(
-            f"offset {start:#x} and size {length:#x} are beyond BAR {bar.index}, which has "
-            f"{bar.size:#x} bytes"
-        )
-    return length, start
 
 
 def plan(pci: PciDevice, workload: Workload, bar: int, unbind: bool) -> str:

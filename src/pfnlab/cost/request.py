@@ -1,7 +1,7 @@
 """Where what a user asks for is mapped; what cannot be is a ModelError of one line."""
 
 from pfnlab.cost.address import best_address, natural_address
-from pfnlab.cost.words import check_pages, parse_size
+from pfnlab.cost.words import check_inside, check_pages, parse_size
 from pfnlab.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE, GiB
 from pfnlab.kernel.profile import Kernel
@@ -19,13 +19,7 @@ def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | No
     if bar_size is None:
         bar_size = 1 << (size + offset - 1).bit_length()
     check_pages("bar size", bar_size, PAGE_SIZE)
-    if offset >= bar_size:
-        raise ModelError(f"offset {offset:#x} is beyond the BAR, which has {bar_size:#x} bytes")
-    if offset + size > bar_size:
-        raise ModelError(
-            f"offset {offset:#x} and size {size:#x} are beyond the BAR, which has "
-            f"{bar_size:#x} bytes"
-        )
+    check_inside(offset, size, bar_size)
     if bar_address is None:
         bar_address = max(1 << (bar_size - 1).bit_length(), GiB)
     return Bar(bar_size, check_pages("bar address", bar_address))

@@ -61,6 +61,25 @@ def check_pages(what: str, value: int, least: int = 0) -> int:
     return value
 
 
+def check_inside(offset: int, size: int, whole: int, bar: str = "the BAR") -> None:
+    """A mapping must be a part of its BAR, of `whole` bytes."""
+    if offset >= whole:
+        raise ModelError(f"offset {offset:#x} is beyond {bar}, which has {whole:#x} bytes")
+    if offset + size > whole:
+        raise ModelError(
+            f"offset {offset:#x} and size {size:#x} are beyond {bar}, which has {whole:#x} bytes"
+        )
+
+
+def parse_part(offset: str, size: str | None, whole: int, bar: str = "the BAR") -> tuple[int, int]:
+    """Size and offset in bytes; up to the end of the BAR if no size is given."""
+    start = check_pages("offset", parse_size(offset, "offset"))
+    check_inside(start, 0, whole, bar)
+    length = whole - start if size is None else check_pages("size", parse_size(size), PAGE)
+    check_inside(start, length, whole, bar)
+    return length, start
+
+
 def check_apart(windows: list[Window]) -> None:
     ordered = sorted(windows, key=lambda window: window.address)
     for below, above in pairwise(ordered):
