@@ -8,6 +8,7 @@ import pytest
 from pfnlab import explore
 from pfnlab.engine import Program, Shared, field, mutex, update, wait_event, word
 from pfnlab.engine.execution import Execution
+from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.search import Search
 from tests.explorer.oracles import Build, scenario
 
@@ -206,3 +207,29 @@ def test_a_loop_has_the_outcomes_of_a_wait(other: str) -> None:
 
     assert spins[0] == waits[0]
     assert bool(spins[1]) == bool(waits[1]) == (other == "set_and_take_back")
+
+
+def looks_after(warmed_up: int) -> int:
+    """How often a loop looks before it waits, where the code it runs has run so many times."""
+    word.__get__.__code__ = word.__get__.__code__.replace()  # not specialized yet
+
+    def reads(memory: Memory) -> None:
+        for _ in range(warmed_up):
+            assert memory.x == 0
+
+    def build(program: Program) -> None:
+        memory = Memory()
+        program.add_task("first", lambda: reads(memory))
+        program.add_task("then", lambda: until_one(memory))
+
+    execution = Execution(Program(), build)
+    machine = Machine(execution)
+    for task in (0, 1):
+        while machine.enabled(task):
+            machine.make(task, 0)
+    execution.end()
+    return len(machine.events) - warmed_up
+
+
+def test_a_loop_is_found_also_while_the_interpreter_specializes_its_code() -> None:
+    assert {looks_after(times) for times in range(40)} == {2}

@@ -87,9 +87,10 @@ def state_of(frame: FrameType | None) -> State | None:
         code = frame.f_code
         # The engine counts nothing for a task, but in its loops.
         ours = str(frame.f_globals.get("__name__", "")).startswith("pfnlab.engine")
-        if not _can_be_seen_through(code, ours):
+        places = _places(code, ours)
+        if places is None:
             return None
-        state += (code, frame.f_lasti)
+        state += (code, places[frame.f_lasti // 2])
         if not ours:
             for name, value in frame.f_locals.items():
                 known = _known(value)
@@ -114,15 +115,24 @@ def _known(value: Any) -> Any:
 
 
 @cache
-def _can_be_seen_through(code: CodeType, ours: bool) -> bool:
+def _places(code: CodeType, ours: bool) -> list[int] | None:
+    """Of each unit of its bytecode, where its instruction begins; None if it hides something.
+
+    A frame that waits for a call may stand at the call or at what is cached behind it, or in
+    Python 3.11 at PRECALL before it.  That changes when the interpreter specializes the call.
+    """
     if code.co_flags & _GENERATORS:
-        return False
-    before = ""
+        return None
+    places: list[int] = []
+    before, begins = "", 0
     for instruction in dis.get_instructions(code):
         name = instruction.opname
         if name.startswith(("FOR_ITER", "SEND", "YIELD")):
-            return False
+            return None
         if not ours and before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
-            return False  # :=, or a = b = c
+            return None  # :=, or a = b = c
+        places += [begins] * (instruction.offset // 2 - len(places))
+        if before != "PRECALL":
+            begins = instruction.offset
         before = name
-    return True
+    return places + [begins] * (len(code.co_code) // 2 - len(places))
