@@ -52,9 +52,10 @@ def _steps(execution: Execution, seed: int) -> list[Any]:
     """What a random schedule does, operation by operation."""
     _run(execution, seed)
     return [
-        (op.code, op.verb, _word(op.target), _word(_written(op, result)), event)
+        (op.code, op.verb, _word(op.target), _word(_written(op, done.result)), done.event)
         for trail in execution.trails
-        for op, result, event, _step in trail
+        for done in trail
+        for op in (done.op,)
     ]
 
 
