@@ -11,6 +11,7 @@ import importlib.util
 import pkgutil
 import traceback
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -38,6 +39,7 @@ class NotFound(ModelError):
     """No such design, scenario or rule; the message says which there are."""
 
 
+@cache
 def all_designs() -> dict[str, Design]:
     """Designs that ship, by name, in the order in which they were proposed."""
     found: dict[str, Design] = {}
@@ -46,6 +48,7 @@ def all_designs() -> dict[str, Design]:
     return dict(sorted(found.items(), key=lambda item: (item[1].year, item[0])))
 
 
+@cache
 def all_scenarios() -> dict[str, Scenario]:
     """Scenarios that ship, by name, the simplest first."""
     return {
