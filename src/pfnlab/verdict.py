@@ -73,7 +73,7 @@ def explore(
     limits = search.Limits(max_schedules, max_seconds, step_limit, depth)
     make = program_maker(design, rules, kernel)
     try:
-        check_determinism(make, scenario)
+        check_determinism(make, scenario, step_limit)
         return search.Search(
             make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress, seed
         ).run()

@@ -123,9 +123,9 @@ def describe_loop(tasks: Sequence[Task], index: int, trail: Sequence[Done], seen
     return f"{text} A round is {which} of {name}."
 
 
-def describe_endless(task: Task, limit: int, trail: Sequence[Done]) -> str:
-    """A task that has made too many steps; and its loop, if it ends in one."""
-    text = f"{task.name} has made more than {limit} steps."
+def describe_endless(task: Task, limit: int, what: str, trail: Sequence[Done]) -> str:
+    """A task that has made too many steps, or others; and its loop, if it ends in one."""
+    text = f"{task.name} has made more than {limit} {what}."
     shown = [(done.op.verb, done.op.number, str(done.result)) for done in trail if done.shown]
     for length in range(1, min(LONGEST_ROUND, len(shown) // 3) + 1):
         last, before, first = (shown[-length * back :][:length] for back in (1, 2, 3))

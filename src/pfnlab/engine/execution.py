@@ -23,6 +23,7 @@ from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.task import Task, WorkerPool
 
 STEP_LIMIT = 5_000
+PLAIN_OPERATIONS = 10  # without a visible step between them, for each step of the limit
 START = Operation(op_.START, "start", counted=False)
 
 
@@ -46,6 +47,7 @@ class Execution(Outcome):
         self.watch = watch.Watch(program, self.store)
         self.pool = WorkerPool()
         self.step_limit = step_limit
+        self.plain_limit = PLAIN_OPERATIONS * step_limit
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
         CURRENT.enter(self, self.setup)
         try:
@@ -159,7 +161,12 @@ class Execution(Outcome):
 
     def _go_on(self, task: Task, op: Operation) -> None:
         """Make the plain operations that a task announces, up to a visible one."""
+        plains = 0
         while op.plain:
+            plains += 1
+            self._check_limit(task, plains)
+            if self.store.parked[task.index]:
+                return
             result = self._plain(task, op)
             if self.store.parked[task.index]:
                 return
@@ -258,10 +265,13 @@ class Execution(Outcome):
         self.steps += 1
         task.steps += 1
 
-    def _check_limit(self, task: Task) -> None:
-        if task.steps > self.step_limit:  # enforced or not: there is no other way out
-            trail = self.trails[task.index]
-            evidence = (deadlock.describe_endless(task, self.step_limit, trail),)
+    def _check_limit(self, task: Task, plains: int = 0) -> None:
+        """Enforced or not: there is no other way out."""
+        over = task.steps > self.step_limit
+        if over or plains > self.plain_limit:
+            limit = self.step_limit if over else self.plain_limit
+            what = "steps" if over else "plain accesses in a row"
+            evidence = (deadlock.describe_endless(task, limit, what, self.trails[task.index]),)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 
     # ---- setting up

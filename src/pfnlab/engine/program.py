@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
+from pfnlab.engine.cell import Transparent
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.task import Task
 
@@ -100,8 +101,11 @@ class Monitor(Protocol):
 
 
 @dataclass
-class Program:
-    """The tasks and rules of one scenario; a scenario is a function that fills it in."""
+class Program(Transparent):
+    """The tasks and rules of one scenario; a scenario is a function that fills it in.
+
+    Tasks do not change it: whatever they share is in cells.
+    """
 
     tasks: list[Task] = field(default_factory=list)
     invariants: list[Invariant] = field(default_factory=list)

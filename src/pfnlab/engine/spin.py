@@ -12,6 +12,7 @@ done where everything that a frame remembers can be seen:
 * every local is a number, a text, a tuple of such, or a Shared object, whose state is in cells;
 * the code has no `for`, as an iterator counts rounds unseen, no `yield`, and no `:=`, which can
   keep an old value on the stack while the local already has a new one;
+* no C function that calls back stands between two frames, as sorted() counts unseen;
 * what lies on the stack between operators comes from these locals and from what was seen since
   the loop went round.  That is why two rounds must be the same, and not one.
 """
@@ -22,6 +23,7 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any, Final, final
 
+from pfnlab.engine.call_site import calls, place_of
 from pfnlab.engine.cell import Transparent
 
 _PLAIN_VALUES: Final = (bool, int, float, complex, str, bytes, type(None))
@@ -83,21 +85,27 @@ class Looked:
 def state_of(frame: FrameType | None) -> State | None:
     """All that a task's own code remembers here; None if it may be more than can be seen."""
     state: list[Any] = []
+    called: CodeType | None = None
     while frame is not None:
         code = frame.f_code
+        module = str(frame.f_globals.get("__name__", ""))
         # The engine counts nothing for a task, but in its loops.
-        ours = str(frame.f_globals.get("__name__", "")).startswith("pfnlab.engine")
-        places = _places(code, ours)
-        if places is None:
+        ours = module.startswith("pfnlab.engine")
+        place = place_of(code, frame.f_lasti)
+        # No C function of ours, or of the model, calls back for a look.
+        hidden = called is not None and not (
+            module.startswith("pfnlab.") or calls(code, place, called.co_name)
+        )
+        if hidden or not _can_be_seen_through(code, ours):
             return None
-        state += (code, places[frame.f_lasti // 2])
+        state += (code, place)
         if not ours:
             for name, value in frame.f_locals.items():
                 known = _known(value)
                 if known is None:
                     return None
                 state += (name, known)
-        frame = frame.f_back
+        frame, called = frame.f_back, code
     return tuple(state)
 
 
@@ -115,24 +123,15 @@ def _known(value: Any) -> Any:
 
 
 @cache
-def _places(code: CodeType, ours: bool) -> list[int] | None:
-    """Of each unit of its bytecode, where its instruction begins; None if it hides something.
-
-    A frame that waits for a call may stand at the call or at what is cached behind it, or in
-    Python 3.11 at PRECALL before it.  That changes when the interpreter specializes the call.
-    """
+def _can_be_seen_through(code: CodeType, ours: bool) -> bool:
     if code.co_flags & _GENERATORS:
-        return None
-    places: list[int] = []
-    before, begins = "", 0
+        return False
+    before = ""
     for instruction in dis.get_instructions(code):
         name = instruction.opname
         if name.startswith(("FOR_ITER", "SEND", "YIELD")):
-            return None
+            return False
         if not ours and before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
-            return None  # :=, or a = b = c
-        places += [begins] * (instruction.offset // 2 - len(places))
-        if before != "PRECALL":
-            begins = instruction.offset
+            return False  # :=, or a = b = c
         before = name
-    return places + [begins] * (len(code.co_code) // 2 - len(places))
+    return True

@@ -6,7 +6,7 @@ a trace, look for the place.  After a search some histories of each task are run
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pfnlab.engine.errors import ModelError, Nondeterminism
@@ -21,9 +21,18 @@ STEPS_COMPARED = 2_000
 HISTORIES_COMPARED = 4  # of each task
 
 
-def check_determinism(make_program: MakeProgram, build: Build) -> None:
+def check_determinism(
+    make_program: MakeProgram, build: Build, step_limit: int = STEPS_COMPARED
+) -> None:
     """Raise Nondeterminism if the same schedule does not always do the same."""
-    first = Execution(make_program(), build, recording=True, whole_stacks=False)
+
+    def execution(recording: bool = True) -> Execution:
+        return Execution(
+            make_program(), build, recording=recording, whole_stacks=False,
+            step_limit=min(step_limit, STEPS_COMPARED),
+        )  # fmt: skip
+
+    first = execution()
     if first.failed_setup:
         return  # the search says which rule broke
     if not first.program.tasks:
@@ -32,16 +41,16 @@ def check_determinism(make_program: MakeProgram, build: Build) -> None:
     told, first.recorder = _told(first), None  # to keep a trace takes time
     _, two = _steps(first, 1), _steps(first, 0)
     first.end()
-    second = Execution(make_program(), build)
+    second = execution(recording=False)
     three = _steps(second, 0)
     second.end()
     if not one == two == three:
         # What is kept elsewhere may have changed for good, so that only the first run differs.
-        third = Execution(make_program(), build, recording=True, whole_stacks=False)
+        third = execution()
         again = _walk(third, 0)
         third.end()
         _compare(told, again)
-        _find_place(make_program, build)
+        _find_place(execution)
         raise Nondeterminism(
             "hidden nondeterminism: the same schedule does something else when it is run again; "
             "all shared state must be in fields"
@@ -71,12 +80,12 @@ def _word(value: Any) -> str:
     return type(value).__name__ if " at 0x" in repr(value) else str(value)
 
 
-def _find_place(make_program: MakeProgram, build: Build, seeds: int = 3) -> None:
-    first = Execution(make_program(), build, recording=True, whole_stacks=False)
+def _find_place(execution: Callable[[], Execution], seeds: int = 3) -> None:
+    first = execution()
     runs = [_walk(first, seed) for seed in range(seeds)]
     again = [_walk(first, seed) for seed in range(seeds)]
     first.end()
-    second = Execution(make_program(), build, recording=True, whole_stacks=False)
+    second = execution()
     fresh = [_walk(second, seed) for seed in range(seeds)]
     second.end()
     for run, others in zip(runs, zip(again, fresh, strict=True), strict=True):

@@ -40,6 +40,7 @@ class Machine(Dependence):
         # A task that has made so many steps makes no more.  That is a property of its history,
         # so nothing is lost among those executions in which no task makes more.
         self.step_limit = execution.step_limit
+        self.plain_limit = execution.plain_limit
         self.depth = depth if depth is not None else NO_DEPTH
         self.cut = False  # some task could have gone on
         self.store: Store = execution.store
@@ -106,7 +107,7 @@ class Machine(Dependence):
             return event
         # As _advance(), for the case that is nearly always there.
         child = self._next(task, node, result)
-        if child.code < op_.RETRY:
+        if child.code < op_.RETRY and actor.steps <= self.step_limit:
             actor.node = child
         else:
             self._go_on(actor, child, event)
@@ -142,9 +143,12 @@ class Machine(Dependence):
 
     def _go_on(self, actor: Actor, node: Node, event: Event) -> None:
         """Make the plain operations of a task, up to a visible one."""
-        store, task = self.store, event.task
+        store, task, plains = self.store, event.task, 0
         while node.plain:
             op = node.op
+            plains += 1
+            if plains > self.plain_limit or actor.steps > self.step_limit:
+                break
             if op.code == op_.MONITOR:
                 self._monitor(task, op, event)
                 result = None
@@ -161,7 +165,9 @@ class Machine(Dependence):
             node = self._next(task, node, result)
         actor.node = node
         code = node.code
-        if code == op_.END:
+        if plains > self.plain_limit or actor.steps > self.step_limit:
+            self._report(deadlock.ENDS, (), task)
+        elif code == op_.END:
             store.end(task)
         elif code == op_.VIOLATE:
             self._one_more(event)
@@ -170,8 +176,6 @@ class Machine(Dependence):
         elif code == op_.RETRY:
             sights = Sights(store, self._trail(task, node), task)
             store.try_again(task, sights.changed, sights.label())
-        if actor.steps > self.step_limit:
-            self._report(deadlock.ENDS, (), task)
 
     def _one_more(self, event: Event) -> None:
         """A plain step that belongs to an event."""
