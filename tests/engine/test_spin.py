@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pfnlab import explore
-from pfnlab.engine import Program, Shared, field, mutex, update, wait_event, word
+from pfnlab.engine import Program, Shared, completion, field, mutex, update, wait_event, word
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.search import Search
@@ -18,6 +18,7 @@ class Memory(Shared):
     y = word(0)
     lock = mutex()
     flag = field(False)
+    done = completion()
 
     def __init__(self) -> None:
         self.name = "memory"
@@ -148,6 +149,11 @@ def looks_twice(memory: Memory, also: int) -> int:
     return look(memory) + also
 
 
+def is_never_woken(memory: Memory) -> None:
+    memory.y = 2
+    memory.done.wait_for_completion()
+
+
 RUNS = {name: run for name, run in list(globals().items()) if callable(run)}
 SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns",
          "waits_by_functions"]  # fmt: skip
@@ -257,3 +263,16 @@ def looks_after(warmed_up: int) -> int:
 
 def test_a_loop_is_found_also_while_the_interpreter_specializes_its_code() -> None:
     assert {looks_after(times) for times in range(40)} == {2}
+
+
+@pytest.mark.parametrize("policy", ["dpor", "exhaustive"])
+def test_a_loop_for_ever_does_not_hide_that_another_task_is_never_woken(policy: str) -> None:
+    build = scenario(named("is_never_woken", "until_one"))
+
+    for rules, rule in ((["L1"], "no_livelock"), (["L2"], "no_deadlock"), (None, "no_livelock")):
+        result = explore(build, policy=policy, rules=rules)
+
+        assert [finding.violation.rule for finding in result.findings] == [rule]
+        evidence = result.findings[0].violation.evidence
+        assert len(evidence) == 1 + (rule == "no_livelock")
+        assert evidence[-1].startswith("t0 waits in wait_for_completion for memory.done")

@@ -115,15 +115,17 @@ class Outcome:
         if not waiting or self.violation is not None:
             return
         spinning = [index for index in waiting if self._op(index).code == op_.RETRY]
-        if spinning:
+        others = [index for index in waiting if index not in spinning]
+        evidence = self._describe(others, cycle=False) if others else ()
+        if spinning and self.program.enforces(deadlock.NO_LIVELOCK):
             first = spinning[0]
             looks = [self.cells[cell] for cell, _mode in self.store.retry_label(first).accesses]
             seen = ", ".join(cell.name for cell in looks if cell.traced)
             trail = self.trails[first][self._op(first).value :]
-            told = deadlock.describe_loop(self.program.tasks, first, trail, seen)
-            self._fail(deadlock.NO_LIVELOCK, (told,), spinning)
-        else:
-            self._fail(deadlock.NO_DEADLOCK, self._describe(waiting, cycle=False), waiting)
+            loop = deadlock.describe_loop(self.program.tasks, first, trail, seen)
+            self._fail(deadlock.NO_LIVELOCK, (loop, *evidence), [*spinning, *others])
+        elif others:
+            self._fail(deadlock.NO_DEADLOCK, evidence, others)
 
     def _op(self, index: int) -> Operation:
         op = self.pending[index]
