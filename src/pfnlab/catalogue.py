@@ -183,4 +183,5 @@ def explained(error: BaseException, files: set[str]) -> ModelError:
     if isinstance(error, ModelError):
         error.place = error.place or (place if mine else "")
         return error
-    return ModelError(f"{type(error).__name__}: {error}", place)
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return ModelError(f"{type(error).__name__}: {error}{notes}", place)

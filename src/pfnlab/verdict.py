@@ -1,12 +1,15 @@
 """The Python interface: a scenario, a design, a verdict."""
 
+import difflib
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pfnlab.catalogue import explained, find_design, find_scenario
+from pfnlab.catalogue import NotFound, all_rules, explained, find_design, find_scenario
 from pfnlab.engine.execution import STEP_LIMIT, Execution
-from pfnlab.engine.program import Program, Scenario
+from pfnlab.engine.program import Invariant, Program, Rule, Scenario
+from pfnlab.errors import ModelError
 from pfnlab.explorer import search
 from pfnlab.explorer.determinism import check_determinism
 from pfnlab.explorer.exhaustive import Exhaustive
@@ -21,6 +24,7 @@ from pfnlab.explorer.walk import Pct, RandomWalk
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.profile import find_kernel
+from pfnlab.kernel.rule import LeafRule
 from pfnlab.report.counterexample import result_text
 
 POLICIES = ("dpor", "source", "exhaustive", "random", "pct")
@@ -67,6 +71,11 @@ def explore(
     those that are checked, by name or number; the others may break.
     Raises ModelError if the scenario or design misuses the model.
     """
+    rules = check_arguments(scenario, design, rules)
+    _check_numbers(
+        max_schedules=(max_schedules, 1), max_seconds=(max_seconds, 0),
+        preemptions=(preemptions, 0), depth=(depth, 1), step_limit=(step_limit, 1),
+    )  # fmt: skip
     chosen = make_policy(policy, seed, preemptions)
     if isinstance(chosen, RandomWalk | Pct) and max_schedules is None and max_seconds is None:
         max_schedules = RANDOM_SCHEDULES
@@ -79,6 +88,54 @@ def explore(
         ).run()
     except Exception as error:
         raise explained(error, source_files(scenario, design)) from error
+
+
+def check_arguments(
+    scenario: Scenario, design: Design | None, rules: Iterable[str] | None
+) -> list[str] | None:
+    """The rules; raises ModelError for what explore() and replay() cannot work with."""
+    if not isinstance(scenario, Scenario):
+        raise ModelError(f"{scenario!r} is no scenario; find_scenario() finds one by its name")
+    if not isinstance(design, Design | None):
+        raise ModelError(f"{design!r} is no design; find_design() finds one by its name")
+    if isinstance(rules, str):
+        raise ModelError(f"rules is a list of names or numbers, as [{rules!r}]")
+    if rules is None:
+        return None
+    wanted = list(rules)
+    if not wanted:
+        raise ModelError("rules is empty, so nothing would be checked; leave it out to check all")
+    try:
+        _check_rules(wanted, scenario, design)
+    except Exception as error:
+        raise explained(error, source_files(scenario, design)) from error
+    return wanted
+
+
+def _check_rules(wanted: list[str], scenario: Scenario, design: Design | None) -> None:
+    """A rule may ship with pfnlab, be in the file of the scenario, or be made by it."""
+    execution = Execution(program_maker(design, None)(), scenario)
+    execution.end()
+    program = execution.program
+    things = [*inspect.unwrap(scenario.build).__globals__.values(), *program.invariants]
+    things += program.leaf_rules if isinstance(program, Lab) else []
+    theirs = [each.rule if isinstance(each, Invariant | LeafRule) else each for each in things]
+    found = [*all_rules().values(), *(each for each in theirs if isinstance(each, Rule))]
+    known = {each.name for each in found} | {each.number for each in found if each.number}
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(str(name).upper(), known, 1)
+            near = near or difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise NotFound(f"no rule is called {name!r}; {hint}docs/rules.md has them all")
+
+
+def _check_numbers(**given: tuple[float | None, int]) -> None:
+    for name, (value, least) in given.items():
+        number = isinstance(value, int if name != "max_seconds" else int | float)
+        if value is not None and not (number and value >= least):
+            what = "a number" if name == "max_seconds" else "a whole number"
+            raise ModelError(f"{name} must be {what} from {least} on, not {value!r}")
 
 
 def check(scenario: Scenario, design: Design | None = None, **options: object) -> Result:
@@ -102,6 +159,7 @@ def replay(
     step_limit: int = STEP_LIMIT,
 ) -> Finding | None:
     """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
+    rules = check_arguments(scenario, design, rules)
     try:
         return follow_again(program_maker(design, rules, kernel), scenario, schedule, step_limit)
     except Exception as error:

@@ -1,6 +1,7 @@
 """The estimate of how many executions there will be."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -90,3 +91,15 @@ def test_what_is_left_in_seconds_follows_from_the_rate() -> None:
     assert (progress.rate, progress.left) == (50.0, 3.0)
     assert Progress(0, 0.0, None, 0).left is None
     assert Limits().depth is None
+
+
+def test_a_tree_of_thousands_of_levels_has_an_estimate() -> None:
+    sizes = Sizes()
+    sizes.note([Frame(0, 2) for _ in range(5_000)])
+
+    assert sizes.estimate().total == 10**18
+
+
+class Frame(NamedTuple):
+    done: int
+    left: int

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from pfnlab.engine import operation as op_
+from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import ADD, NOTHING, READ, WRITE, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.store import Store
@@ -236,6 +237,8 @@ def _wait(store: Store, op: Operation, task: int, clocks: bool) -> Any:
             store.learn(task, store.sync[op.cells[0]])
         return None
     if code == op_.SPAWN:
+        if store.started[number]:
+            raise ModelError("start() of a task that was started before; it begins only once")
         store.start(number, task)
         return None
     if code == op_.JOIN:

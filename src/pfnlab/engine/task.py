@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, final
 from greenlet import getcurrent, greenlet
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.errors import Abandoned
+from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.operation import END, RETRY, Operation
 from pfnlab.engine.spin import Looked
 
@@ -90,8 +90,14 @@ class Worker:
                 task.function()
             except Abandoned:
                 pass
-            except (Exception, SystemExit) as error:  # the program's fault: whoever runs it is told
+            except Exception as error:  # the program's fault: whoever runs it is told
+                error.add_note(f"in task {task.name}")
                 self.error = error
+            except (SystemExit, GeneratorExit) as error:
+                wrong = ModelError(
+                    f"task {task.name} raised {type(error).__name__}: return instead"
+                )
+                self.error = wrong.with_traceback(error.__traceback__)
             task.finished = True
             task.pending = ENDED
             self.task = None

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 DOUBT = 3.0
+MOST = 1e18  # executions: nobody waits for more
 
 
 class State(Protocol):
@@ -68,7 +69,7 @@ class Sizes:
                 continue
             here = self.runs - since
             known = here - inside + size
-            size = known * (1 + (state.left - 1) / (state.done + 1))
+            size = min(known * (1 + (state.left - 1) / (state.done + 1)), MOST)
             inside = here
             least += state.left - 1
         size = max(size, least)

@@ -10,11 +10,18 @@ def racing_pair(steps: list[TraceStep]) -> tuple[int, int] | None:
     Computed, never guessed: the pair is given only if no chain of locks orders the
     two, so that either could have come first.
     """
+    places: dict[str, list[int]] = {}
+    for place, step in enumerate(steps):
+        places.setdefault(step.task, []).append(place)
+    if len(places) < 2:
+        return None
     before = _before(steps)
     for second in range(len(steps) - 1, 0, -1):
-        for first in range(second - 1, -1, -1):
-            one, two = steps[first], steps[second]
-            if one.task == two.task or not _same_word(one.label, two.label):
+        two = steps[second]
+        others = [p for task, theirs in places.items() if task != two.task for p in theirs]
+        for first in sorted(others, reverse=True):
+            one = steps[first]
+            if first > second or not _same_word(one.label, two.label):
                 continue
             if not before[second] >> first & 1:
                 return one.number, two.number
@@ -29,16 +36,22 @@ def _before(steps: list[TraceStep]) -> list[int]:
     """For each step those that come before it by program order and by locks, as bits."""
     before: list[int] = []
     last: dict[str, int] = {}  # step of each task
-    users: dict[int, list[int]] = {}  # steps of each lock
+    users: dict[int, list[int]] = {}  # steps of each lock,
+    known: dict[int, int] = {}  # and the same as bits
     for index, step in enumerate(steps):
-        earlier = users.setdefault(step.label.lock, []) if step.label.lock >= 0 else []
-        reached = [place for place in earlier if conflict(steps[place].label.mode, step.label.mode)]
-        if step.task in last:
-            reached.append(last[step.task])
         bits = 0
-        for place in reached:
-            bits |= before[place] | 1 << place
+        if step.task in last:
+            bits = before[last[step.task]] | 1 << last[step.task]
+        lock = step.label.lock
+        if lock >= 0:
+            earlier = users.setdefault(lock, [])
+            for place in reversed(earlier):
+                if not known[lock] & ~bits:
+                    break
+                if conflict(steps[place].label.mode, step.label.mode):
+                    bits |= before[place] | 1 << place
+            earlier.append(index)
+            known[lock] = known.get(lock, 0) | 1 << index
         before.append(bits)
         last[step.task] = index
-        earlier.append(index)
     return before
