@@ -203,7 +203,7 @@ def page_fault(vmf):
 def page_fault(vmf):
     return {}["nothing"]
 """,
-        "KeyError: 'nothing'",
+        "KeyError: 'nothing' (in task vcpu)",
         'return {}["nothing"]',
     ),
     "a field that is not declared": (
@@ -221,7 +221,7 @@ def page_fault(vmf):
 def page_fault(vmf):
     return vmf.vma.vm_private_data.faults
 """,
-        "AttributeError: 'VfioPciDevice' object has no attribute 'faults'",
+        "AttributeError: 'VfioPciDevice' object has no attribute 'faults' (in task vcpu)",
         "return vmf",
     ),
     "arithmetic with an order": (
