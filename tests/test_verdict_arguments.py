@@ -84,7 +84,9 @@ def test_a_task_cannot_end_the_process(error: BaseException) -> None:
         """A task raises what others take for the end."""
         program.add_task("task", ends)
 
-    wanted = f"test_verdict_arguments.py:[0-9]+: task task raised {type(error).__name__}: return instead"
+    wanted = (
+        f"test_verdict_arguments.py:[0-9]+: task task raised {type(error).__name__}: return instead"
+    )
     with pytest.raises(ModelError, match=wanted):
         explore(one)
 

@@ -149,6 +149,30 @@ def looks_twice(memory: Memory, also: int) -> int:
     return look(memory) + also
 
 
+def waits_by_name(memory: Memory) -> None:
+    while not bool(getattr(memory, "x")):  # noqa: B009
+        pass
+
+
+def remembers(memory: Memory) -> None:
+    before = 0
+    while memory.x != 1:
+        before = memory.x
+    memory.x = before
+
+
+def remembers_too(memory: Memory) -> None:
+    before = 0
+    while memory.x != 0:
+        before = memory.x
+    memory.x = before
+
+
+def adds_twice(memory: Memory) -> None:
+    for _ in range(2):
+        update(memory, "x", lambda old: (old + 1) % 3)
+
+
 def is_never_woken(memory: Memory) -> None:
     memory.y = 2
     memory.done.wait_for_completion()
@@ -156,7 +180,7 @@ def is_never_woken(memory: Memory) -> None:
 
 RUNS = {name: run for name, run in list(globals().items()) if callable(run)}
 SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns",
-         "waits_by_functions"]  # fmt: skip
+         "waits_by_functions", "waits_by_name"]  # fmt: skip
 FINITE = [
     "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
     "counts_in_a_word", "flips_a_local", "counts_in_sorted", "counts_in_a_method",
@@ -276,3 +300,11 @@ def test_a_loop_for_ever_does_not_hide_that_another_task_is_never_woken(policy: 
         evidence = result.findings[0].violation.evidence
         assert len(evidence) == 1 + (rule == "no_livelock")
         assert evidence[-1].startswith("t0 waits in wait_for_completion for memory.done")
+
+
+def test_a_loop_is_found_again_when_its_task_is_run_again() -> None:
+    build = named("adds_twice", "remembers", "remembers_too")
+
+    found = finals(build, "dpor")
+    assert found[2]
+    assert found == finals(build, "exhaustive")

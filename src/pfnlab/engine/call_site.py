@@ -15,6 +15,10 @@ _ONCE: Final = frozenset({
     "BEFORE_WITH", "BINARY_OP", "BINARY_SUBSCR", "LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR",
     "STORE_SUBSCR", "TO_BOOL", "UNARY_NOT",
 })  # fmt: skip
+# Functions in C that do the same.
+_BUILTINS: Final = frozenset({
+    "abs", "bool", "float", "getattr", "hash", "int", "len", "repr", "setattr", "str",
+})  # fmt: skip
 _NO_FUNCTION: Final = frozenset({"KW_NAMES", "NOP", "PUSH_NULL"})
 
 
@@ -50,7 +54,7 @@ def calls(code: CodeType, place: int, name: str) -> bool:
         if each.opcode in dis.hasjrel or each.opcode in dis.hasjabs:
             return False
         if above == 0 and each.opname not in _NO_FUNCTION:
-            return str(each.argval) == name
+            return each.argval == name or each.argval in _BUILTINS
         if above < 0 or each.is_jump_target:
             return False
         if above:

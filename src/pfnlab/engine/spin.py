@@ -47,7 +47,7 @@ class Looked:
         self.visits: dict[Any, list[tuple[int, State]]] = {}
 
     def clear(self) -> None:
-        if self.once:
+        if self.seen or self.once:
             self.seen.clear()
             self.once.clear()
             self.visits.clear()
