@@ -11,7 +11,8 @@ import pytest
 from pfnlab.lab import guest_python as under_test
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.guest_python import PACKAGE, guest_python, interpreter, own_modules, recipe
-from pfnlab.lab.initrd import Entry
+from pfnlab.lab.initrd import LINK, Entry
+from pfnlab.lab.qemu import INIT_ARGUMENTS
 
 JOBS = ("pfnlab.host.job", "pfnlab.host.trace_job")
 # Import what a guest is given, and print every file that this has taken.
@@ -100,8 +101,10 @@ def test_modules_are_compiled_already(
 
 @pytest.mark.slow
 def test_the_first_process_is_the_interpreter(entries: dict[str, Entry]) -> None:
-    assert entries["init"].mode & 0o111
-    assert entries["init"].data.startswith(f"#!{interpreter()} -IS\n".encode())
+    init = entries["init"]
+
+    assert (init.mode, init.data.decode()) == (LINK, str(interpreter()))
+    assert INIT_ARGUMENTS.removeprefix("-- -IS /") in entries
 
 
 def test_a_python_that_lacks_a_module_is_told(

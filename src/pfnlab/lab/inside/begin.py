@@ -90,3 +90,7 @@ def main() -> None:
     finally:
         print("pfnlab: the agent has ended", flush=True)
         libc.reboot(POWER_OFF)
+
+
+if __name__ == "__main__":
+    main()
