@@ -1,12 +1,12 @@
 """Entries that are alike are counted up to the first that is not."""
 
+import ctypes
 import os
 import struct
 
 import pytest
 
 from pfnlab.host import alike as under_test
-from pfnlab.host.alike import alike
 
 PAGE = 4096
 P, AD = 0x1, 0x60
@@ -14,6 +14,11 @@ BAR = 0x380000000000
 MASK = 2**64 - 1 & ~AD
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="x86-64 machine code")
+
+
+def alike(data: bytes, offset: int, *more: int) -> int:
+    held = ctypes.create_string_buffer(data, len(data))
+    return under_test.alike(ctypes.addressof(held) + offset, *more)
 
 
 def tables(pages: list[int], *, downwards: bool = False) -> bytes:

@@ -35,6 +35,9 @@ class Memory:
         page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
         return bytes(page[address % PAGE : address % PAGE + size])
 
+    def physical_into(self, address: int, buffer: memoryview) -> None:
+        buffer[:] = self.physical(address, len(buffer))
+
     def virtual(self, address: int, size: int) -> bytes:
         return self.physical(address - DIRECT, size)
 

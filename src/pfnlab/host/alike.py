@@ -12,29 +12,28 @@ from pfnlab.host import memory
 from pfnlab.workload import PAGE
 
 CODE = bytes.fromhex(
-    "4801f7"        # add rdi, rsi
-    "488b37"        # mov rsi, [rdi]
-    "4889d0"        # mov rax, rdx
+    "4c8b0f"        # mov r9, [rdi]
+    "4889f0"        # mov rax, rsi
     "41bb00020000"  # mov r11d, 512
     "4c8b17"        # NEXT: mov r10, [rdi]
-    "4931f2"        # xor r10, rsi
-    "4d85c2"        # test r10, r8
+    "4d31ca"        # xor r10, r9
+    "4985ca"        # test r10, rcx
     "751a"          # jne DONE
-    "4801ce"        # add rsi, rcx
+    "4901d1"        # add r9, rdx
     "4883c708"      # add rdi, 8
     "41ffcb"        # dec r11d
     "7509"          # jne .
     "41bb00020000"  # mov r11d, 512
-    "4c01cf"        # add rdi, r9
-    "48ffca"        # dec rdx
+    "4c01c7"        # add rdi, r8
+    "48ffce"        # dec rsi
     "75db"          # jne NEXT
-    "4829d0"        # DONE: sub rax, rdx
+    "4829f0"        # DONE: sub rax, rsi
     "c3"            # ret
 )  # fmt: skip
 
 
-def alike(data: bytes, offset: int, count: int, step: int, mask: int, jump: int = 0) -> int:
-    """How many of `count` entries, of 8 bytes each, are alike from the one at `offset` on: >= 1.
+def alike(address: int, count: int, step: int, mask: int, jump: int = 0) -> int:
+    """How many of `count` entries, of 8 bytes each, are alike from the first on: at least 1.
 
     step  what each is more than the one before
     mask  the bits that are compared
@@ -43,16 +42,14 @@ def alike(data: bytes, offset: int, count: int, step: int, mask: int, jump: int 
     On other CPUs it is always 1.
     """
     code = machine_code()
-    return 1 if code is None else code(data, offset, count, step, mask, jump)
+    return 1 if code is None else code(address, count, step, mask, jump)
 
 
 @cache
-def machine_code() -> Callable[[bytes, int, int, int, int, int], int] | None:
+def machine_code() -> Callable[[int, int, int, int, int], int] | None:
     if os.uname().machine != "x86_64":
         return None
     page = memory.mmap(0, PAGE)
     ctypes.memmove(page, CODE, len(CODE))
     memory.mprotect(page, PAGE, memory.PROT_READ | memory.PROT_EXEC)
-    number = ctypes.c_uint64
-    kind = ctypes.CFUNCTYPE(number, ctypes.c_char_p, number, number, number, number, number)
-    return kind(page)
+    return ctypes.CFUNCTYPE(ctypes.c_uint64, *(ctypes.c_uint64,) * 5)(page)

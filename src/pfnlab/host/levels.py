@@ -3,6 +3,7 @@
 Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 """
 
+import ctypes
 import os
 import struct
 from collections import Counter
@@ -19,7 +20,7 @@ PRESENT, ACCESSED_DIRTY, LEAF = 0x1, 0x60, 0x80
 SOFTWARE_BITS = 0xE00
 PHYSICAL = (1 << 52) - PAGE
 COMPARED = 2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS)
-AT_ONCE = 31  # tables: what is larger than 128 KiB the C library maps and unmaps each time
+AT_ONCE = 256  # tables that are read together
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
 GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
     "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
@@ -82,6 +83,9 @@ class PageTableWalker:
         self.pid = offset(PID)
         self.mm = offset(MM)
         self.pgd = offset(PGD)
+        buffer = bytearray(AT_ONCE * PAGE)  # one for all: each page of a new one would fault
+        self.buffer = memoryview(buffer)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""
@@ -146,7 +150,7 @@ class PageTableWalker:
         """Tables that lie side by side, which are read at once; the first maps from `base` on."""
         found.tables["pte"].update(places)
         lowest = min(places)
-        data = self.memory.physical(lowest, len(places) * PAGE)
+        self.memory.physical_into(lowest, self.buffer[: len(places) * PAGE])
         downwards = places[-1] < places[0]
         jump = -2 * PAGE if downwards else 0
         index = max(0, start - base >> 12)
@@ -156,13 +160,13 @@ class PageTableWalker:
             offset = places[table] - lowest + 8 * slot
             # alike() looks for the next table behind 512 entries.
             count = min(last - index, ENTRIES - slot) if downwards and slot else last - index
-            (entry,) = struct.unpack_from("=Q", data, offset)
+            (entry,) = struct.unpack_from("=Q", self.buffer, offset)
             if entry & PRESENT:
-                count = alike(data, offset, count, PAGE, COMPARED, jump)
+                count = alike(self.address + offset, count, PAGE, COMPARED, jump)
                 address = base + index * PAGE
                 found.add(address, address + count * PAGE, "pte", entry)
             else:
-                count = alike(data, offset, count, 0, PRESENT, jump)
+                count = alike(self.address + offset, count, 0, PRESENT, jump)
             index += count
 
 
