@@ -10,7 +10,6 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import zlib
 from collections.abc import Mapping
@@ -67,7 +66,7 @@ class Guest:
         fds = {name: end.fileno() for name, end in theirs.items()}
         command = command_line(self._program, self._machine, fds, *self._memory)
         command += ["-incoming", "defer"] if self._incoming else []
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = os.fdopen(os.memfd_create("errors of QEMU"), "w+b")
         self._sockets = ours
         try:
             self._process = subprocess.Popen(

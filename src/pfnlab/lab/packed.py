@@ -4,9 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import MEMBERS
 from pfnlab.lab.files import digest, least_used, mark, written
 from pfnlab.lab.guest_python import guest_python, interpreter, recipe
 from pfnlab.lab.initrd import FOLDER, Entry, archive
@@ -50,6 +48,9 @@ def _entries(kernel: KernelImage, image: Path) -> list[Entry]:
 
 def _offsets(image: Path) -> dict[str, int]:
     """What a guest needs to know of structs, if the image tells: to find it there takes longer."""
+    from pfnlab.host.btf import Btf
+    from pfnlab.host.levels import MEMBERS
+
     try:
         btf = Btf(btf_of(image))
         return {member: btf.offset(member) for member in MEMBERS}
