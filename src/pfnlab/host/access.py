@@ -120,6 +120,17 @@ def machine_code() -> _MachineCode | None:
     return _code
 
 
+@contextmanager
+def signals_counted() -> Iterator[None]:
+    """Sweeps inside need not install the handler, each for itself."""
+    code = machine_code()
+    if code is None:
+        yield
+    else:
+        with code.guarded():
+            yield
+
+
 def sweep(runs: Iterable[Run]) -> Signals:
     """Read 4 bytes at each address.  A page that ends in a signal is counted and passed by."""
     code = machine_code()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.pci import ROOT, read_text
+from pfnlab.host.pci import ROOT, read_file, read_text
 
 MEMTYPES = Path("sys/kernel/debug/x86/pat_memtype_list")
 RUSAGE_SELF, RUSAGE_THREAD = 0, 1
@@ -70,7 +70,7 @@ def memtypes(address: int, size: int, root: Path = ROOT) -> int:
     """
     path = root / MEMTYPES
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path)
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
     found = 0

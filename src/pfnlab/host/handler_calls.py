@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.pci import ROOT
+from pfnlab.host.pci import ROOT, read_file
 from pfnlab.host.tracefs import find_tracefs, write
 
 VM_FAULT_FALLBACK = 0x800
@@ -88,7 +88,7 @@ class HandlerCalls:
     def read(self) -> dict[str, Counter[Call]]:
         """All calls since the beginning, by function."""
         return {
-            function: parse_hist((self.event(function) / "hist").read_text(encoding="utf-8"))
+            function: parse_hist(read_file(self.event(function) / "hist"))
             for function in self.functions
         }
 
