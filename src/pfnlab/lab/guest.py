@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -130,8 +130,12 @@ class Guest:
         except OSError as error:
             raise self._end("the guest does not listen") from error
 
-    def plug(self, port: int, device: Device) -> None:
-        """Add a device to a root port.  Raises LabError if QEMU refuses it."""
+    def plug(self, devices: Sequence[Device]) -> None:
+        """Add devices, each to a root port.  Raises LabError if QEMU refuses one."""
+        for port, device in enumerate(devices):
+            self._plug(port, device)
+
+    def _plug(self, port: int, device: Device) -> None:
         properties = dict(device.properties)
         if device.memory:
             memory = f"memory{port}"
