@@ -39,6 +39,8 @@ def own_modules() -> dict[str, Path]:
     """The parts of pfnlab that a guest gets, by name; its packages are empty ones."""
     found = {
         "dataclasses": INSIDE / "light_dataclasses.py",
+        "json": INSIDE / "light_json" / "__init__.py",
+        "pathlib": INSIDE / "light_pathlib.py",
         "typing": INSIDE / "light_typing.py",
         "pfnlab.lab.inside.agent": INSIDE / "agent.py",
     }
