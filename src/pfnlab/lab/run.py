@@ -6,7 +6,7 @@ for line in run(job, kernel, cache=default_cache()):
 """
 
 import json
-import platform
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -85,8 +85,9 @@ def run(
     crashes or the job fails; the lines before that have been delivered.  Closing the iterator
     ends the guest.
     """
-    if platform.machine() != "x86_64":
-        raise LabError(f"the lab needs an x86-64 machine, and this is {platform.machine()}")
+    here = os.uname().machine
+    if here != "x86_64":
+        raise LabError(f"the lab needs an x86-64 machine, and this is {here}")
     if len(job.devices) > len(PORTS):
         raise LabError(f"{len(job.devices)} devices: a guest has {len(PORTS)} ports")
     found = find_qemu(program)

@@ -7,7 +7,6 @@ that: their state cannot be saved, or they keep none.
 """
 
 import os
-import platform
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ def snapshot_name(program: str, machine: Machine, release: str) -> str:
     version would take as long as to start it.
     """
     key = digest(
-        mark(Path(program)), machine.accelerator, CPU[machine.accelerator], platform.node(),
+        mark(Path(program)), machine.accelerator, CPU[machine.accelerator], os.uname().nodename,
         machine.cpus, machine.memory, kernel_command_line(machine), machine.kernel.name,
         machine.initrd.name, PORTS,
     )  # fmt: skip
