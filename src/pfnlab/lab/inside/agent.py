@@ -2,10 +2,10 @@
 
     {"module": NAME, "source": TEXT or null, "arguments": {}, "ports": [ADDRESS], "time": SECONDS}
 
-asks for a job: the module is run as `python -m NAME` does, in a process of its own.  It finds
-its arguments as one line of JSON on its standard input, with "devices" added, the address of the
-device below each port, which is waited for, and "device", the first of them.  What it prints comes
-back as it is printed:
+asks for a job: the module is run as `python -m NAME` does, in a process of its own, which is there
+already.  It finds its arguments as one line of JSON on its standard input, with "devices" added,
+the address of the device below each port, which is waited for, and "device", the first of them.
+What it prints comes back as it is printed:
 
     {"ready": PYTHON}     once, when the agent has started
     {"output": LINES}     lines of standard output, with their newlines
