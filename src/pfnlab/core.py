@@ -13,7 +13,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -63,7 +62,7 @@ def digest(package: Path = PACKAGE) -> str:
     return found.hexdigest()
 
 
-class Finder(MetaPathFinder):
+class Finder:
     """Finds the modules of the core in the binary, before anybody looks for their sources."""
 
     def __init__(self, binary: Path) -> None:

@@ -43,6 +43,9 @@ def test_memory_is_read_by_both_addresses(tmp_path: Path, direct: int, levels: i
         assert kcore.virtual(TEXT + 8, 4) == b"TTTT"
         assert kcore.virtual(direct + 0x1FFE, 4) == b"AABB"
         assert kcore.physical(0x2000, 2) == b"BB"
+        buffer = bytearray(b"....")
+        kcore.physical_into(0x1FFF, memoryview(buffer)[1:3])
+        assert buffer == b".AB."
         for read in (kcore.virtual, kcore.physical):
             with pytest.raises(HostError, match=r"0x1000000 is not in .*kcore"):
                 read(0x1000000, 8)
@@ -55,6 +58,8 @@ def test_a_core_that_ends_early_is_an_error(tmp_path: Path) -> None:
     kcore = Kcore(tmp_path / "kcore")
     with pytest.raises(HostError, match="ends before"):
         kcore.physical(0x2000, 4096)
+    with pytest.raises(HostError, match="ends before"):
+        kcore.physical_into(0x2000, memoryview(bytearray(4096)))
     kcore.close()
 
 

@@ -1,12 +1,10 @@
 """Page tables of a made-up kernel: leaves and tables of every level are found."""
 
-import struct
-
 import pytest
 
 from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import PageTables, PageTableWalker, Range, are_ascending, following
+from pfnlab.host.levels import PageTables, PageTableWalker, Range
 from tests.host.test_btf import INT, STRUCT, Blob
 
 PAGE, PMD, PUD = 4096, 2 << 20, 1 << 30
@@ -36,6 +34,9 @@ class Memory:
             return b"".join(self.physical(at, PAGE) for at in range(address, address + size, PAGE))
         page = self.pages.setdefault(address // PAGE * PAGE, bytearray(PAGE))
         return bytes(page[address % PAGE : address % PAGE + size])
+
+    def physical_into(self, address: int, buffer: memoryview) -> None:
+        buffer[:] = self.physical(address, len(buffer))
 
     def virtual(self, address: int, size: int) -> bytes:
         return self.physical(address - DIRECT, size)
@@ -146,53 +147,6 @@ def test_a_table_of_two_parts_is_counted_once() -> None:
         walker(memory).walk_into(found, part, part + PAGE, 7)
 
     assert found.counts()["tables pte"] == found.counts()["tables pmd"] == 1
-
-
-def test_a_gap_or_another_order_of_pages_is_not_ascending() -> None:
-    def entries(*values: int) -> bytes:
-        return struct.pack("=512Q", *values)
-
-    pages = [BAR + index * PAGE | P for index in range(512)]
-    assert are_ascending(entries(*pages))
-    assert not are_ascending(entries(*pages[:511], 0))
-    assert not are_ascending(entries(*pages[::-1]))
-    assert not are_ascending(bytes(PAGE))
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-def test_tables_side_by_side_ascend_as_a_whole_or_not(backwards: bool) -> None:
-    def tables(*pages: int) -> bytes:
-        rows = [struct.pack("=512Q", *pages[at : at + 512]) for at in range(0, len(pages), 512)]
-        return b"".join(rows[::-1] if backwards else rows)
-
-    pages = [BAR + index * PAGE | P | (AD if index % 5 else 0) for index in range(4 * 512)]
-    assert are_ascending(tables(*pages), backwards)
-    assert not are_ascending(tables(*pages), not backwards)
-    for changed in (0, 700, 2047):
-        for wrong in (0, pages[changed] + PAGE, pages[changed] | 2, pages[changed] & ~P):
-            assert not are_ascending(
-                tables(*pages[:changed], wrong, *pages[changed + 1 :]), backwards
-            )
-
-
-def many_tables(first: int, backwards: bool = False) -> bytes:
-    """Sixteen, whose last pages have been used."""
-    pages = [first + index * PAGE | P | (AD if index % 512 == 511 else 0) for index in range(8192)]
-    rows = [struct.pack("=512Q", *pages[at : at + 512]) for at in range(0, 8192, 512)]
-    return b"".join(rows[::-1] if backwards else rows)
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-def test_tables_that_go_on_are_those_that_follow(backwards: bool) -> None:
-    for first in (BAR, BAR + 3 * PMD + 5 * PAGE):
-        assert following(many_tables(first, backwards)) == many_tables(first + 16 * PMD, backwards)
-
-
-def test_what_follows_is_not_told_where_more_than_one_byte_changes() -> None:
-    assert following(many_tables(BAR + 0xFC000000)) == many_tables(BAR + 0xFE000000)
-    for first in (0xFC001000, 0xFE000000, 0xFF000000):
-        assert following(many_tables(BAR + first)) == b""
-    assert following(many_tables(BAR)[:-PAGE]) == b""
 
 
 def set_pages(memory: Memory, order: list[int], pages: dict[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""A program that looks like QEMU from outside; what its guest does is the word in -append."""
+"""A program that looks like QEMU; what its guest does is the last word before -- in -append."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def main() -> None:
         name: socket.socket(fileno=int(fd))
         for name, fd in re.findall(r"socket,id=(\w+),fd=(\d+)", words)
     }
-    behaviour = words.partition("-append ")[2].partition(" -device")[0].split()[-1]
+    behaviour = words.partition("-append ")[2].partition(" -- ")[0].split()[-1]
     if behaviour == "refuses":
         sys.exit("qemu: no such machine")
     qmp = ends["qmp"].makefile("rwb")

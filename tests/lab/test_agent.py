@@ -14,8 +14,9 @@ from pfnlab.lab.inside import agent
 
 def run(source: str | None, path: Path, **more: Any) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
-    request = {"module": "job", "source": source, "arguments": {"n": 3}, "ports": [], **more}
-    agent.run(request, lambda data: answers.append(dict(data)), str(path))
+    request = {"module": "job", "source": source, "arguments": {"n": 3}, "ports": [], "time": 5}
+    line = json.dumps({**request, **more}).encode() + b"\n"
+    agent.run(agent.start(str(path)), line, lambda data: answers.append(dict(data)))
     return answers
 
 
@@ -103,14 +104,13 @@ def test_a_long_answer_is_packed_and_a_short_one_is_not() -> None:
 
 def test_jobs_are_served_until_nobody_asks_any_more() -> None:
     ours, theirs = socket.socketpair()
-    request = {"module": "job", "source": "print(1)", "arguments": {}, "ports": [], "time": 5.0}
-    clock: list[float] = []
+    request = {"module": "job", "source": "pass", "arguments": {}, "ports": [], "time": 5.0}
     with ours, theirs:
         ours.sendall(2 * (json.dumps(request).encode() + b"\n"))
         ours.shutdown(socket.SHUT_WR)
-        agent.serve(theirs.fileno(), set_clock=clock.append)
+        agent.serve(theirs.fileno(), set_clock=print)
         theirs.shutdown(socket.SHUT_WR)
         lines = [json.loads(line) for line in ours.makefile()]
 
     assert [next(iter(line)) for line in lines] == ["ready", "output", "exit", "output", "exit"]
-    assert clock == [5.0, 5.0]
+    assert [line["output"] for line in lines if "output" in line] == ["5.0\n", "5.0\n"]

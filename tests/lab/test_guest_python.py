@@ -10,8 +10,9 @@ import pytest
 
 from pfnlab.lab import guest_python as under_test
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.guest_python import PACKAGE, guest_python, interpreter, own_modules, recipe
-from pfnlab.lab.initrd import Entry
+from pfnlab.lab.guest_python import INSIDE, PACKAGE, guest_python, interpreter, own_modules, recipe
+from pfnlab.lab.initrd import LINK, Entry
+from pfnlab.lab.qemu import INIT_ARGUMENTS
 
 JOBS = ("pfnlab.host.job", "pfnlab.host.trace_job")
 # Import what a guest is given, and print every file that this has taken.
@@ -42,8 +43,8 @@ def test_a_guest_gets_host_and_the_data_that_pass_and_no_more() -> None:
     modules = own_modules()
 
     assert {"pfnlab.workload", "pfnlab.measured", "pfnlab.host", *JOBS} <= set(modules)
-    inside = {name for name, path in modules.items() if path.parent == PACKAGE / "lab" / "inside"}
-    assert inside == {"dataclasses", "typing", "pfnlab.lab.inside.agent"}
+    inside = {name for name, path in modules.items() if path.is_relative_to(INSIDE)}
+    assert inside == {"dataclasses", "json", "pathlib", "typing", "pfnlab.lab.inside.agent"}
     assert all(
         name.startswith(("pfnlab.host", "pfnlab.workload", "pfnlab.measured"))
         for name in set(modules) - inside
@@ -100,8 +101,10 @@ def test_modules_are_compiled_already(
 
 @pytest.mark.slow
 def test_the_first_process_is_the_interpreter(entries: dict[str, Entry]) -> None:
-    assert entries["init"].mode & 0o111
-    assert entries["init"].data.startswith(f"#!{interpreter()} -IS\n".encode())
+    init = entries["init"]
+
+    assert (init.mode, init.data.decode()) == (LINK, str(interpreter()))
+    assert INIT_ARGUMENTS.removeprefix("-- -IS /") in entries
 
 
 def test_a_python_that_lacks_a_module_is_told(

@@ -9,6 +9,7 @@ import pytest
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.qemu import (
     APPEND,
+    INIT_ARGUMENTS,
     PORTS,
     SEVERAL_CPUS,
     Machine,
@@ -36,10 +37,10 @@ def test_several_cpus_are_told_not_to_trust_their_clock() -> None:
     one = Machine(Path("k"), Path("i"), append="quiet")
     two = Machine(Path("k"), Path("i"), cpus=2, append="quiet")
 
-    assert kernel_command_line(one) == f"{APPEND} quiet"
-    assert kernel_command_line(two) == f"{APPEND} {SEVERAL_CPUS} quiet"
+    assert kernel_command_line(one) == f"{APPEND} quiet {INIT_ARGUMENTS}"
+    assert kernel_command_line(two) == f"{APPEND} {SEVERAL_CPUS} quiet {INIT_ARGUMENTS}"
     assert after("-smp", words(two)) == ["2"]
-    assert after("-append", words(two)) == [f"{APPEND} {SEVERAL_CPUS} quiet"]
+    assert after("-append", words(two)) == [kernel_command_line(two)]
 
 
 def test_a_guest_gets_the_kernel_and_nothing_of_the_users() -> None:

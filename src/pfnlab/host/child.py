@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import IO
 
-from pfnlab.host.access import Signals, sweep
+from pfnlab.host.access import Signals, signals_counted, sweep
 from pfnlab.host.counters import Faults, no_collection
 from pfnlab.host.errors import HostError
 from pfnlab.host.touches import Run
@@ -25,7 +25,7 @@ class Cost:
 def timed_sweep(runs: Iterable[Run], faults: Faults) -> Cost:
     """Sweep, and count.  Runs are made before the clock starts."""
     made = list(runs)
-    with no_collection():
+    with no_collection(), signals_counted():
         # A signal, so that the pages of its stack are there, too.
         faults.settle(lambda: _sweep([Run(0, 1, 0)], faults).faults)
         return _sweep(made, faults)

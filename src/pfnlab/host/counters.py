@@ -2,13 +2,12 @@
 
 import ctypes
 import gc
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.pci import ROOT, read_text
+from pfnlab.host.pci import ROOT, read_file, read_text
 
 MEMTYPES = Path("sys/kernel/debug/x86/pat_memtype_list")
 RUSAGE_SELF, RUSAGE_THREAD = 0, 1
@@ -58,9 +57,10 @@ def no_collection() -> Iterator[None]:
 
 def page_table_bytes(pid: int | str = "self", root: Path = ROOT) -> int | None:
     """VmPTE of a process; None if it cannot be read."""
-    text = read_text(root / f"proc/{pid}/status") or ""
-    found = re.search(r"^VmPTE:\s+(\d+) kB$", text, re.M)
-    return int(found[1]) * 1024 if found else None
+    for line in (read_text(root / f"proc/{pid}/status") or "").splitlines():
+        if line.startswith("VmPTE:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def memtypes(address: int, size: int, root: Path = ROOT) -> int:
@@ -70,8 +70,11 @@ def memtypes(address: int, size: int, root: Path = ROOT) -> int:
     """
     path = root / MEMTYPES
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path)
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
-    ranges = re.findall(r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", text)
-    return sum(int(start, 16) < address + size and address < int(end, 16) for start, end in ranges)
+    found = 0
+    for line in text.splitlines():  # "PAT: [mem 0x100000000-0x200000000] uncached-minus"
+        start, dash, end = line.partition("[mem ")[2].partition("]")[0].partition("-")
+        found += bool(dash) and int(start, 16) < address + size and address < int(end, 16)
+    return found

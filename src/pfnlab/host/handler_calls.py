@@ -5,7 +5,6 @@ so nothing is lost however many calls there are.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.pci import ROOT
+from pfnlab.host.pci import ROOT, read_file
 from pfnlab.host.tracefs import find_tracefs, write
 
 VM_FAULT_FALLBACK = 0x800
@@ -45,14 +44,18 @@ def trigger_text(function: str) -> str:
 
 def parse_hist(text: str) -> Counter[Call]:
     """A hist file.  Raises HostError if it was too small for what happened."""
-    dropped = re.search(r"^\s*Dropped: (\d+)", text, re.M)
-    if dropped and int(dropped[1]):
-        raise HostError("the histogram was too small")
     found: Counter[Call] = Counter()
-    for keys, count in re.findall(r"^\{(.*)\}\s+hitcount:\s+(\d+)", text, re.M):
-        values = {name: int(value, 0) for name, value in re.findall(r"(\w+):\s+(0x\w+|\d+)", keys)}
-        call = Call(values["common_pid"], values.get("order", 0), values["ret"])
-        found[call] += int(count)
+    for line in text.splitlines():
+        if line.startswith("{"):
+            keys, _, rest = line[1:].partition("}")
+            values = {}
+            for pair in keys.split(","):
+                name, _, value = pair.partition(":")
+                values[name.strip()] = int(value, 0)
+            call = Call(values["common_pid"], values.get("order", 0), values["ret"])
+            found[call] += int(rest.split()[1])
+        elif "Dropped:" in line and int(line.split()[1]):
+            raise HostError("the histogram was too small")
     return found
 
 
@@ -85,7 +88,7 @@ class HandlerCalls:
     def read(self) -> dict[str, Counter[Call]]:
         """All calls since the beginning, by function."""
         return {
-            function: parse_hist((self.event(function) / "hist").read_text(encoding="utf-8"))
+            function: parse_hist(read_file(self.event(function) / "hist"))
             for function in self.functions
         }
 

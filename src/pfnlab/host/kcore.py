@@ -31,6 +31,7 @@ class KernelMemory(Protocol):
     def current_task(self) -> bytes: ...
     def virtual(self, address: int, size: int) -> bytes: ...
     def physical(self, address: int, size: int) -> bytes: ...
+    def physical_into(self, address: int, buffer: memoryview) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,21 @@ class Kcore:
         raise HostError(f"{address:#x} is not in {self.path}")
 
     def physical(self, address: int, size: int) -> bytes:
+        return self.read(self.place_of(address), size)
+
+    def physical_into(self, address: int, buffer: memoryview) -> None:
+        """As many bytes as the buffer has."""
+        place = self.place_of(address)
+        if os.preadv(self.file, [buffer], place) != len(buffer):
+            raise HostError(f"{self.path} ends before {place + len(buffer):#x}")
+
+    def place_of(self, address: int) -> int:
+        """Where physical memory is in the file."""
         for segment in self.segments:
             if segment.physical == NO_ADDRESS or segment.virtual >= KERNEL_TEXT:
                 continue
             if segment.physical <= address < segment.physical + segment.size:
-                return self.read(segment.offset + address - segment.physical, size)
+                return segment.offset + address - segment.physical
         raise HostError(f"physical {address:#x} is not in {self.path}")
 
     def read(self, offset: int, size: int) -> bytes:

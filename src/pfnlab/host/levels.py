@@ -3,32 +3,24 @@
 Nothing else tells: pagemap and smaps know nothing of pfn mappings.
 """
 
+import ctypes
 import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
+from pfnlab.host.alike import alike
 from pfnlab.host.errors import HostError
 from pfnlab.host.kcore import KernelMemory
-from pfnlab.host.memory import PMD
 from pfnlab.workload import PAGE, Level
 
 ENTRIES = 512
 PRESENT, ACCESSED_DIRTY, LEAF = 0x1, 0x60, 0x80
 SOFTWARE_BITS = 0xE00
 PHYSICAL = (1 << 52) - PAGE
-# The entries of a table as one integer: of ones; of pages that follow each other; all bits; those
-# that are compared.
-EACH = int.from_bytes(struct.pack("<512Q", *(1,) * ENTRIES), "little")
-ASCENDING = int.from_bytes(struct.pack("<512Q", *range(0, ENTRIES * PAGE, PAGE)), "little")
-ALL = EACH * (2**64 - 1)
-COMPARED = EACH * (2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS))
-AT_ONCE = 16  # tables: what is larger than 128 KiB the C library maps and unmaps each time
-# What so many tables map is twice what the fourth byte of an entry counts.
-FOURTH_BYTE = slice(3, None, 8)
-TWO_MORE = bytes(range(2, 256)) + bytes(2)
+COMPARED = 2**64 - 1 & ~(ACCESSED_DIRTY | SOFTWARE_BITS)
+AT_ONCE = 256  # tables that are read together
 LEVELS: Mapping[int, Level] = {12: "pte", 21: "pmd", 30: "pud"}
 GROUP_LEADER, TASKS, PID, MM, PGD = MEMBERS = (
     "task_struct.group_leader", "task_struct.tasks", "task_struct.pid", "task_struct.mm",
@@ -91,8 +83,9 @@ class PageTableWalker:
         self.pid = offset(PID)
         self.mm = offset(MM)
         self.pgd = offset(PGD)
-        # Tables that would go on where the latest ones ended, and whether the last came first.
-        self.expected = (False, b"")
+        buffer = bytearray(AT_ONCE * PAGE)  # one for all: each page of a new one would fault
+        self.buffer = memoryview(buffer)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
     def pgd_of(self, pid: int) -> int:
         """The kernel's address of the top table of a process."""
@@ -138,7 +131,7 @@ class PageTableWalker:
             index += 1
             if not entry & PRESENT:
                 continue
-            if shift == 12 or (shift in (21, 30) and entry & LEAF):
+            if shift in (21, 30) and entry & LEAF:
                 found.add(address, address + size, LEVELS[shift], entry)
             elif shift == 21:
                 places = side_by_side(entries[index - 1 : min(last, index - 1 + AT_ONCE)])
@@ -157,22 +150,24 @@ class PageTableWalker:
         """Tables that lie side by side, which are read at once; the first maps from `base` on."""
         found.tables["pte"].update(places)
         lowest = min(places)
-        data = self.memory.physical(lowest, len(places) * PAGE)
-        if data == bytes(len(data)):  # as a zap leaves them, by the thousand
-            return
-        stop = base + len(places) * PMD
-        backwards = places[-1] < places[0]
-        if (start <= base and stop <= end) and (
-            (backwards, data) == self.expected or are_ascending(data, backwards)
-        ):
-            self.expected = backwards, following(data)
-            found.add(base, stop, "pte", int.from_bytes(data[places[0] - lowest :][:8], "little"))
-            return
-        if len(places) == 1:
-            self.table(found, data, base, 12, start, end)
-            return
-        for index, place in enumerate(places):
-            self.tables_of_ptes(found, [place], base + index * PMD, start, end)
+        self.memory.physical_into(lowest, self.buffer[: len(places) * PAGE])
+        downwards = places[-1] < places[0]
+        jump = -2 * PAGE if downwards else 0
+        index = max(0, start - base >> 12)
+        last = min(len(places) * ENTRIES, -(-(end - base) // PAGE))
+        while index < last:
+            table, slot = divmod(index, ENTRIES)
+            offset = places[table] - lowest + 8 * slot
+            # alike() looks for the next table behind 512 entries.
+            count = min(last - index, ENTRIES - slot) if downwards and slot else last - index
+            (entry,) = struct.unpack_from("=Q", self.buffer, offset)
+            if entry & PRESENT:
+                count = alike(self.address + offset, count, PAGE, COMPARED, jump)
+                address = base + index * PAGE
+                found.add(address, address + count * PAGE, "pte", entry)
+            else:
+                count = alike(self.address + offset, count, 0, PRESENT, jump)
+            index += count
 
 
 def side_by_side(entries: tuple[int, ...]) -> list[int]:
@@ -192,38 +187,3 @@ def side_by_side(entries: tuple[int, ...]) -> list[int]:
             break
         places.append(place)
     return places
-
-
-def are_ascending(data: bytes, backwards: bool = False) -> bool:
-    """All entries of these tables are there, alike, and each maps the page behind the one before.
-
-    The tables are side by side; `backwards` if the last one is where `data` begins.  All of them
-    are one integer, as Python is slow by the entry.
-    """
-    more = len(data) // PAGE - 1
-    entries = int.from_bytes(data, "little") & repeated(COMPARED, more + 1)
-    table = entries >> 8 * PAGE * (more if backwards else 0) & ALL
-    first = table & (1 << 64) - 1
-    if not first & PRESENT or table != first * EACH + ASCENDING:
-        return False
-    rise = (entries >> 8 * PAGE) - (entries & repeated(ALL, more))
-    return rise == (-1 if backwards else 1) * repeated(EACH * PMD, more)
-
-
-def following(data: bytes) -> bytes:
-    """Tables that lie as these do, which are ascending, and map on from where they end.
-
-    To compare with this is five times faster than are_ascending().  b"" where it is not that easy.
-    """
-    column = data[FOURTH_BYTE]
-    if len(data) != AT_ONCE * PAGE or b"\xfe" in column or b"\xff" in column:
-        return b""
-    further = bytearray(data)
-    further[FOURTH_BYTE] = column.translate(TWO_MORE)
-    return bytes(further)
-
-
-@cache
-def repeated(table: int, count: int) -> int:
-    """The integer of `count` such tables side by side."""
-    return int.from_bytes(table.to_bytes(PAGE, "little") * count, "little")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfnlab.host.compressed import read_unpacked
+from pfnlab.host.compressed import SUFFIXES, read_unpacked
 from pfnlab.host.errors import HostError
 from pfnlab.host.pci import ROOT
 
@@ -105,8 +105,10 @@ def core_module(root: Path, release: str) -> Path | None:
     for top in ("lib/modules", "usr/lib/modules"):
         folder = root / top / release / "kernel/drivers/vfio/pci"
         for name in CORE_MODULES:
-            for path in sorted(folder.glob(f"{name}*")):
-                return path
+            for suffix in ("", *SUFFIXES):
+                path = folder / f"{name}{suffix}"
+                if path.exists():
+                    return path
     return None
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from pfnlab.host.btf import Btf, vmlinux
 from pfnlab.host.errors import HostError
 from pfnlab.host.events import Event
-from pfnlab.host.tracefs import Instance, lost, parse
+from pfnlab.host.trace_text import lost, parse
+from pfnlab.host.tracefs import Instance
 
 BUFFER = 16 << 10  # KiB for each CPU
 MODULE = "vfio_pci_core"

@@ -1,23 +1,16 @@
 """A trace instance of our own, and kprobes: what the kernel logs, in the order it happened.
 
-Format and files are in Documentation/trace/kprobetrace.rst and ftrace.rst of the kernel.
+The files are in Documentation/trace/kprobetrace.rst and ftrace.rst of the kernel.
 """
 
 import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.events import Event
 from pfnlab.host.pci import ROOT
 
 PLACES = (Path("sys/kernel/tracing"), Path("sys/kernel/debug/tracing"))
 NO_TRACEFS = "tracefs is not mounted, has no kprobes, or needs root"
-LINE = re.compile(r"^\s*.+-(\d+)\s+\[\d+\]\s+\S+\s+([\d.]+): (\w+): ?(.*)$")
-KPROBE_PLACE = re.compile(r"^\([^)]*\)\s*")  # of a kprobe: where it is
-ARGUMENT = re.compile(r"(\w+)[=:]\s?([^\s,)]+)")
-MARK = "tracing_mark_write"
 
 
 def find_tracefs(root: Path = ROOT) -> Path:
@@ -95,23 +88,3 @@ class Instance:
 
     def text(self) -> str:
         return (self.folder / "trace").read_text(encoding="utf-8", errors="replace")
-
-
-def parse(text: str) -> Iterator[Event]:
-    """The events of a trace as text."""
-    for line in text.split("\n"):
-        found = LINE.match(line)
-        if found is None:
-            continue
-        tid, seconds, kind, rest = found.groups()
-        if kind == MARK:
-            args = {"mark": rest}
-        else:
-            args = dict(ARGUMENT.findall(KPROBE_PLACE.sub("", rest)))
-        yield Event(float(seconds), int(tid), kind, args)
-
-
-def lost(text: str) -> int:
-    """How many events were dropped, as the buffer was full."""
-    found = re.search(r"entries-in-buffer/entries-written: (\d+)/(\d+)", text)
-    return int(found[2]) - int(found[1]) if found else 0

@@ -26,6 +26,12 @@ def digest(*parts: object) -> str:
     return found.hexdigest()[:16]
 
 
+def mark(path: Path) -> str:
+    """Changes when the file does."""
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
 @contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which is at `path` only when the block has ended well."""

@@ -10,10 +10,9 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -67,7 +66,7 @@ class Guest:
         fds = {name: end.fileno() for name, end in theirs.items()}
         command = command_line(self._program, self._machine, fds, *self._memory)
         command += ["-incoming", "defer"] if self._incoming else []
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = os.fdopen(os.memfd_create("errors of QEMU"), "w+b")
         self._sockets = ours
         try:
             self._process = subprocess.Popen(
@@ -131,8 +130,12 @@ class Guest:
         except OSError as error:
             raise self._end("the guest does not listen") from error
 
-    def plug(self, port: int, device: Device) -> None:
-        """Add a device to a root port.  Raises LabError if QEMU refuses it."""
+    def plug(self, devices: Sequence[Device]) -> None:
+        """Add devices, each to a root port.  Raises LabError if QEMU refuses one."""
+        for port, device in enumerate(devices):
+            self._plug(port, device)
+
+    def _plug(self, port: int, device: Device) -> None:
         properties = dict(device.properties)
         if device.memory:
             memory = f"memory{port}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pfnlab.lab.elf import without_debugging
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.initrd import PROGRAM, Entry
+from pfnlab.lab.initrd import LINK, PROGRAM, Entry
 
 PACKAGE = Path(__file__).resolve().parent.parent
 INSIDE = PACKAGE / "lab" / "inside"
@@ -26,13 +26,6 @@ STANDARD = (
     "linecache", "lzma", "mmap", "platform", "resource", "select", "shutil", "struct", "subprocess",
     "termios", "threading", "traceback", "zlib",
 )  # fmt: skip
-INIT = """\
-#!{python} -IS
-import sys
-sys.path.append("/lab")
-import begin
-begin.main()
-"""
 EMPTY_PACKAGE = (True, marshal.dumps(compile("", "empty", "exec")))
 
 
@@ -46,6 +39,8 @@ def own_modules() -> dict[str, Path]:
     """The parts of pfnlab that a guest gets, by name; its packages are empty ones."""
     found = {
         "dataclasses": INSIDE / "light_dataclasses.py",
+        "json": INSIDE / "light_json" / "__init__.py",
+        "pathlib": INSIDE / "light_pathlib.py",
         "typing": INSIDE / "light_typing.py",
         "pfnlab.lab.inside.agent": INSIDE / "agent.py",
     }
@@ -92,7 +87,7 @@ def guest_python() -> list[Entry]:
     later.update({name: _module(path) for name, path in own.items()})
     entries.append(Entry("lab/code", marshal.dumps(later)))
     entries.append(Entry("lab/begin.pyc", _compiled(INSIDE / "begin.py")))
-    entries.append(Entry("init", INIT.format(python=python).encode(), PROGRAM))
+    entries.append(Entry("init", str(python).encode(), LINK))  # it runs begin.pyc: see qemu.py
     return entries
 
 

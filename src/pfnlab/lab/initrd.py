@@ -10,11 +10,12 @@ from pathlib import PurePosixPath
 FOLDER = 0o040755
 FILE = 0o100644
 PROGRAM = 0o100755
+LINK = 0o120777
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or a folder; `path` has no slash at its beginning."""
+    """A file, a folder, or a link with its target as data; `path` begins with no slash."""
 
     path: str
     data: bytes = b""

@@ -4,10 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
-from pfnlab.host.levels import MEMBERS
-from pfnlab.lab.files import digest, least_used, written
+from pfnlab.lab.files import digest, least_used, mark, written
 from pfnlab.lab.guest_python import guest_python, interpreter, recipe
 from pfnlab.lab.initrd import FOLDER, Entry, archive
 from pfnlab.lab.kernels import KernelImage
@@ -24,7 +22,7 @@ def packed_initrd(kernel: KernelImage, image: Path, cache: Path) -> Path:
 
     `image` is the kernel unpacked, as fastest_image() has it.
     """
-    key = digest(_mark(interpreter()), *recipe(), _kernel_mark(kernel))
+    key = digest(mark(interpreter()), *recipe(), _kernel_mark(kernel))
     path = cache / "initrd" / f"{key}.cpio"
     if not path.exists():
         data = archive(_entries(kernel, image))
@@ -50,6 +48,9 @@ def _entries(kernel: KernelImage, image: Path) -> list[Entry]:
 
 def _offsets(image: Path) -> dict[str, int]:
     """What a guest needs to know of structs, if the image tells: to find it there takes longer."""
+    from pfnlab.host.btf import Btf
+    from pfnlab.host.levels import MEMBERS
+
     try:
         btf = Btf(btf_of(image))
         return {member: btf.offset(member) for member in MEMBERS}
@@ -58,15 +59,9 @@ def _offsets(image: Path) -> dict[str, int]:
 
 
 def _kernel_mark(kernel: KernelImage) -> str:
-    marks = [_mark(kernel.image)]
+    marks = [mark(kernel.image)]
     if kernel.modules is not None:
         # A build or an unpacking of the modules writes this one.
         order = kernel.modules / "modules.order"
-        marks += [_mark(kernel.modules), *([_mark(order)] if order.exists() else [])]
+        marks += [mark(kernel.modules), *([mark(order)] if order.exists() else [])]
     return " ".join(marks)
-
-
-def _mark(path: Path) -> str:
-    """Changes when the file does."""
-    status = path.stat()
-    return f"{path} {status.st_size} {status.st_mtime_ns}"

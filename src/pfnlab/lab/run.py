@@ -6,9 +6,9 @@ for line in run(job, kernel, cache=default_cache()):
 """
 
 import json
-import platform
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -85,8 +85,9 @@ def run(
     crashes or the job fails; the lines before that have been delivered.  Closing the iterator
     ends the guest.
     """
-    if platform.machine() != "x86_64":
-        raise LabError(f"the lab needs an x86-64 machine, and this is {platform.machine()}")
+    here = os.uname().machine
+    if here != "x86_64":
+        raise LabError(f"the lab needs an x86-64 machine, and this is {here}")
     if len(job.devices) > len(PORTS):
         raise LabError(f"{len(job.devices)} devices: a guest has {len(PORTS)} ports")
     found = find_qemu(program)
@@ -105,7 +106,7 @@ def run(
     with ExitStack() as stack:
         try:
             guest = stack.enter_context(
-                waiting_guest(found, machine, kernel.release, folder, deadline, tell)
+                waiting_guest(found, machine, kernel.release, job.devices, folder, deadline, tell)
             )
         except GuestError as error:
             if accelerator is not None or machine.accelerator != "kvm":
@@ -113,7 +114,7 @@ def run(
             tell(f"{error}: going on without KVM")
             machine = replace(machine, accelerator="tcg")
             guest = stack.enter_context(
-                waiting_guest(found, machine, kernel.release, folder, deadline, tell)
+                waiting_guest(found, machine, kernel.release, job.devices, folder, deadline, tell)
             )
         yield from do_job(job, guest, tell)
 
@@ -123,19 +124,26 @@ def waiting_guest(
     program: str,
     machine: Machine,
     release: str,
+    devices: Sequence[Device],
     cache: Path | None,
     deadline: float,
     tell: Tell = quiet,
 ) -> Iterator[Guest]:
-    """A guest whose agent waits: from a snapshot if there is a cache for one, or booted."""
+    """A guest whose agent waits: from a snapshot if there is a cache for one, or booted.
+
+    One that boots finds its devices as it does so, which is faster than to find them later.
+    """
     with ExitStack() as stack:
         guest = None
         if cache is not None:
             tell(f"starting {release} from a snapshot")
             guest = _from_snapshot(stack, program, machine, release, cache, deadline, tell)
-        if guest is None:
+        if guest is not None:
+            guest.plug(devices)
+        else:
             tell(f"booting {release}")
             guest = stack.enter_context(Guest(program, machine, deadline))
+            guest.plug(devices)
             guest.wait_until_ready()
         yield guest
 
@@ -167,8 +175,6 @@ def _from_snapshot(
 def do_job(job: Job, guest: Guest, tell: Tell) -> Iterator[Any]:
     """Run a job in a guest that waits for one: see run()."""
     tell("running the job")
-    for number, device in enumerate(job.devices):
-        guest.plug(number, device)
     guest.send(
         {
             "module": job.module,

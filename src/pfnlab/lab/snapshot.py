@@ -7,7 +7,6 @@ that: their state cannot be saved, or they keep none.
 """
 
 import os
-import platform
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.lab.errors import GuestError, LabError
-from pfnlab.lab.files import digest, least_used, locked
+from pfnlab.lab.files import digest, least_used, locked, mark
 from pfnlab.lab.guest import Guest
-from pfnlab.lab.qemu import CPU, PORTS, Machine, kernel_command_line, version
+from pfnlab.lab.qemu import CPU, PORTS, Machine, kernel_command_line
 
 KEPT = 3  # for each kernel, the latest used
 IGNORE_SHARED = [{"capability": "x-ignore-shared", "state": True}]
@@ -27,10 +26,11 @@ MIGRATING = {"none", "setup", "active", "device", "pre-switchover"}
 def snapshot_name(program: str, machine: Machine, release: str) -> str:
     """Different for guests that could not be started from each other's snapshot.
 
-    The name of the initrd is a digest of what is packed, and of the kernel.
+    The name of the initrd is a digest of what is packed, and of the kernel.  To ask QEMU for its
+    version would take as long as to start it.
     """
     key = digest(
-        version(program), machine.accelerator, CPU[machine.accelerator], platform.node(),
+        mark(Path(program)), machine.accelerator, CPU[machine.accelerator], os.uname().nodename,
         machine.cpus, machine.memory, kernel_command_line(machine), machine.kernel.name,
         machine.initrd.name, PORTS,
     )  # fmt: skip

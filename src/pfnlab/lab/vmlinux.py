@@ -11,7 +11,7 @@ from pfnlab.host.compressed import ZSTD, decompress
 from pfnlab.host.errors import HostError
 from pfnlab.lab.elf import PT_NOTE, segments
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import digest, least_used, written
+from pfnlab.lab.files import digest, least_used, mark, written
 
 KEPT = 8  # of 60 MB each
 MAGIC = b"HdrS"
@@ -64,15 +64,14 @@ def btf_of(image: Path) -> bytes:
 
 def fastest_image(image: Path, cache: Path) -> Path:
     """A vmlinux of the image in `cache`, or the image where there is no such thing to boot."""
-    head = image.read_bytes()
-    if not is_bz_image(head):
-        return image
-    status = image.stat()
-    name = digest(str(image.resolve()), status.st_size, status.st_mtime_ns)
+    with image.open("rb") as file:
+        if not is_bz_image(file.read(SECTOR * 2)):
+            return image
+    name = digest(mark(image.resolve()))
     made = cache / "vmlinux" / name
     if not made.exists():
         try:
-            unpacked = decompress(_payload(head))
+            unpacked = decompress(_payload(image.read_bytes()))
         except HostError:
             return image  # packed with something that Python does not have: it boots all the same
         if not _boots_as_pvh(unpacked):

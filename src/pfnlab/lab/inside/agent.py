@@ -2,10 +2,10 @@
 
     {"module": NAME, "source": TEXT or null, "arguments": {}, "ports": [ADDRESS], "time": SECONDS}
 
-asks for a job: the module is run as `python -m NAME` does, in a process of its own.  It finds
-its arguments as one line of JSON on its standard input, with "devices" added, the address of the
-device below each port, which is waited for, and "device", the first of them.  What it prints comes
-back as it is printed:
+asks for a job: the module is run as `python -m NAME` does, in a process of its own, which is there
+already.  It finds its arguments as one line of JSON on its standard input, with "devices" added,
+the address of the device below each port, which is waited for, and "device", the first of them.
+What it prints comes back as it is printed:
 
     {"ready": PYTHON}     once, when the agent has started
     {"output": LINES}     lines of standard output, with their newlines
@@ -21,6 +21,7 @@ import contextlib
 import gc
 import importlib
 import importlib.util
+import io
 import json
 import os
 import select
@@ -30,15 +31,17 @@ import time
 import types
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 DEVICES = "/sys/bus/pci/devices"
 PATIENCE = 30.0  # seconds until a device is there
 LONGEST = 1 << 16
+HERE = b"."  # what a process says when it waits for a request
 PACKED_FROM = 500
 # What the usual job imports, and finds out about the kernel: done before a snapshot is made, it is
 # there in each run.
-EARLY = ("pfnlab.host.device", "pfnlab.host.run")
+EARLY = ("pfnlab.host.device", "pfnlab.host.run", "pfnlab.host.job")
 LEARNS = "pfnlab.host.run"
 OFFSETS = "/lab/offsets"  # of members of structs, which the lab has read from the kernel's image
 
@@ -63,15 +66,16 @@ def serve(fd: int, path: str = DEVICES, set_clock: SetClock = no_clock) -> None:
         while text:
             text = text[os.write(fd, text) :]
 
+    job = start(path, set_clock)
     answer({"ready": sys.version})
     waiting = b""
     while data := os.read(fd, LONGEST):
         *lines, waiting = (waiting + data).split(b"\n")
         for line in lines:
             if line.strip():
-                request = json.loads(line)
-                set_clock(request["time"])
-                run(request, answer, path)
+                run(job, line + b"\n", answer)
+                job = start(path, set_clock)
+    run(job, b"", lambda _data: None)
 
 
 def packed(text: str) -> str:
@@ -83,23 +87,70 @@ def packed(text: str) -> str:
     )
 
 
-def run(request: Mapping[str, Any], answer: Answer, path: str = DEVICES) -> None:
-    """Run one job and answer until it is over."""
+@dataclass(frozen=True)
+class Waiting:
+    """A process that waits for a request, where that is written to, and what it prints to."""
+
+    pid: int
+    into: int
+    ends: Mapping[int, str]
+
+
+def start(path: str = DEVICES, set_clock: SetClock = no_clock) -> Waiting:
+    """Fork a process for a request that is still to come: in a snapshot it is there already."""
+    read_in, write_in = os.pipe()
+    read_out, write_out = os.pipe()
+    read_err, write_err = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for number, end in enumerate((read_in, write_out, write_err)):
+            os.dup2(end, number)
+        os.closerange(3, 256)
+        status = 1
+        try:
+            status = obey(path, set_clock)
+        finally:
+            os._exit(status)
+    for end in (read_in, write_out, write_err):
+        os.close(end)
+    os.read(read_out, len(HERE))
+    return Waiting(child, write_in, {read_out: "output", read_err: "message"})
+
+
+def run(job: Waiting, request: bytes, answer: Answer) -> None:
+    """Hand a request on to the process that waits for it, and answer until it is over."""
+    # Longer requests than a pipe holds would wait for the child, which reads all of its input.
+    with contextlib.suppress(BrokenPipeError):  # it has ended and read nothing
+        while request:
+            request = request[os.write(job.into, request) :]
+    os.close(job.into)
+    try:
+        relay(job.ends, answer)
+    finally:
+        _, status = os.waitpid(job.pid, 0)
+    answer({"exit": os.waitstatus_to_exitcode(status)})
+
+
+def obey(path: str, set_clock: SetClock) -> int:
+    """Wait for a request on standard input, and run it; the exit status."""
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    os.write(1, HERE)
+    line = sys.stdin.readline()
+    if not line:
+        return 0  # nobody asks any more
+    request = json.loads(line)
+    set_clock(request["time"])
     try:
         devices = [device_below(port, path) for port in request["ports"]]
     except (OSError, LookupError) as error:
-        answer({"message": f"{type(error).__name__}: {error}"})
-        answer({"exit": 1})
-        return
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     first = {"device": devices[0]} if devices else {}
-    text = json.dumps({**first, "devices": devices, **request["arguments"]}) + "\n"
-    job, into, ends = start(request["module"], request["source"], text)
-    try:
-        os.close(into)
-        relay(ends, answer)
-    finally:
-        _, status = os.waitpid(job, 0)
-    answer({"exit": os.waitstatus_to_exitcode(status)})
+    arguments = {**first, "devices": devices, **request["arguments"]}
+    sys.stdin = io.StringIO(json.dumps(arguments) + "\n")
+    return execute(request["module"], request["source"])
 
 
 def device_below(port: str, path: str, patience: float = PATIENCE) -> str:
@@ -118,37 +169,9 @@ def device_below(port: str, path: str, patience: float = PATIENCE) -> str:
     raise LookupError(f"no device below {port} within {patience:.0f} s")
 
 
-def start(module: str, source: str | None, text: str) -> tuple[int, int, dict[int, str]]:
-    """Fork a process that runs the module: its number, its input, and where it prints to."""
-    read_in, write_in = os.pipe()
-    read_out, write_out = os.pipe()
-    read_err, write_err = os.pipe()
-    child = os.fork()
-    if child == 0:
-        for number, end in enumerate((read_in, write_out, write_err)):
-            os.dup2(end, number)
-        os.closerange(3, 256)
-        status = 1
-        try:
-            status = execute(module, source)
-        finally:
-            os._exit(status)
-    for end in (read_in, write_out, write_err):
-        os.close(end)
-    # Longer texts than a pipe holds would wait for the child, which reads all of its input.
-    data = text.encode()
-    with contextlib.suppress(BrokenPipeError):  # it has ended and read nothing
-        while data:
-            data = data[os.write(write_in, data) :]
-    return child, write_in, {read_out: "output", read_err: "message"}
-
-
 def execute(module: str, source: str | None) -> int:
     """Run a module as the main one; its exit status."""
     sys.argv = [module]
-    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
     status: object = 0
     try:
         main = types.ModuleType("__main__")
@@ -178,7 +201,7 @@ def code_of(module: str) -> types.CodeType:
     return code
 
 
-def relay(ends: dict[int, str], answer: Answer) -> None:
+def relay(ends: Mapping[int, str], answer: Answer) -> None:
     """Hand on what comes out of these ends, line by line, until all are closed."""
     waiting = dict.fromkeys(ends, b"")
     while waiting:

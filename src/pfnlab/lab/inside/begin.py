@@ -61,7 +61,7 @@ def main() -> None:
     """Does not return."""
     gc.disable()  # of what is imported nothing is garbage; the agent enables it
     with open(CODE, "rb") as file:
-        finder: Any = Code(marshal.load(file))
+        finder: Any = Code(marshal.loads(file.read()))  # load() reads it bit by bit
     sys.meta_path.insert(0, finder)
     import ctypes
     import os
@@ -90,3 +90,7 @@ def main() -> None:
     finally:
         print("pfnlab: the agent has ended", flush=True)
         libc.reboot(POWER_OFF)
+
+
+if __name__ == "__main__":
+    main()

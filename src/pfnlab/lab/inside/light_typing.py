@@ -3,7 +3,9 @@
 To import Python's own takes an emulated guest 0.1 s.
 """
 
-__all__ = ["IO", "Any", "Literal", "Protocol", "Self"]
+__all__ = ["IO", "TYPE_CHECKING", "Any", "Literal", "Protocol", "Self"]
+
+TYPE_CHECKING = False
 
 
 class Any:

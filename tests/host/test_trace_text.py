@@ -9,7 +9,7 @@ from pfnlab.host.btf import Btf
 from pfnlab.host.errors import HostError
 from pfnlab.host.events import Event
 from pfnlab.host.trace import module_text, probes_of
-from pfnlab.host.tracefs import lost, parse
+from pfnlab.host.trace_text import lost, parse
 
 TEXT = """\
 # tracer: nop
