@@ -1,5 +1,6 @@
 """A search that was killed goes on from its checkpoint, and ends as if nothing had been."""
 
+import errno
 import json
 import os
 import signal
@@ -85,15 +86,56 @@ def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path)
 
 
 @pytest.fixture
-def checkpoint(pfnlab: Command, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkpoint(
+    pfnlab: Command, impatient: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """One of a search that Ctrl-C ended at once."""
     file = tmp_path / "checkpoint.json"
-    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
-    monkeypatch.setattr("pfnlab.cli.checkpoint.EVERY", 0.0)
     monkeypatch.setattr("pfnlab.cli.jobs.Checkpoint.remove", lambda _self: None)
     pfnlab("check", "huge_fault", "first_fault", "--jobs", "1", "--checkpoint", str(file))
     assert file.exists()
     return file
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search is in parts at once, and a checkpoint is due after each."""
+    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
+    monkeypatch.setattr("pfnlab.cli.checkpoint.EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_checkpoint_that_cannot_be_written_costs_a_line_and_no_result(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    file = tmp_path / "checkpoint.json"
+    ran = pfnlab("check", "huge_fault", "first_fault", "--jobs", "1", "--checkpoint", str(file))
+
+    assert ran.status == 0
+    assert ran.out.startswith("first_fault on huge_fault: ok, ")
+    assert ran.err == f"pfnlab: no checkpoint: {file}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (".", "it is a directory"),
+        ("none/checkpoint.json", "there is no directory none"),
+    ],
+)
+def test_a_place_where_no_checkpoint_can_be_is_refused_before_the_search(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = pfnlab("check", "huge_fault", "first_fault", "--checkpoint", place)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"pfnlab: {place} cannot be written: {why}\n"
 
 
 def test_a_checkpoint_of_another_scenario_is_refused(pfnlab: Command, checkpoint: Path) -> None:

@@ -24,6 +24,7 @@ from pfnlab.catalogue import (
 )
 from pfnlab.cli.checkpoint import resumable
 from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.output import check_place
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
@@ -99,6 +100,8 @@ def check(
                       preemptions, seed, depth)  # fmt: skip
     if save is not None and save.suffix != ".json":
         raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
+    if checkpoint is not None:
+        check_place(checkpoint)
     resumed = None
     if resume:
         pairs, options, resumed = resumable(

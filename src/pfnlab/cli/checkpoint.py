@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import os
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
+from pfnlab.lab.files import written
 
 FORMAT = 1
 EVERY = 10.0  # seconds
@@ -36,23 +38,32 @@ class Checkpoint:
     def __init__(self, path: Path | None, pairs: list[Pair], options: Options) -> None:
         self.path = path if path is not None else folder() / _name(pairs, options)
         self.options = options
-        self.written = time.monotonic()
+        self.tried = time.monotonic()
+        self.failed = False  # it could not be written, which was said
         self.made = False  # whether this command has written it, or goes on from it
 
     def write(self, board: Board, *, now: bool = False) -> None:
-        """Write it if there is something worth it, and the last one is old enough."""
+        """Write it if there is something worth it, and the last one is old enough.
+
+        What was found must not be lost over a disk that is full: that is said once.
+        """
         if reduced(self.options) is None:
             return
-        if not now and time.monotonic() - self.written < EVERY:
+        if not now and time.monotonic() - self.tried < EVERY:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(_data(board, self.options), file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
-        self.written, self.made = time.monotonic(), True
+        text = json.dumps(_data(board, self.options))
+        try:
+            with written(self.path) as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self.made = True
+        except OSError as error:
+            if not self.failed:
+                why = error.strerror or error
+                print(f"pfnlab: no checkpoint: {self.path}: {why}", file=sys.stderr)
+            self.failed = True
+        self.tried = time.monotonic()
 
     def remove(self) -> None:
         """The command has come to its end."""
