@@ -81,7 +81,10 @@ def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path)
 
     assert out.startswith("big on huge_fault: INCOMPLETE, ")
     assert out.endswith(" schedules without a failure (interrupted)\n")
-    assert err == "pfnlab: interrupted\n"
+    assert err == (
+        "pfnlab: ending after the execution that runs; Ctrl-C again ends at once\n"
+        "pfnlab: interrupted; --resume goes on from here\n"
+    )
     assert schedules_in(file) >= 1000
 
 
@@ -154,6 +157,55 @@ def test_a_checkpoint_with_other_options_is_refused(pfnlab: Command, checkpoint:
     )  # fmt: skip
 
     assert (ran.status, ran.err) == (2, f"pfnlab: {checkpoint} was made with other options\n")
+
+
+TWO_FAULTS = ("check", "huge_fault", "two_faults", "--jobs", "1", "--checkpoint")
+LIMIT = "pfnlab: a limit was reached; --resume with a larger one goes on from here\n"
+
+
+@pytest.mark.parametrize("limit", [("--max-schedules", "5"), ("--max-seconds", "0")])
+def test_a_search_that_came_to_a_limit_goes_on_without_it(
+    pfnlab: Command, tmp_path: Path, limit: tuple[str, str]
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    stopped = pfnlab(*TWO_FAULTS, str(file), *limit)
+    done = schedules_in(file)
+    ended = pfnlab(*TWO_FAULTS, str(file), "--resume", "--json")
+
+    assert (stopped.status, stopped.err) == (3, LIMIT)
+    assert "INCOMPLETE" in stopped.out
+    assert 0 < done < 20
+    (result,) = json.loads(ended.out)["results"]
+    assert (ended.status, result["complete"], result["schedules"]) == (0, True, 20)
+    assert not file.exists()
+
+
+def test_a_larger_limit_counts_from_the_beginning_of_the_search(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    pfnlab(*TWO_FAULTS, str(file), "--max-schedules", "5")
+
+    for arguments, schedules in (
+        (("check", "--checkpoint", str(file), "--resume"), 5),
+        ((*TWO_FAULTS, str(file), "--resume", "--max-schedules", "8"), 8),
+        (("check", "--checkpoint", str(file), "--resume", "--max-schedules", "9"), 9),
+    ):
+        ran = pfnlab(*arguments)
+        assert (ran.status, ran.err.endswith(LIMIT)) == (3, True)
+        assert ran.out == (
+            f"two_faults on huge_fault: INCOMPLETE, {schedules} schedules without a failure "
+            "(the limit)\n"
+        )
+        assert schedules_in(file) == schedules
+
+
+def test_a_search_by_chance_has_nothing_to_go_on_with(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.json"
+    ran = pfnlab(*TWO_FAULTS, str(file), "--policy", "random", "--max-schedules", "5")
+
+    assert (ran.status, ran.err) == (3, "")
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("what", ["design", "scenario"])

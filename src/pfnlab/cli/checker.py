@@ -64,7 +64,7 @@ class Checker:
     ) -> Whole:
         """Run a check until it ends or, between two executions, `pause` says that it is enough.
 
-        `pause` is given the seconds so far.
+        `pause` is given the seconds so far.  A limit is a pause, too: another command may go on.
         """
         began = time.perf_counter()
         paused = Whole(None)
@@ -78,7 +78,8 @@ class Checker:
                 if interrupted():
                     raise KeyboardInterrupt
                 return
-            if pause(seconds) and not execution.unchecked_race:
+            enough = pause(seconds) or self.options.reached(search.schedules, seconds)
+            if enough and not execution.unchecked_race:
                 paused.totals = totals_of(search, execution.program)
                 paused.state = save(search.reduced)
                 paused.racing, paused.seconds = search.racing, seconds

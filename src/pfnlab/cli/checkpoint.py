@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,13 @@ def newest() -> Path:
     return max(files, key=lambda file: file.stat().st_mtime)
 
 
+def unlimited(options: Options) -> Options:
+    """What is searched, however far."""
+    return replace(options, max_schedules=None, max_seconds=None)
+
+
 def _name(pairs: list[Pair], options: Options) -> str:
-    key = json.dumps([pairs, asdict(options)])
+    key = json.dumps([pairs, asdict(unlimited(options))])
     return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
@@ -100,19 +105,21 @@ def _data(board: Board, options: Options) -> dict[str, Any]:
 
 
 def _check_data(check: Check) -> dict[str, Any]:
-    begun = check.frontier is not None or (check.result is not None and check.told)
-    over = check.result is not None and check.result.why_incomplete != "interrupted"
+    interrupted = check.result is not None and check.result.why_incomplete == "interrupted"
+    over = check.result is not None and check.told and not (check.unfinished or interrupted)
     return {
         "pair": check.pair,
         "design": design_hash(check.pair[0]),
         "scenario": scenario_hash(check.pair[1]),
-        "begun": begun,
+        "begun": over or check.unfinished,
         "over": over,
         "why": check.result.why_incomplete if check.result is not None and over else "",
         "totals": check.counted.data(),
         "racing": sorted(check.racing),
         "seconds": check.spent(),
-        "frontier": check.frontier.data() if check.frontier is not None and not over else None,
+        "frontier": check.frontier.data()
+        if check.frontier is not None and check.unfinished
+        else None,
     }
 
 
@@ -146,7 +153,8 @@ def resumable(
 ) -> tuple[list[Pair], Options, dict[str, Any]]:
     """The checkpoint that a command goes on from; raises BadCheckpoint if it is of another.
 
-    A command that names neither design nor scenario goes on with whatever is there.
+    The limits may be others.  A command that names neither design nor scenario goes on with
+    whatever is there, and with its limits unless it has some.
     """
     usual = folder() / _name(pairs, options)
     path = file or (usual if not whatever or usual.exists() else newest())
@@ -154,14 +162,18 @@ def resumable(
     if not whatever and its_pairs != pairs:
         what = " ".join(its_pairs[0]) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
         raise BadCheckpoint(f"{path} is of {what}, not of what is asked for")
-    if not whatever and its_options != options:
+    if whatever:
+        asked = {"max_schedules": options.max_schedules, "max_seconds": options.max_seconds}
+        limits = {name: limit for name, limit in asked.items() if limit is not None}
+        return its_pairs, replace(its_options, **limits), data
+    if unlimited(its_options) != unlimited(options):
         raise BadCheckpoint(f"{path} was made with other options")
-    return its_pairs, its_options, data
+    return its_pairs, options, data
 
 
 def load(data: dict[str, Any], board: Board, checker: Checker) -> None:
     """Put what a checkpoint holds on a board."""
-    for check, saved in zip(board.checks, data["checks"], strict=True):
+    for index, (check, saved) in enumerate(zip(board.checks, data["checks"], strict=True)):
         if not saved["begun"]:
             continue
         check.begun = True
@@ -174,6 +186,7 @@ def load(data: dict[str, Any], board: Board, checker: Checker) -> None:
             )
         else:
             check.frontier = Frontier.of(saved["frontier"])
+            board.look(index)
 
 
 # ---- what a checkpoint depends on

@@ -29,6 +29,13 @@ class Options:
     seed: int
     depth: int | None = None
 
+    def reached(self, schedules: int, seconds: float) -> bool:
+        """Whether a search has come to a limit."""
+        most, longest = self.max_schedules, self.max_seconds
+        return (most is not None and schedules >= most) or (
+            longest is not None and seconds >= longest
+        )
+
     def flags(self) -> tuple[str, ...]:
         """What a command needs to look at the same things: kernel and rules."""
         kernel = ("--kernel", self.kernel) if self.kernel is not None else ()
