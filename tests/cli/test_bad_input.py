@@ -28,6 +28,8 @@ def complaint(ran: Ran) -> str:
         (["check", "./missing.py"], "there is no file ./missing.py"),
         (["check", "."], ". is a directory, not a Python file"),
         (["show", "./"], "./ is a directory, not a Python file"),
+        (["conform", "."], ". is a directory, not a trace"),
+        (["compare", "missing.json"], "there is no file missing.json"),
         (
             ["check", "nosuch"],
             "no design is called 'nosuch'; pfnlab list shows all there are, "
@@ -160,6 +162,72 @@ def test_a_file_that_is_no_text_is_one_line(pfnlab: Command, tmp_path: Path) -> 
     file.write_bytes(b"\xff\xfe\x00")
 
     assert complaint(pfnlab("check", str(file), "first_fault")).startswith(f"{file}:1: ")
+
+
+DAMAGED = {
+    "no text": (b"\x00\xff" * 50_000, "it is no text"),
+    "no JSON": (b"nothing", "Expecting value: line 1 column 1 (char 0)"),
+    "nested too deeply": (b"[" * 100_000, "it is nested too deeply"),
+    "something else": (b"{}", "it has no 'schema'"),
+    "a list": (b"[]", "its parts are not what they should be"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), DAMAGED.values(), ids=DAMAGED)
+def test_measurements_that_are_none_are_one_short_line(
+    pfnlab: Command, tmp_path: Path, content: bytes, why: str
+) -> None:
+    file = tmp_path / "measured.json"
+    file.write_bytes(content)
+
+    assert complaint(pfnlab("compare", str(file))) == (
+        f"{file} is no file that pfnlab compare --save has written: {why}"
+    )
+
+
+@pytest.mark.parametrize("content", [content for content, _why in DAMAGED.values()], ids=DAMAGED)
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["replay"], "{file} is no saved counterexample"),
+        (["conform"], "{file} is no trace: "),
+        (["check", "--resume", "--checkpoint"], "{file} is no checkpoint of pfnlab check"),
+    ],
+    ids=["replay", "conform", "check"],
+)
+def test_a_file_of_something_else_is_one_short_line(
+    pfnlab: Command, tmp_path: Path, content: bytes, command: list[str], expected: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_bytes(content)
+
+    line = complaint(pfnlab(*command, str(file)))
+
+    assert line.startswith(expected.format(file=file))
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("mine.toml", b"\xff", "mine.toml is no calibration: it is no text"),
+        ("mine.toml", b"a = " + b"[" * 100_000, "mine.toml: it is nested too deeply"),
+        ("mine.json", b"", "mine.json is no calibration: that is a file whose name ends in .toml"),
+    ],
+    ids=["no text", "nested too deeply", "another name"],
+)
+def test_a_file_that_is_no_calibration_is_one_line(
+    pfnlab: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(content)
+
+    assert complaint(pfnlab("cost", "--size", "4K", "--calibration", name)) == why
 
 
 MISUSE = {

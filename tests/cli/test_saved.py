@@ -108,6 +108,21 @@ def test_a_schedule_as_a_test_runs_and_passes(pfnlab: Command, saved: Ran, sched
     test()
 
 
+@pytest.mark.parametrize("part", ["rules", "runs"])
+def test_a_counterexample_that_could_break_nothing_is_refused(
+    pfnlab: Command, saved: Ran, part: str
+) -> None:
+    data = json.loads(Path("saved.json").read_text(encoding="utf-8"))
+    Path("saved.json").write_text(json.dumps(data | {part: []}), encoding="utf-8")
+
+    ran = pfnlab("replay", "saved.json")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        f"pfnlab: saved.json is damaged: {part} must not be empty: no rule could break\n"
+    )
+
+
 def test_nothing_is_saved_where_nothing_broke(
     pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
