@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -208,19 +209,93 @@ def test_a_search_by_chance_has_nothing_to_go_on_with(pfnlab: Command, tmp_path:
     assert not file.exists()
 
 
-@pytest.mark.parametrize("what", ["design", "scenario"])
-def test_a_checkpoint_of_another_version_is_refused(
-    pfnlab: Command, checkpoint: Path, what: str
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a design, and a scenario that imports what its tasks do."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.py").write_text(
+        "from dataclasses import replace\nfrom pfnlab.designs import huge_fault\n"
+        'design = replace(huge_fault.design, name="mine")\n'
+    )
+    (own / "what_mine_do.py").write_text("TIMES = 1\n")
+    (own / "two.py").write_text("from what_mine_do import TIMES\n" + BIG)
+    monkeypatch.syspath_prepend(own)
+    monkeypatch.setitem(sys.modules, "what_mine_do", None)  # is taken out again at the end
+    monkeypatch.delitem(sys.modules, "what_mine_do")
+    monkeypatch.chdir(own)
+    return own
+
+
+@pytest.mark.parametrize("name", ["mine.py", "two.py", "what_mine_do.py"])
+def test_a_checkpoint_of_files_that_have_changed_is_refused(
+    pfnlab: Command, own_files: Path, tmp_path: Path, name: str
 ) -> None:
+    file = tmp_path / "checkpoint.json"
+    command = ("check", "./mine.py", "./two.py", "--checkpoint", str(file), "--max-schedules", "1")
+    assert pfnlab(*command).status == 3
+    assert pfnlab(*command, "--resume").err.startswith("pfnlab: going on with ./mine.py ./two.py\n")
+    with (own_files / name).open("a") as changed:
+        changed.write("\n# Another thing.\n")
+
+    ran = pfnlab(*command, "--resume")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        f"pfnlab: {file} does not fit any more, as {name} has changed since: "
+        "start anew, without --resume\n"
+    )
+
+
+def test_a_checkpoint_of_other_sources_is_refused(pfnlab: Command, checkpoint: Path) -> None:
     data = json.loads(checkpoint.read_text())
-    data["checks"][0][what] = "0"
+    data["package"] = "0"
     checkpoint.write_text(json.dumps(data))
 
     ran = pfnlab("check", "--resume", "--checkpoint", str(checkpoint))
 
-    name = {"design": "huge_fault", "scenario": "first_fault"}[what]
-    assert ran.status == 2
-    assert ran.err == f"pfnlab: {checkpoint} is of another version of the {what} {name}\n"
+    assert (ran.status, ran.err) == (
+        2,
+        f"pfnlab: {checkpoint} does not fit any more, as pfnlab itself has changed since: "
+        "start anew, without --resume\n",
+    )
+
+
+def test_checkpoints_are_kept_for_a_month_in_the_cache(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "pfnlab" / "checkpoints"
+    folder.mkdir(parents=True)
+    days = 24 * 3600
+    for name, age in (("new.json", 29 * days), (".old.json.5", 31 * days), ("old.json", 31 * days)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+
+    stopped = pfnlab("check", "huge_fault", "two_faults", "--jobs", "1", "--max-schedules", "5")
+    names = {file.name for file in folder.iterdir()}
+    gone_on = pfnlab("check", "--resume", "--jobs", "1", "--max-schedules", "30")
+
+    assert stopped.status == 3
+    assert len(names) == 2
+    assert "new.json" in names
+    assert gone_on.err.splitlines()[0] == "pfnlab: going on with huge_fault two_faults"
+    assert [file.name for file in folder.iterdir()] == ["new.json"]
+
+
+@pytest.mark.parametrize("part", ["frontier", "totals", "racing", "seconds", "begun"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(
+    pfnlab: Command, checkpoint: Path, part: str
+) -> None:
+    data = json.loads(checkpoint.read_text())
+    data["checks"][0] |= {"begun": True, "over": False}
+    del data["checks"][0][part]
+    checkpoint.write_text(json.dumps(data))
+
+    ran = pfnlab("check", "huge_fault", "first_fault", "--resume", "--checkpoint", str(checkpoint))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1] == f"pfnlab: {checkpoint} is no checkpoint of pfnlab check"
 
 
 def test_a_checkpoint_of_another_pfnlab_is_refused(pfnlab: Command, checkpoint: Path) -> None:
@@ -236,7 +311,11 @@ def test_a_checkpoint_of_another_pfnlab_is_refused(pfnlab: Command, checkpoint: 
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"checks": [{"pair": []}]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", "[" * 100_000, '{"checks": []}', '{"checks": [{"pair": []}]}'],
+    ids=lambda text: text[:20],
+)
 def test_a_file_that_is_no_checkpoint_is_refused(
     pfnlab: Command, tmp_path: Path, text: str
 ) -> None:

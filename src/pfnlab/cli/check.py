@@ -71,7 +71,9 @@ def check(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab."),
+        typer.Option(
+            help="Where to keep how far it came; by default in ~/.cache/pfnlab/checkpoints."
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -107,6 +109,8 @@ def check(
         pairs, options, resumed = resumable(
             checkpoint, pairs, options, whatever=design is None and scenario is None
         )
+        more = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        print(f"pfnlab: going on with {' '.join(pairs[0])}{more}", file=sys.stderr)
         designs = list(dict.fromkeys(d for d, _ in pairs))
         scenarios = list(dict.fromkeys(s for _, s in pairs))
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pfnlab.cli.board import Board
 from pfnlab.cli.checker import Checker
-from pfnlab.cli.checkpoint import Checkpoint, load
+from pfnlab.cli.checkpoint import Checkpoint
 from pfnlab.cli.processes import PATIENCE, SHARE, Processes
 from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.explorer.result import Result
@@ -44,12 +44,10 @@ def run_all(
 ) -> dict[Pair, Result | None]:
     """Every check.  After Ctrl-C those that did not end are None, or what they had found."""
     where = where or Where(jobs)
-    checker = Checker(options)
-    board = Board(pairs, checker, jobs)
+    board = Board(pairs, Checker(options), jobs)
     checkpoint = Checkpoint(where.checkpoint, pairs, options)
     if where.resumed is not None:
-        load(where.resumed, board, checker)
-        checkpoint.made = True
+        checkpoint.load(where.resumed, board)
     with ctrl_c() as interrupted, progress_line(len(pairs)) as show:
         with suppress(KeyboardInterrupt):  # the second one
             _Run(board, checkpoint, where, interrupted, show).run()
