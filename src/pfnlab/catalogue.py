@@ -10,7 +10,8 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -172,6 +173,15 @@ def load(path: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise explained(error, {str(file), str(file.resolve())}) from error
     return module
+
+
+@contextmanager
+def explaining(files: set[str]) -> Iterator[None]:
+    """What the user's code does wrong in the block is one line with its place."""
+    try:
+        yield
+    except Exception as error:
+        raise explained(error, files) from error
 
 
 def explained(error: BaseException, files: set[str]) -> ModelError:

@@ -1,5 +1,7 @@
 """Wrong use: one clear line on stderr, status 2, no traceback."""
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -314,6 +316,115 @@ def test_misuse_of_the_model_is_one_line_with_its_place(
     line = next(n for n, row in enumerate(text.splitlines(), start=1) if where in row)
 
     assert complaint(pfnlab("check", str(file), "first_fault")) == f"{file}:{line}: {expected}"
+
+
+RAISES = """
+def page_fault(vmf):
+    raise ValueError("no page for you")
+"""
+READS = """
+def page_fault(vmf):
+    while vmf.vma.vm_private_data.memory_enabled:
+        pass
+    return VM_FAULT_SIGBUS
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (RAISES, "{file}:7: ValueError: no page for you"),
+        (READS, "{file}:7: the design reads for ever: see pfnlab check"),
+    ],
+    ids=["raises", "reads for ever"],
+)
+@pytest.mark.parametrize("command", ["cost", "explain", "compare"])
+def test_a_handler_that_fails_is_one_line_of_whatever_runs_it(
+    pfnlab: Command, tmp_path: Path, command: str, code: str, expected: str
+) -> None:
+    file = tmp_path / "mine.py"
+    hook = "vm_ops=VmOperations(fault=page_fault)"
+    file.write_text(HEADER + code + f'design = replace(huge_fault.design, name="mine", {hook})\n')
+    arguments = {
+        "cost": ["--size", "4K"],
+        "explain": ["--size", "4K"],
+        "compare": [str(Path(__file__).parent.parent / "data" / "measured" / "6.12.95.json")],
+    }[command]
+
+    assert complaint(pfnlab(command, *arguments, "--design", str(file))) == (
+        expected.format(file=file)
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check huge_fault first_fault --save {path}.json",
+        "cost --size 4K --plot {path}.svg",
+        "calibrate --output {path}.toml",
+        "lab trace --output {path}.jsonl",
+        "compare --kernel 6.12 --save {path}.json",
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    pfnlab: Command, tmp_path: Path, arguments: str
+) -> None:
+    path = tmp_path / "none" / "file"
+    line = complaint(pfnlab(*arguments.format(path=path).split()))
+
+    assert line.startswith(f"{path}.")
+    assert line.endswith(f" cannot be written: there is no directory {path.parent}")
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("command", ["lab run first", "lab trace -o x.jsonl", "compare"])
+def test_a_guest_without_time_is_refused(pfnlab: Command, command: str) -> None:
+    line = complaint(pfnlab(*command.split(), "--timeout", "-1"))
+
+    assert line == (
+        "Invalid value for '--timeout': -1.0 is not in the range x>=1.0. See pfnlab --help."
+    )
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Files may not grow beyond 100 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("no_room")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("check remap_on_fault two_faults --save mine.json", "mine.json"),
+        pytest.param(
+            "cost --size 4K --design huge_fault --plot mine.svg", "mine.svg", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_where_there_is_no_room_the_older_file_stays(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("older", encoding="utf-8")
+
+    ran = pfnlab(*arguments.split())
+
+    assert (ran.status, ran.err) == (2, f"pfnlab: {name} cannot be written: File too large\n")
+    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["older"]
+
+
+@pytest.mark.usefixtures("no_room")
+def test_where_there_is_no_room_no_design_is_begun(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert complaint(pfnlab("new", "design", "mine")) == "mine.py cannot be written: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_state_outside_of_fields_is_named_as_such(pfnlab: Command, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_explain_gives_the_same_as_data(pfnlab: Command) -> None:
         ("cost --size 4G --calibration x", "no calibration is called 'x'; "),
         ("cost --size 4G --plot x.gif", "--plot x.gif: the name of a picture ends in .svg or .png"),
         ("cost --size 4G --vma 0x1000 --plot x.svg", "--plot draws whole BARs"),
+        ("calibrate --output x.txt", "--output x.txt: the name of a calibration ends in .toml"),
         ("explain --size 0", "size is 0"),
         ("explain --size 4G --hole 5", "--hole 5: write OFFSET:SIZE"),
         ("explain --size 4G --hole 0:4G", "the hole leaves nothing to map"),

@@ -213,7 +213,7 @@ def test_a_bad_file_is_one_line(pfnlab: Command, how: str) -> None:
         ),
         (
             ["check", "remap_on_fault", "first_fault", "--save", "nowhere/saved.json"],
-            "[Errno 2] No such file or directory: 'nowhere/saved.json'",
+            "nowhere/saved.json cannot be written: there is no directory nowhere",
         ),
     ],
 )

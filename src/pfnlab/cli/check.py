@@ -24,7 +24,7 @@ from pfnlab.catalogue import (
 )
 from pfnlab.cli.checkpoint import resumable
 from pfnlab.cli.jobs import Where, run_all
-from pfnlab.cli.output import check_place
+from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
@@ -102,8 +102,9 @@ def check(
                       preemptions, seed, depth)  # fmt: skip
     if save is not None and save.suffix != ".json":
         raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
-    if checkpoint is not None:
-        check_place(checkpoint)
+    for place in (save, checkpoint):
+        if place is not None:
+            check_place(place)
     resumed = None
     if resume:
         pairs, options, resumed = resumable(
@@ -146,7 +147,7 @@ def _save(path: Path, results: dict[Pair, Result | None], options: Options) -> s
     saved = save_counterexample(
         pfnlab.__version__, *pair, finding, kernel=options.kernel, rules=options.rules
     )
-    path.write_text(saved_text(saved), encoding="utf-8")
+    write_whole(path, saved_text(saved))
     which = f"{saved.scenario.name} on {saved.design.name}" if len(results) > 1 else "Saved"
     return f"{which}: pfnlab replay {shlex.quote(str(path))}"
 

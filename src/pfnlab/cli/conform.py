@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import find_design
+from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.runs import progress_line
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.fidelity.conform import conform as follow
@@ -40,7 +40,7 @@ def conform(
         trace = load_trace(path)
         a_design = design_of(trace, design, path)
         a_kernel = kernel_of(trace, kernel) or find_kernel(a_design.kernel)
-        with progress_line(len(trace.events)) as show:
+        with progress_line(len(trace.events)) as show, explaining(a_design.files()):
             found = follow(trace, a_design, a_kernel, tell=partial(show, path.name))
         results.append((str(path), found))
         if not as_json:

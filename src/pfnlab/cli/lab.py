@@ -107,7 +107,9 @@ def run_workload(
     snapshot: Annotated[
         bool, typer.Option(help="Start from a guest that was booted before.")
     ] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds after which it is ended.")] = TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds after which it is ended.")
+    ] = TIMEOUT,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> int:

@@ -19,6 +19,13 @@ def check_place(path: Path) -> None:
         raise ModelError(f"{path} cannot be written: {path.parent} is not writable")
 
 
+def check_new(path: Path) -> None:
+    """As check_place(), for a file that must not be there yet."""
+    check_place(path)
+    if path.exists():
+        raise ModelError(f"{path} exists already; it was left alone")
+
+
 def write_whole(path: Path, text: str) -> None:
     """All of it is in place, or the file is as it was; raises ModelError."""
     with naming(path), written(path) as file:

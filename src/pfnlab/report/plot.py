@@ -7,8 +7,7 @@ prints in grey.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
 
@@ -56,8 +55,13 @@ def sizes_to(size: int) -> list[int]:
     return [*sizes, size]
 
 
-def plot_costs(rows: Rows, words: str, calibration: Calibration | None, path: Path) -> None:
-    """Faults, page tables and, with a calibration, times, one above the other."""
+def plot_costs(
+    rows: Rows, words: str, calibration: Calibration | None, file: IO[bytes], kind: str
+) -> None:
+    """Faults, page tables and, with a calibration, times, one above the other.
+
+    `kind` is "svg" or "png".
+    """
     panels = [
         Panel("faults", lambda cost: float(cost.total.faults), count_text, 100),
         Panel("page tables", lambda cost: float(cost.most_tables.table_bytes), short_size, 16),
@@ -87,7 +91,7 @@ def plot_costs(rows: Rows, words: str, calibration: Calibration | None, path: Pa
         frameon=False,
         handlelength=4.0,
     )
-    figure.savefig(path, dpi=160)
+    figure.savefig(file, format=kind, dpi=160)
 
 
 def seconds_by(calibration: Calibration) -> Value:
