@@ -95,7 +95,10 @@ def check_rule_names(names: Iterable[str], scenarios: Iterable[str]) -> None:
     known = set(rules) | {rule.number for rule in rules.values() if rule.number}
     for name in names:
         if name not in known:
-            raise NotFound(f"no rule is called {name!r}; there are {', '.join(rules)}")
+            same = [each for each in known if each.lower() == name.lower()]
+            near = same or difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFound(f"no rule is called {name!r}; {hint}pfnlab list shows all there are")
 
 
 def find_design(spec: str) -> Design:

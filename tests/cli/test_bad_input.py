@@ -1,6 +1,9 @@
 """Wrong use: one clear line on stderr, status 2, no traceback."""
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,17 +84,51 @@ def test_an_option_that_makes_no_sense_is_one_line(pfnlab: Command, arguments: l
 
 
 @pytest.mark.parametrize("command", [["check", "huge_fault"], ["replay", "huge_fault"]])
-def test_a_rule_that_there_is_not_lists_those_that_there_are(
-    pfnlab: Command, command: list[str]
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("nosuch", ""),
+        ("d1", "did you mean D1? "),
+        ("no_deadlok", "did you mean no_deadlock? "),
+    ],
+)
+def test_a_rule_that_there_is_not_names_one_that_there_is(
+    pfnlab: Command, command: list[str], rule: str, hint: str
 ) -> None:
-    arguments = [*command, "first_fault", "--rule", "nosuch"]
+    arguments = [*command, "first_fault", "--rule", rule]
     if command[0] == "replay":
         arguments.insert(3, "vcpu:1")
 
-    line = complaint(pfnlab(*arguments))
+    assert complaint(pfnlab(*arguments)) == (
+        f"no rule is called {rule!r}; {hint}pfnlab list shows all there are"
+    )
 
-    assert line.startswith("no rule is called 'nosuch'; there are no_leaf_while_memory_disabled, ")
-    assert line.endswith(", lock_balance")
+
+@pytest.mark.parametrize("release", ["v6.9", "6.9"])
+def test_a_kernel_is_named_with_or_without_its_v(pfnlab: Command, release: str) -> None:
+    ran = pfnlab("cost", "--size", "4K", "--design", "huge_fault", "--kernel", release)
+
+    assert ran.status == 0
+    assert " v6.9 " in ran.out
+
+
+def test_json_and_a_test_are_not_printed_at_once(pfnlab: Command) -> None:
+    line = complaint(pfnlab("replay", "huge_fault", "first_fault", "vcpu:1", "--as-test", "--json"))
+
+    assert line == "--as-test prints Python, and --json JSON: choose one"
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--version"]])
+def test_output_that_nobody_reads_is_no_verdict(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "from pfnlab.cli import main; main()", *arguments]
+    try:
+        ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 def test_no_command_at_all_prints_the_help(pfnlab: Command) -> None:

@@ -181,7 +181,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "rules": (
         damage(lambda data: data.update(rules=["nosuch"])),
-        "no rule is called 'nosuch'; there are ",
+        "no rule is called 'nosuch'; pfnlab list shows all there are",
     ),
     "kernel": (damage(lambda data: data.update(kernel="v1.0")), ""),
 }
