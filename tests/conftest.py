@@ -4,7 +4,7 @@ import fcntl
 import importlib
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,31 @@ def same_as_snapshot(request: pytest.FixtureRequest) -> Callable[[str, str], Non
         assert text.encode() == path.read_bytes()
 
     return compare
+
+
+REAL_CACHE = os.environ.get("XDG_CACHE_HOME")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is left in the cache of who runs the tests, nor gone on with from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        real = Path(REAL_CACHE) if REAL_CACHE else Path.home() / ".cache"
+        patch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR", str(real / "pip")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _real_cache_for_real_kernels(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.node.get_closest_marker("lab") is None:
+        return
+    if REAL_CACHE is None:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", REAL_CACHE)
 
 
 Results = dict[Pair, Result | None]

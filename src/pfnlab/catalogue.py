@@ -10,7 +10,8 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -94,7 +95,10 @@ def check_rule_names(names: Iterable[str], scenarios: Iterable[str]) -> None:
     known = set(rules) | {rule.number for rule in rules.values() if rule.number}
     for name in names:
         if name not in known:
-            raise NotFound(f"no rule is called {name!r}; there are {', '.join(rules)}")
+            same = [each for each in known if each.lower() == name.lower()]
+            near = same or difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFound(f"no rule is called {name!r}; {hint}pfnlab list shows all there are")
 
 
 def find_design(spec: str) -> Design:
@@ -172,6 +176,15 @@ def load(path: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise explained(error, {str(file), str(file.resolve())}) from error
     return module
+
+
+@contextmanager
+def explaining(files: set[str]) -> Iterator[None]:
+    """What the user's code does wrong in the block is one line with its place."""
+    try:
+        yield
+    except Exception as error:
+        raise explained(error, files) from error
 
 
 def explained(error: BaseException, files: set[str]) -> ModelError:

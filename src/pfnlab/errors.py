@@ -1,4 +1,7 @@
-"""The error of a wrong use, apart from all else, so that a command can report it and start fast."""
+"""The errors of a wrong use, apart from all else: to report them, a command starts fast."""
+
+# What is raised on the way through a file of JSON that is something else.
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 
 class ModelError(Exception):
@@ -15,3 +18,17 @@ class ModelError(Exception):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
+
+
+def why_unreadable(error: Exception) -> str:
+    """One of UNREADABLE in a few words; what it says by itself may be the whole file."""
+    match error:
+        case UnicodeDecodeError():
+            return "it is no text"
+        case RecursionError():
+            return "it is nested too deeply"
+        case KeyError():
+            return f"it has no {error}"
+        case ValueError():
+            return str(error)
+    return "its parts are not what they should be"

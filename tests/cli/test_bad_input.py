@@ -1,5 +1,10 @@
 """Wrong use: one clear line on stderr, status 2, no traceback."""
 
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +33,8 @@ def complaint(ran: Ran) -> str:
         (["check", "./missing.py"], "there is no file ./missing.py"),
         (["check", "."], ". is a directory, not a Python file"),
         (["show", "./"], "./ is a directory, not a Python file"),
+        (["conform", "."], ". is a directory, not a trace"),
+        (["compare", "missing.json"], "there is no file missing.json"),
         (
             ["check", "nosuch"],
             "no design is called 'nosuch'; pfnlab list shows all there are, "
@@ -77,17 +84,51 @@ def test_an_option_that_makes_no_sense_is_one_line(pfnlab: Command, arguments: l
 
 
 @pytest.mark.parametrize("command", [["check", "huge_fault"], ["replay", "huge_fault"]])
-def test_a_rule_that_there_is_not_lists_those_that_there_are(
-    pfnlab: Command, command: list[str]
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("nosuch", ""),
+        ("d1", "did you mean D1? "),
+        ("no_deadlok", "did you mean no_deadlock? "),
+    ],
+)
+def test_a_rule_that_there_is_not_names_one_that_there_is(
+    pfnlab: Command, command: list[str], rule: str, hint: str
 ) -> None:
-    arguments = [*command, "first_fault", "--rule", "nosuch"]
+    arguments = [*command, "first_fault", "--rule", rule]
     if command[0] == "replay":
         arguments.insert(3, "vcpu:1")
 
-    line = complaint(pfnlab(*arguments))
+    assert complaint(pfnlab(*arguments)) == (
+        f"no rule is called {rule!r}; {hint}pfnlab list shows all there are"
+    )
 
-    assert line.startswith("no rule is called 'nosuch'; there are no_leaf_while_memory_disabled, ")
-    assert line.endswith(", lock_balance")
+
+@pytest.mark.parametrize("release", ["v6.9", "6.9"])
+def test_a_kernel_is_named_with_or_without_its_v(pfnlab: Command, release: str) -> None:
+    ran = pfnlab("cost", "--size", "4K", "--design", "huge_fault", "--kernel", release)
+
+    assert ran.status == 0
+    assert " v6.9 " in ran.out
+
+
+def test_json_and_a_test_are_not_printed_at_once(pfnlab: Command) -> None:
+    line = complaint(pfnlab("replay", "huge_fault", "first_fault", "vcpu:1", "--as-test", "--json"))
+
+    assert line == "--as-test prints Python, and --json JSON: choose one"
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--version"]])
+def test_output_that_nobody_reads_is_no_verdict(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "from pfnlab.cli import main; main()", *arguments]
+    try:
+        ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 def test_no_command_at_all_prints_the_help(pfnlab: Command) -> None:
@@ -160,6 +201,72 @@ def test_a_file_that_is_no_text_is_one_line(pfnlab: Command, tmp_path: Path) -> 
     file.write_bytes(b"\xff\xfe\x00")
 
     assert complaint(pfnlab("check", str(file), "first_fault")).startswith(f"{file}:1: ")
+
+
+DAMAGED = {
+    "no text": (b"\x00\xff" * 50_000, "it is no text"),
+    "no JSON": (b"nothing", "Expecting value: line 1 column 1 (char 0)"),
+    "nested too deeply": (b"[" * 100_000, "it is nested too deeply"),
+    "something else": (b"{}", "it has no 'schema'"),
+    "a list": (b"[]", "its parts are not what they should be"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), DAMAGED.values(), ids=DAMAGED)
+def test_measurements_that_are_none_are_one_short_line(
+    pfnlab: Command, tmp_path: Path, content: bytes, why: str
+) -> None:
+    file = tmp_path / "measured.json"
+    file.write_bytes(content)
+
+    assert complaint(pfnlab("compare", str(file))) == (
+        f"{file} is no file that pfnlab compare --save has written: {why}"
+    )
+
+
+@pytest.mark.parametrize("content", [content for content, _why in DAMAGED.values()], ids=DAMAGED)
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["replay"], "{file} is no saved counterexample"),
+        (["conform"], "{file} is no trace: "),
+        (["check", "--resume", "--checkpoint"], "{file} is no checkpoint of pfnlab check"),
+    ],
+    ids=["replay", "conform", "check"],
+)
+def test_a_file_of_something_else_is_one_short_line(
+    pfnlab: Command, tmp_path: Path, content: bytes, command: list[str], expected: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_bytes(content)
+
+    line = complaint(pfnlab(*command, str(file)))
+
+    assert line.startswith(expected.format(file=file))
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("mine.toml", b"\xff", "mine.toml is no calibration: it is no text"),
+        ("mine.toml", b"a = " + b"[" * 100_000, "mine.toml: it is nested too deeply"),
+        ("mine.json", b"", "mine.json is no calibration: that is a file whose name ends in .toml"),
+    ],
+    ids=["no text", "nested too deeply", "another name"],
+)
+def test_a_file_that_is_no_calibration_is_one_line(
+    pfnlab: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(content)
+
+    assert complaint(pfnlab("cost", "--size", "4K", "--calibration", name)) == why
 
 
 MISUSE = {
@@ -246,6 +353,115 @@ def test_misuse_of_the_model_is_one_line_with_its_place(
     line = next(n for n, row in enumerate(text.splitlines(), start=1) if where in row)
 
     assert complaint(pfnlab("check", str(file), "first_fault")) == f"{file}:{line}: {expected}"
+
+
+RAISES = """
+def page_fault(vmf):
+    raise ValueError("no page for you")
+"""
+READS = """
+def page_fault(vmf):
+    while vmf.vma.vm_private_data.memory_enabled:
+        pass
+    return VM_FAULT_SIGBUS
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (RAISES, "{file}:7: ValueError: no page for you"),
+        (READS, "{file}:7: the design reads for ever: see pfnlab check"),
+    ],
+    ids=["raises", "reads for ever"],
+)
+@pytest.mark.parametrize("command", ["cost", "explain", "compare"])
+def test_a_handler_that_fails_is_one_line_of_whatever_runs_it(
+    pfnlab: Command, tmp_path: Path, command: str, code: str, expected: str
+) -> None:
+    file = tmp_path / "mine.py"
+    hook = "vm_ops=VmOperations(fault=page_fault)"
+    file.write_text(HEADER + code + f'design = replace(huge_fault.design, name="mine", {hook})\n')
+    arguments = {
+        "cost": ["--size", "4K"],
+        "explain": ["--size", "4K"],
+        "compare": [str(Path(__file__).parent.parent / "data" / "measured" / "6.12.95.json")],
+    }[command]
+
+    assert complaint(pfnlab(command, *arguments, "--design", str(file))) == (
+        expected.format(file=file)
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check huge_fault first_fault --save {path}.json",
+        "cost --size 4K --plot {path}.svg",
+        "calibrate --output {path}.toml",
+        "lab trace --output {path}.jsonl",
+        "compare --kernel 6.12 --save {path}.json",
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    pfnlab: Command, tmp_path: Path, arguments: str
+) -> None:
+    path = tmp_path / "none" / "file"
+    line = complaint(pfnlab(*arguments.format(path=path).split()))
+
+    assert line.startswith(f"{path}.")
+    assert line.endswith(f" cannot be written: there is no directory {path.parent}")
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("command", ["lab run first", "lab trace -o x.jsonl", "compare"])
+def test_a_guest_without_time_is_refused(pfnlab: Command, command: str) -> None:
+    line = complaint(pfnlab(*command.split(), "--timeout", "-1"))
+
+    assert line == (
+        "Invalid value for '--timeout': -1.0 is not in the range x>=1.0. See pfnlab --help."
+    )
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Files may not grow beyond 100 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("no_room")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("check remap_on_fault two_faults --save mine.json", "mine.json"),
+        pytest.param(
+            "cost --size 4K --design huge_fault --plot mine.svg", "mine.svg", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_where_there_is_no_room_the_older_file_stays(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("older", encoding="utf-8")
+
+    ran = pfnlab(*arguments.split())
+
+    assert (ran.status, ran.err) == (2, f"pfnlab: {name} cannot be written: File too large\n")
+    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["older"]
+
+
+@pytest.mark.usefixtures("no_room")
+def test_where_there_is_no_room_no_design_is_begun(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert complaint(pfnlab("new", "design", "mine")) == "mine.py cannot be written: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_state_outside_of_fields_is_named_as_such(pfnlab: Command, tmp_path: Path) -> None:

@@ -324,3 +324,9 @@ def test_json_says_why_a_search_is_incomplete(pfnlab: Command) -> None:
     assert ran.status == 3
     assert (result["verdict"], result["complete"]) == ("incomplete", False)
     assert (result["why_incomplete"], result["seed"]) == ("stopped after 2 schedules", 3)
+
+
+def test_a_second_opinion_is_the_same(pfnlab: Command) -> None:
+    command = ("check", "huge_fault", "two_faults", "--jobs", "1")
+
+    assert pfnlab(*command, "--policy", "source") == pfnlab(*command)

@@ -144,7 +144,7 @@ def test_json_has_the_same(folder: Path, pfnlab: Command) -> None:
         (["bad.jsonl", *RIGHT], "bad.jsonl is no trace: line 1 is no event of a trace"),
         (["binary.jsonl", *RIGHT], "binary.jsonl is no trace: it is no text"),
         (["bad.jsonl.gz", *RIGHT], "bad.jsonl.gz is no trace: Not a gzipped file"),
-        (["raw.jsonl", *RIGHT], "raw.jsonl is no trace: an event has no 'mark'"),
+        (["raw.jsonl", *RIGHT], "raw.jsonl is no trace: it has no 'mark'"),
         (["odd.jsonl"], "'six' in a trace is no release of a kernel; give --kernel"),
     ],
 )

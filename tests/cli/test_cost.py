@@ -1,6 +1,7 @@
 """pfnlab cost, explain and calibrate."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,7 @@ def test_explain_gives_the_same_as_data(pfnlab: Command) -> None:
         ("cost --size 4G --calibration x", "no calibration is called 'x'; "),
         ("cost --size 4G --plot x.gif", "--plot x.gif: the name of a picture ends in .svg or .png"),
         ("cost --size 4G --vma 0x1000 --plot x.svg", "--plot draws whole BARs"),
+        ("calibrate --output x.txt", "--output x.txt: the name of a calibration ends in .toml"),
         ("explain --size 0", "size is 0"),
         ("explain --size 4G --hole 5", "--hole 5: write OFFSET:SIZE"),
         ("explain --size 4G --hole 0:4G", "the hole leaves nothing to map"),
@@ -111,6 +113,24 @@ def test_a_plot_is_written(
     assert text.startswith("<?xml")
     assert pfnlab("cost", "--size", "1G", *FEW, "--plot", "out.png").status == 0
     assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_plot_says_what_it_leaves_out(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    alike = ("--design", "remap_on_mmap", "--design", "remap_on_enable")
+    times = ("--calibration", "type1-2025")
+    ran = pfnlab("cost", "--size", "4K", *FEW, *alike, *times, "--plot", "out.svg")
+
+    assert ran.status == 0
+    # The texts are comments in the file.
+    texts = re.findall("<!-- (.*?) -->", Path("out.svg").read_text(encoding="utf-8"), re.DOTALL)
+    assert "no time is known in full by calibration type1-2025" in "\n".join(texts)
+    assert "none, or not known in full: remap_on_mmap, remap_on_enable" in texts
+    assert texts.count("1") == 1  # no 0 and no 100 beside it
+    assert not {"0", "100", "1 s"} & set(texts)
 
 
 @pytest.mark.slow

@@ -78,3 +78,16 @@ def test_new_wants_a_name_that_python_can_import(pfnlab: Command, here: Path) ->
     assert ran.status == 2
     assert ran.err == "pfnlab: 'two words' cannot be a name; use letters, digits and _\n"
     assert list(here.iterdir()) == []
+
+
+def test_a_design_that_ships_gets_no_namesake(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = pfnlab("new", "design", "huge_fault")
+
+    assert (ran.status, ran.err) == (
+        2,
+        "pfnlab: huge_fault is a design that ships with pfnlab; choose another name\n",
+    )
+    assert list(tmp_path.iterdir()) == []

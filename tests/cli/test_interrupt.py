@@ -70,6 +70,55 @@ def interrupted_after(seconds: float, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+ENDLESS = '''
+from pfnlab import scenario
+from pfnlab.kernel import *
+
+
+@scenario
+def endless(lab):
+    """A vcpu that computes for ever where memory is off."""
+    vdev = lab.vfio_device(PAGE_SIZE)
+    mapping = lab.mmap(vdev)
+
+    def vcpu():
+        lab.touch(mapping)
+        if not vdev.memory_enabled:
+            print("for ever", flush=True)
+            while True:
+                pass
+
+    lab.add_task("config", lambda: lab.write_command(vdev, memory=False))
+    lab.add_task("vcpu", vcpu)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_second_ctrl_c_ends_code_that_does_not(tmp_path: Path, jobs: str) -> None:
+    file = tmp_path / "endless.py"
+    file.write_text(ENDLESS, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from pfnlab.cli import main; main()",
+         "check", "huge_fault", str(file), "--jobs", jobs],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        assert process.stdout.readline() == "for ever\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr.readline() == (
+            "pfnlab: ending after the execution that runs; Ctrl-C again ends at once\n"
+        )
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+
+    assert (process.returncode, out) == (3, "endless on huge_fault: not run\n")
+    assert err.startswith("pfnlab: interrupted; --resume goes on from here\n")
+
+
 @pytest.fixture
 def forever(tmp_path: Path) -> str:
     path = tmp_path / "forever.py"

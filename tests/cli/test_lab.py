@@ -122,3 +122,19 @@ def test_without_a_network_only_what_is_here_is_listed(
 
     assert ran.status == 0
     same_as_snapshot("lab_kernels_without_network", ran.out)
+
+
+def test_a_version_is_named_with_or_without_its_v(
+    pfnlab: Command, lab: Callable[[str, Any], None], tmp_path: Path
+) -> None:
+    wanted: list[str] = []
+
+    def find(version: str, _cache: Path) -> KernelImage:
+        wanted.append(version)
+        return KERNEL
+
+    lab("find_kernel", find)
+    for version in ("6.12", "v6.12", "./v6.12/vmlinuz", "vmlinuz"):
+        assert pfnlab("lab", "fetch", version, "--cache", str(tmp_path)).status == 0
+
+    assert wanted == ["6.12", "6.12", "./v6.12/vmlinuz", "vmlinuz"]

@@ -1,9 +1,11 @@
 """A search that was killed goes on from its checkpoint, and ends as if nothing had been."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -80,20 +82,64 @@ def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path)
 
     assert out.startswith("big on huge_fault: INCOMPLETE, ")
     assert out.endswith(" schedules without a failure (interrupted)\n")
-    assert err == "pfnlab: interrupted\n"
+    assert err == (
+        "pfnlab: ending after the execution that runs; Ctrl-C again ends at once\n"
+        "pfnlab: interrupted; --resume goes on from here\n"
+    )
     assert schedules_in(file) >= 1000
 
 
 @pytest.fixture
-def checkpoint(pfnlab: Command, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkpoint(
+    pfnlab: Command, impatient: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """One of a search that Ctrl-C ended at once."""
     file = tmp_path / "checkpoint.json"
-    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
-    monkeypatch.setattr("pfnlab.cli.checkpoint.EVERY", 0.0)
     monkeypatch.setattr("pfnlab.cli.jobs.Checkpoint.remove", lambda _self: None)
     pfnlab("check", "huge_fault", "first_fault", "--jobs", "1", "--checkpoint", str(file))
     assert file.exists()
     return file
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search is in parts at once, and a checkpoint is due after each."""
+    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
+    monkeypatch.setattr("pfnlab.cli.checkpoint.EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_checkpoint_that_cannot_be_written_costs_a_line_and_no_result(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    file = tmp_path / "checkpoint.json"
+    ran = pfnlab("check", "huge_fault", "first_fault", "--jobs", "1", "--checkpoint", str(file))
+
+    assert ran.status == 0
+    assert ran.out.startswith("first_fault on huge_fault: ok, ")
+    assert ran.err == f"pfnlab: no checkpoint: {file}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (".", "it is a directory"),
+        ("none/checkpoint.json", "there is no directory none"),
+    ],
+)
+def test_a_place_where_no_checkpoint_can_be_is_refused_before_the_search(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = pfnlab("check", "huge_fault", "first_fault", "--checkpoint", place)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"pfnlab: {place} cannot be written: {why}\n"
 
 
 def test_a_checkpoint_of_another_scenario_is_refused(pfnlab: Command, checkpoint: Path) -> None:
@@ -114,19 +160,142 @@ def test_a_checkpoint_with_other_options_is_refused(pfnlab: Command, checkpoint:
     assert (ran.status, ran.err) == (2, f"pfnlab: {checkpoint} was made with other options\n")
 
 
-@pytest.mark.parametrize("what", ["design", "scenario"])
-def test_a_checkpoint_of_another_version_is_refused(
-    pfnlab: Command, checkpoint: Path, what: str
+TWO_FAULTS = ("check", "huge_fault", "two_faults", "--jobs", "1", "--checkpoint")
+LIMIT = "pfnlab: a limit was reached; --resume with a larger one goes on from here\n"
+
+
+@pytest.mark.parametrize("limit", [("--max-schedules", "5"), ("--max-seconds", "0")])
+def test_a_search_that_came_to_a_limit_goes_on_without_it(
+    pfnlab: Command, tmp_path: Path, limit: tuple[str, str]
 ) -> None:
+    file = tmp_path / "checkpoint.json"
+    stopped = pfnlab(*TWO_FAULTS, str(file), *limit)
+    done = schedules_in(file)
+    ended = pfnlab(*TWO_FAULTS, str(file), "--resume", "--json")
+
+    assert (stopped.status, stopped.err) == (3, LIMIT)
+    assert "INCOMPLETE" in stopped.out
+    assert 0 < done < 20
+    (result,) = json.loads(ended.out)["results"]
+    assert (ended.status, result["complete"], result["schedules"]) == (0, True, 20)
+    assert not file.exists()
+
+
+def test_a_larger_limit_counts_from_the_beginning_of_the_search(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    pfnlab(*TWO_FAULTS, str(file), "--max-schedules", "5")
+
+    for arguments, schedules in (
+        (("check", "--checkpoint", str(file), "--resume"), 5),
+        ((*TWO_FAULTS, str(file), "--resume", "--max-schedules", "8"), 8),
+        (("check", "--checkpoint", str(file), "--resume", "--max-schedules", "9"), 9),
+    ):
+        ran = pfnlab(*arguments)
+        assert (ran.status, ran.err.endswith(LIMIT)) == (3, True)
+        assert ran.out == (
+            f"two_faults on huge_fault: INCOMPLETE, {schedules} schedules without a failure "
+            "(the limit)\n"
+        )
+        assert schedules_in(file) == schedules
+
+
+def test_a_search_by_chance_has_nothing_to_go_on_with(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.json"
+    ran = pfnlab(*TWO_FAULTS, str(file), "--policy", "random", "--max-schedules", "5")
+
+    assert (ran.status, ran.err) == (3, "")
+    assert not file.exists()
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a design, and a scenario that imports what its tasks do."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.py").write_text(
+        "from dataclasses import replace\nfrom pfnlab.designs import huge_fault\n"
+        'design = replace(huge_fault.design, name="mine")\n'
+    )
+    (own / "what_mine_do.py").write_text("TIMES = 1\n")
+    (own / "two.py").write_text("from what_mine_do import TIMES\n" + BIG)
+    monkeypatch.syspath_prepend(own)
+    monkeypatch.setitem(sys.modules, "what_mine_do", None)  # is taken out again at the end
+    monkeypatch.delitem(sys.modules, "what_mine_do")
+    monkeypatch.chdir(own)
+    return own
+
+
+@pytest.mark.parametrize("name", ["mine.py", "two.py", "what_mine_do.py"])
+def test_a_checkpoint_of_files_that_have_changed_is_refused(
+    pfnlab: Command, own_files: Path, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    command = ("check", "./mine.py", "./two.py", "--checkpoint", str(file), "--max-schedules", "1")
+    assert pfnlab(*command).status == 3
+    assert pfnlab(*command, "--resume").err.startswith("pfnlab: going on with ./mine.py ./two.py\n")
+    with (own_files / name).open("a") as changed:
+        changed.write("\n# Another thing.\n")
+
+    ran = pfnlab(*command, "--resume")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        f"pfnlab: {file} does not fit any more, as {name} has changed since: "
+        "start anew, without --resume\n"
+    )
+
+
+def test_a_checkpoint_of_other_sources_is_refused(pfnlab: Command, checkpoint: Path) -> None:
     data = json.loads(checkpoint.read_text())
-    data["checks"][0][what] = "0"
+    data["package"] = "0"
     checkpoint.write_text(json.dumps(data))
 
     ran = pfnlab("check", "--resume", "--checkpoint", str(checkpoint))
 
-    name = {"design": "huge_fault", "scenario": "first_fault"}[what]
-    assert ran.status == 2
-    assert ran.err == f"pfnlab: {checkpoint} is of another version of the {what} {name}\n"
+    assert (ran.status, ran.err) == (
+        2,
+        f"pfnlab: {checkpoint} does not fit any more, as pfnlab itself has changed since: "
+        "start anew, without --resume\n",
+    )
+
+
+def test_checkpoints_are_kept_for_a_month_in_the_cache(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "pfnlab" / "checkpoints"
+    folder.mkdir(parents=True)
+    days = 24 * 3600
+    for name, age in (("new.json", 29 * days), (".old.json.5", 31 * days), ("old.json", 31 * days)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+
+    stopped = pfnlab("check", "huge_fault", "two_faults", "--jobs", "1", "--max-schedules", "5")
+    names = {file.name for file in folder.iterdir()}
+    gone_on = pfnlab("check", "--resume", "--jobs", "1", "--max-schedules", "30")
+
+    assert stopped.status == 3
+    assert len(names) == 2
+    assert "new.json" in names
+    assert gone_on.err.splitlines()[0] == "pfnlab: going on with huge_fault two_faults"
+    assert [file.name for file in folder.iterdir()] == ["new.json"]
+
+
+@pytest.mark.parametrize("part", ["frontier", "totals", "racing", "seconds", "begun"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(
+    pfnlab: Command, checkpoint: Path, part: str
+) -> None:
+    data = json.loads(checkpoint.read_text())
+    data["checks"][0] |= {"begun": True, "over": False}
+    del data["checks"][0][part]
+    checkpoint.write_text(json.dumps(data))
+
+    ran = pfnlab("check", "huge_fault", "first_fault", "--resume", "--checkpoint", str(checkpoint))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1] == f"pfnlab: {checkpoint} is no checkpoint of pfnlab check"
 
 
 def test_a_checkpoint_of_another_pfnlab_is_refused(pfnlab: Command, checkpoint: Path) -> None:
@@ -142,7 +311,11 @@ def test_a_checkpoint_of_another_pfnlab_is_refused(pfnlab: Command, checkpoint: 
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"checks": [{"pair": []}]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", "[" * 100_000, '{"checks": []}', '{"checks": [{"pair": []}]}'],
+    ids=lambda text: text[:20],
+)
 def test_a_file_that_is_no_checkpoint_is_refused(
     pfnlab: Command, tmp_path: Path, text: str
 ) -> None:

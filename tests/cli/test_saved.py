@@ -108,6 +108,21 @@ def test_a_schedule_as_a_test_runs_and_passes(pfnlab: Command, saved: Ran, sched
     test()
 
 
+@pytest.mark.parametrize("part", ["rules", "runs"])
+def test_a_counterexample_that_could_break_nothing_is_refused(
+    pfnlab: Command, saved: Ran, part: str
+) -> None:
+    data = json.loads(Path("saved.json").read_text(encoding="utf-8"))
+    Path("saved.json").write_text(json.dumps(data | {part: []}), encoding="utf-8")
+
+    ran = pfnlab("replay", "saved.json")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        f"pfnlab: saved.json is damaged: {part} must not be empty: no rule could break\n"
+    )
+
+
 def test_nothing_is_saved_where_nothing_broke(
     pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +181,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "rules": (
         damage(lambda data: data.update(rules=["nosuch"])),
-        "no rule is called 'nosuch'; there are ",
+        "no rule is called 'nosuch'; pfnlab list shows all there are",
     ),
     "kernel": (damage(lambda data: data.update(kernel="v1.0")), ""),
 }
@@ -198,7 +213,7 @@ def test_a_bad_file_is_one_line(pfnlab: Command, how: str) -> None:
         ),
         (
             ["check", "remap_on_fault", "first_fault", "--save", "nowhere/saved.json"],
-            "[Errno 2] No such file or directory: 'nowhere/saved.json'",
+            "nowhere/saved.json cannot be written: there is no directory nowhere",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """A workload in the words of the command line, counted."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from pfnlab.catalogue import find_design
@@ -25,6 +26,8 @@ def asked(
 ) -> Cost:
     found = find_design(design)
     setting = Setting(found, find_kernel(kernel or found.kernel), cast(Any, thp))
-    bar = make_bar(size, offset, bar_size, bar_address)
+    bar = make_bar(size, offset, bar_size, None)
+    if bar_address is not None:  # for what is calculated, also one that no BAR has
+        bar = replace(bar, address=bar_address)
     window = place_window(bar, size, offset, vma, setting.kernel, cast(Any, advice))
     return cost(make_workload(bar, [window], words), setting)

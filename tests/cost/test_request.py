@@ -41,6 +41,8 @@ def test_what_is_no_size_is_refused(text: str, message: str) -> None:
         ((4096, GiB, GiB, None), "offset 0x40000000 is beyond the BAR"),
         ((2 * GiB, GiB, 2 * GiB, None), "offset 0x40000000 and size 0x80000000 are beyond the BAR"),
         ((4096, 0, None, 7), "bar address 0x7 is no multiple"),
+        ((4096, 0, 3 * GiB, None), "bar size 0xc0000000 is no power of two"),
+        ((GiB, 0, None, 4096), "bar address 0x1000 is no multiple of the size of the BAR"),
         ((4096, 0, 5, None), "bar size 0x5 is no multiple"),
     ],
 )

@@ -3,6 +3,7 @@
 Exit status: 0 all hold, 1 a rule broke, 2 wrong use, 3 incomplete.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from pfnlab.lab.errors import GuestError, LabError
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 # What typer makes of Ctrl-C in a command that does not catch it.
 INTERRUPTED = 130
+# As of a command that SIGPIPE ends: no verdict.
+NOBODY_READS = 141
 
 # Where each command is.  It is imported when it is asked for: a check does not wait for the lab.
 COMMANDS = {
@@ -95,6 +98,8 @@ def run(arguments: list[str]) -> int:
         from pfnlab.cli.lab import guest_failed
 
         return guest_failed(error)
+    except BrokenPipeError:
+        raise
     except (ModelError, HostError, LabError, OSError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
         return 2
@@ -114,4 +119,12 @@ def main() -> None:
     """The entry point."""
     if core.WHY_INTERPRETED == core.STALE:
         print(f"pfnlab: the core runs interpreted: {core.STALE}", file=sys.stderr)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
+        if not isinstance(error.__context__ or error, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        status = NOBODY_READS
+    sys.exit(status)

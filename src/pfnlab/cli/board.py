@@ -50,6 +50,11 @@ class Check:
     def counted(self) -> Totals:
         return self.frontier.totals if self.frontier is not None else self.totals
 
+    @property
+    def unfinished(self) -> bool:
+        """There is something left that can be gone on with."""
+        return self.frontier is not None and not self.frontier.over
+
     def spent(self) -> float:
         return self.seconds + (time.monotonic() - self.since if self.since else 0.0)
 

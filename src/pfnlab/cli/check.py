@@ -24,6 +24,8 @@ from pfnlab.catalogue import (
 )
 from pfnlab.cli.checkpoint import resumable
 from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.options import AsJson
+from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
@@ -34,58 +36,69 @@ from pfnlab.report.matrix import column_text, design_text, matrix_text
 from pfnlab.report.saved import saved_text
 from pfnlab.verdict import save as save_counterexample
 
+DesignName = Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")]
+Policy = Annotated[
+    Literal["dpor", "source", "exhaustive", "random", "pct"], typer.Option(help="How to search.")
+]
+KernelName = Annotated[
+    str | None, typer.Option(help="A kernel profile, as v6.9; by default the design's own.")
+]
+Rules = Annotated[
+    list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
+]
+MaxSchedules = Annotated[
+    int | None, typer.Option(min=1, help="Stop each search after so many schedules.")
+]
+MaxSeconds = Annotated[
+    float | None, typer.Option(min=0.0, help="Stop each search after so many seconds.")
+]
+Preemptions = Annotated[
+    int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")
+]
+Depth = Annotated[int | None, typer.Option(min=1, help="At most so many steps of each task.")]
+Seed = Annotated[int, typer.Option(min=0, help="For the random policies.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default one for each CPU that it may use.")
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Run on the Ray cluster there; 'local' starts one."),
+]
+CheckpointFile = Annotated[
+    Path | None,
+    typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab/checkpoints."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the checkpoint of this command, or the last.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")]
+AllFindings = Annotated[
+    bool, typer.Option("--all-findings", help="Show every place where a rule broke.")
+]
+Save = Annotated[
+    Path | None, typer.Option(help="Save the shortest counterexample, for pfnlab replay FILE.")
+]
+
 
 def check(
-    design: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
-    scenario: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
-    policy: Annotated[
-        Literal["dpor", "exhaustive", "random", "pct"], typer.Option(help="How to search.")
-    ] = "dpor",
-    kernel: Annotated[
-        str | None, typer.Option(help="A kernel profile, as v6.9; by default the design's own.")
-    ] = None,
-    rule: Annotated[
-        list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
-    ] = None,
-    max_schedules: Annotated[
-        int | None, typer.Option(min=1, help="Stop each search after so many schedules.")
-    ] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(min=0.0, help="Stop each search after so many seconds.")
-    ] = None,
-    preemptions: Annotated[
-        int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")
-    ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="At most so many steps of each task.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For the random policies.")] = 0,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes; by default one for each CPU that it may use."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on the Ray cluster there; 'local' starts one."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Where to keep how far it came; by default in ~/.cache/pfnlab."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on from the checkpoint of this command, or the last."),
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print a line for each scenario.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
-    all_findings: Annotated[
-        bool, typer.Option("--all-findings", help="Show every place where a rule broke.")
-    ] = False,
-    save: Annotated[
-        Path | None, typer.Option(help="Save the shortest counterexample, for pfnlab replay FILE.")
-    ] = None,
+    design: DesignName = None,
+    scenario: DesignName = None,
+    policy: Policy = "dpor",
+    kernel: KernelName = None,
+    rule: Rules = None,
+    max_schedules: MaxSchedules = None,
+    max_seconds: MaxSeconds = None,
+    preemptions: Preemptions = None,
+    depth: Depth = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    ray: Ray = None,
+    checkpoint: CheckpointFile = None,
+    resume: Resume = False,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
+    all_findings: AllFindings = False,
+    save: Save = None,
 ) -> int:
     """Run every interleaving, and print the shortest schedule that breaks a rule.
 
@@ -97,25 +110,32 @@ def check(
     pairs = [(d, s) for d in designs for s in scenarios]
     options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed, depth)  # fmt: skip
-    if save is not None and save.suffix != ".json":
-        raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
+    _check_places(save, checkpoint)
     resumed = None
     if resume:
-        pairs, options, resumed = resumable(
-            checkpoint, pairs, options, whatever=design is None and scenario is None
-        )
-        designs = list(dict.fromkeys(d for d, _ in pairs))
-        scenarios = list(dict.fromkeys(s for _, s in pairs))
+        whatever = design is None and scenario is None
+        pairs, options, resumed = resumable(checkpoint, pairs, options, whatever=whatever)
+        more = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        print(f"pfnlab: going on with {' '.join(pairs[0])}{more}", file=sys.stderr)
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
     results = run_all(pairs, options, where.jobs, where)
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
     else:
-        print(_text(designs, scenarios, results, options, all_findings, verbose))
+        print(_text(results, options, all_findings, verbose))
     if save is not None:
         print(_save(save, results, options), file=sys.stderr if as_json else sys.stdout)
     return exit_status(list(results.values()))
+
+
+def _check_places(save: Path | None, checkpoint: Path | None) -> None:
+    """Raise ModelError, before the search, for files that cannot be."""
+    if save is not None and save.suffix != ".json":
+        raise ModelError(f"--save {save}: pfnlab replay knows the file by its name, NAME.json")
+    for place in (save, checkpoint):
+        if place is not None:
+            check_place(place)
 
 
 def exit_status(results: list[Result | None]) -> int:
@@ -139,7 +159,7 @@ def _save(path: Path, results: dict[Pair, Result | None], options: Options) -> s
     saved = save_counterexample(
         pfnlab.__version__, *pair, finding, kernel=options.kernel, rules=options.rules
     )
-    path.write_text(saved_text(saved), encoding="utf-8")
+    write_whole(path, saved_text(saved))
     which = f"{saved.scenario.name} on {saved.design.name}" if len(results) > 1 else "Saved"
     return f"{which}: pfnlab replay {shlex.quote(str(path))}"
 
@@ -168,12 +188,7 @@ def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[s
 
 
 def _text(
-    designs: list[str],
-    scenarios: list[str],
-    results: dict[Pair, Result | None],
-    options: Options,
-    all_findings: bool,
-    verbose: bool,
+    results: dict[Pair, Result | None], options: Options, all_findings: bool, verbose: bool
 ) -> str:
     """One result whole, a line for each, or the results of groups of scenarios."""
     if len(results) == 1 or all_findings:
@@ -184,7 +199,7 @@ def _text(
         lines = [_line(pair, result, options) for pair, result in results.items()]
         text = "\n".join([*lines, "", summary_text(results.values())])
     else:
-        text = _short(designs, scenarios, results)
+        text = _short(results)
     for (design, scenario), result in results.items():
         if result is not None and result.findings:
             again = shlex.join(["pfnlab", "check", design, scenario, *options.flags()])
@@ -192,7 +207,9 @@ def _text(
     return text
 
 
-def _short(designs: list[str], scenarios: list[str], results: dict[Pair, Result | None]) -> str:
+def _short(results: dict[Pair, Result | None]) -> str:
+    designs = list(dict.fromkeys(design for design, _scenario in results))
+    scenarios = list(dict.fromkeys(scenario for _design, scenario in results))
     rows = [find_design(spec).name for spec in designs]
     columns = [find_scenario(spec).name for spec in scenarios]
     cells = dict(zip(product(rows, columns), results.values(), strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pfnlab.catalogue import explained, find_design, find_scenario
+from pfnlab.catalogue import explaining, find_design, find_scenario
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.optimal import Optimal
@@ -64,7 +64,7 @@ class Checker:
     ) -> Whole:
         """Run a check until it ends or, between two executions, `pause` says that it is enough.
 
-        `pause` is given the seconds so far.
+        `pause` is given the seconds so far.  A limit is a pause, too: another command may go on.
         """
         began = time.perf_counter()
         paused = Whole(None)
@@ -78,7 +78,8 @@ class Checker:
                 if interrupted():
                     raise KeyboardInterrupt
                 return
-            if pause(seconds) and not execution.unchecked_race:
+            enough = pause(seconds) or self.options.reached(search.schedules, seconds)
+            if enough and not execution.unchecked_race:
                 paused.totals = totals_of(search, execution.program)
                 paused.state = save(search.reduced)
                 paused.racing, paused.seconds = search.racing, seconds
@@ -105,15 +106,13 @@ class Checker:
         key = (pair, racing)
         place = self.places.pop(key, None)
         design, scenario = find_design(pair[0]), find_scenario(pair[1])
-        try:
+        with explaining(source_files(scenario, design)):
             if place is None:
                 make = program_maker(design, self.options.rules, self.options.kernel)
                 place = Workplace(
                     make, scenario, racing, optimal=self.policy.optimal, depth=self.options.depth
                 )
             done = place.run(work, budget, enough)
-        except Exception as error:
-            raise explained(error, source_files(scenario, design)) from error
         self.places[key] = place
         if len(self.places) > WORKPLACES:
             self.places.popitem(last=False)[1].end()

@@ -5,25 +5,30 @@ something else.  So it has a hash of each, and what does not match is refused wi
 """
 
 import hashlib
-import inspect
 import json
 import os
+import sys
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pfnlab
-from pfnlab.catalogue import find_design, find_scenario
+from pfnlab.catalogue import is_path
 from pfnlab.cli.board import Board, Check
-from pfnlab.cli.checker import Checker, reduced
+from pfnlab.cli.checker import reduced
 from pfnlab.cli.runs import Options, Pair
-from pfnlab.engine.errors import ModelError
+from pfnlab.errors import UNREADABLE, ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
+from pfnlab.lab.files import default_cache, written
 
-FORMAT = 1
+FORMAT = 2
 EVERY = 10.0  # seconds
+KEPT = 30 * 24 * 3600.0  # seconds
+PACKAGE = Path(pfnlab.__file__).resolve().parent
 
 
 class BadCheckpoint(ModelError):
@@ -36,98 +41,159 @@ class Checkpoint:
     def __init__(self, path: Path | None, pairs: list[Pair], options: Options) -> None:
         self.path = path if path is not None else folder() / _name(pairs, options)
         self.options = options
-        self.written = time.monotonic()
+        self.sources = {spec: own_sources(spec) for pair in pairs for spec in pair}
+        self.tried = time.monotonic()
+        self.failed = False  # it could not be written, which was said
         self.made = False  # whether this command has written it, or goes on from it
 
     def write(self, board: Board, *, now: bool = False) -> None:
-        """Write it if there is something worth it, and the last one is old enough."""
+        """Write it if there is something worth it, and the last one is old enough.
+
+        What was found must not be lost over a disk that is full: that is said once.
+        """
         if reduced(self.options) is None:
             return
-        if not now and time.monotonic() - self.written < EVERY:
+        if not now and time.monotonic() - self.tried < EVERY:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(_data(board, self.options), file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
-        self.written, self.made = time.monotonic(), True
+        text = json.dumps(self._data(board))
+        try:
+            if not self.made:
+                tidy()
+            with written(self.path) as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self.made = True
+        except OSError as error:
+            if not self.failed:
+                why = error.strerror or error
+                print(f"pfnlab: no checkpoint: {self.path}: {why}", file=sys.stderr)
+            self.failed = True
+        self.tried = time.monotonic()
+
+    def load(self, data: dict[str, Any], board: Board) -> None:
+        """Put what it holds on a board, to go on from there; raises BadCheckpoint."""
+        over: dict[int, str] = {}
+        with readable(self.path):
+            for index, (check, saved) in enumerate(zip(board.checks, data["checks"], strict=True)):
+                if not saved["begun"]:
+                    continue
+                check.begun = True
+                check.totals = Totals.of(saved["totals"])
+                check.racing = frozenset(saved["racing"])
+                check.seconds = float(saved["seconds"])
+                if saved["over"]:
+                    over[index] = saved["why"]
+                else:
+                    check.frontier = Frontier.of(saved["frontier"])
+        for index, check in enumerate(board.checks):
+            if index in over:
+                check.result = board.checker.result(
+                    check.pair, check.totals, check.racing, over[index], check.seconds
+                )
+            elif check.frontier is not None:
+                board.look(index)
+        self.made = True
 
     def remove(self) -> None:
         """The command has come to its end."""
         if self.made:
             self.path.unlink(missing_ok=True)
 
+    def _data(self, board: Board) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": pfnlab.__version__,
+            "package": package_hash(),
+            "sources": self.sources,
+            "options": asdict(self.options),
+            "checks": [_check_data(check) for check in board.checks],
+        }
+
 
 def folder() -> Path:
     """Where checkpoints are unless the user says where."""
-    return Path.home() / ".cache" / "pfnlab"
+    return default_cache() / "checkpoints"
+
+
+def tidy() -> None:
+    """Remove what nobody has gone on with for long, and what a kill has left half written."""
+    for file in folder().glob("*"):
+        with suppress(OSError):  # another command does the same
+            if time.time() - file.stat().st_mtime > KEPT:
+                file.unlink()
 
 
 def newest() -> Path:
     """The checkpoint that was written last; raises BadCheckpoint."""
-    files = list(folder().glob("*.json")) if folder().is_dir() else []
+    files = list(folder().glob("*.json"))
     if not files:
         raise BadCheckpoint(f"there is nothing to resume in {folder()}")
     return max(files, key=lambda file: file.stat().st_mtime)
 
 
+def unlimited(options: Options) -> Options:
+    """What is searched, however far."""
+    return replace(options, max_schedules=None, max_seconds=None)
+
+
 def _name(pairs: list[Pair], options: Options) -> str:
-    key = json.dumps([pairs, asdict(options)])
+    where = [[str(Path(spec).resolve()) if is_path(spec) else spec for spec in p] for p in pairs]
+    key = json.dumps([where, asdict(unlimited(options))])
     return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
-def _data(board: Board, options: Options) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": pfnlab.__version__,
-        "sources": package_hash(),
-        "options": asdict(options),
-        "checks": [_check_data(check) for check in board.checks],
-    }
-
-
 def _check_data(check: Check) -> dict[str, Any]:
-    begun = check.frontier is not None or (check.result is not None and check.told)
-    over = check.result is not None and check.result.why_incomplete != "interrupted"
+    interrupted = check.result is not None and check.result.why_incomplete == "interrupted"
+    over = check.result is not None and check.told and not (check.unfinished or interrupted)
     return {
         "pair": check.pair,
-        "design": design_hash(check.pair[0]),
-        "scenario": scenario_hash(check.pair[1]),
-        "begun": begun,
+        "begun": over or check.unfinished,
         "over": over,
         "why": check.result.why_incomplete if check.result is not None and over else "",
         "totals": check.counted.data(),
         "racing": sorted(check.racing),
         "seconds": check.spent(),
-        "frontier": check.frontier.data() if check.frontier is not None and not over else None,
+        "frontier": check.frontier.data()
+        if check.frontier is not None and check.unfinished
+        else None,
     }
 
 
 def read(path: Path) -> tuple[list[Pair], Options, dict[str, Any]]:
     """What a checkpoint is of, and all that it holds; raises BadCheckpoint if it does not fit."""
-    try:
+    if not path.is_file():
+        raise BadCheckpoint(f"there is no checkpoint {path}")
+    with readable(path):
         data = json.loads(path.read_text(encoding="utf-8"))
         pairs = [(check["pair"][0], check["pair"][1]) for check in data["checks"]]
+        if not pairs:
+            raise ValueError("it is of no check")
         asked = data["options"]
         rules = tuple(asked["rules"]) if asked["rules"] is not None else None
         options = Options(**{**asked, "rules": rules})
-        version, sources, its_format = data["version"], data["sources"], data["format"]
-    except FileNotFoundError:
-        raise BadCheckpoint(f"there is no checkpoint {path}") from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise BadCheckpoint(f"{path} is no checkpoint of pfnlab check") from error
+        version, its_format, package = data["version"], data["format"], data["package"]
+        sources = {spec: dict(data["sources"][spec]) for pair in pairs for spec in pair}
     if version != pfnlab.__version__ or its_format != FORMAT:
         raise BadCheckpoint(f"{path} is of pfnlab {version}, this is {pfnlab.__version__}")
-    for check in data["checks"]:
-        for what, now in (("design", design_hash), ("scenario", scenario_hash)):
-            name = check["pair"][what == "scenario"]
-            if check[what] != now(name):
-                raise BadCheckpoint(f"{path} is of another version of the {what} {name}")
-    if sources != package_hash():
-        raise BadCheckpoint(f"{path} was made before pfnlab's own sources were changed")
+    changed = [name for spec in sources for name in changes(spec, sources[spec])]
+    if package != package_hash():
+        changed.append("pfnlab itself")
+    if changed:
+        raise BadCheckpoint(
+            f"{path} does not fit any more, as {changed[0]} has changed since: "
+            "start anew, without --resume"
+        )
     return pairs, options, data
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever a file lacks that should be a checkpoint, it is none."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise BadCheckpoint(f"{path} is no checkpoint of pfnlab check") from error
 
 
 def resumable(
@@ -135,56 +201,67 @@ def resumable(
 ) -> tuple[list[Pair], Options, dict[str, Any]]:
     """The checkpoint that a command goes on from; raises BadCheckpoint if it is of another.
 
-    A command that names neither design nor scenario goes on with whatever is there.
+    The limits may be others.  A command that names neither design nor scenario goes on with
+    whatever is there, and with its limits unless it has some.
     """
     usual = folder() / _name(pairs, options)
     path = file or (usual if not whatever or usual.exists() else newest())
     its_pairs, its_options, data = read(path)
+    what = " ".join(its_pairs[0]) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
     if not whatever and its_pairs != pairs:
-        what = " ".join(its_pairs[0]) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
         raise BadCheckpoint(f"{path} is of {what}, not of what is asked for")
-    if not whatever and its_options != options:
+    if whatever:
+        return its_pairs, its_options.with_limits(options), data
+    if unlimited(its_options) != unlimited(options):
         raise BadCheckpoint(f"{path} was made with other options")
-    return its_pairs, its_options, data
-
-
-def load(data: dict[str, Any], board: Board, checker: Checker) -> None:
-    """Put what a checkpoint holds on a board."""
-    for check, saved in zip(board.checks, data["checks"], strict=True):
-        if not saved["begun"]:
-            continue
-        check.begun = True
-        check.totals = Totals.of(saved["totals"])
-        check.racing = frozenset(saved["racing"])
-        check.seconds = saved["seconds"]
-        if saved["over"]:
-            check.result = checker.result(
-                check.pair, check.totals, check.racing, saved["why"], check.seconds
-            )
-        else:
-            check.frontier = Frontier.of(saved["frontier"])
+    return its_pairs, options, data
 
 
 # ---- what a checkpoint depends on
 
 
-def design_hash(spec: str) -> str:
-    return _hash(find_design(spec).files())
+def own_sources(spec: str) -> dict[str, str]:
+    """Hashes of the user's files that a design or scenario is made of, by their place beside it.
+
+    That is its file, which has been loaded, and what that has imported from the same folder.  What
+    ships is pfnlab's.
+    """
+    if not is_path(spec):
+        return {}
+    file = _file_of(spec)
+    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    beside = {Path(name).resolve() for name in loaded if name}
+    return {
+        str(each.relative_to(file.parent)): _hash([each])
+        for each in sorted({file, *beside})
+        if each.is_relative_to(file.parent)
+        and "site-packages" not in each.parts
+        and not each.is_relative_to(PACKAGE)
+    }
 
 
-def scenario_hash(spec: str) -> str:
-    return _hash({inspect.getfile(inspect.unwrap(find_scenario(spec).build))})
+def changes(spec: str, sources: dict[str, str]) -> list[str]:
+    """Which files are others than they were."""
+    root = _file_of(spec).parent
+    return [
+        name
+        for name, known in sources.items()
+        if not (root / name).is_file() or _hash([root / name]) != known
+    ]
 
 
 def package_hash() -> str:
     """Of all that decides what a step is; texts may change."""
-    root = Path(pfnlab.__file__).parent
-    parts = ("engine", "explorer", "kernel", "rules", "scenarios")
-    return _hash({str(file) for part in parts for file in (root / part).glob("*.py")})
+    parts = ("engine", "explorer", "kernel", "designs", "rules", "scenarios")
+    return _hash(sorted(file for part in parts for file in (PACKAGE / part).glob("*.py")))
 
 
-def _hash(files: set[str]) -> str:
+def _file_of(spec: str) -> Path:
+    return Path(spec.partition(":")[0]).resolve()
+
+
+def _hash(files: list[Path]) -> str:
     whole = hashlib.sha256()
-    for file in sorted(files):
-        whole.update(Path(file).read_bytes())
+    for file in files:
+        whole.update(file.read_bytes())
     return whole.hexdigest()[:16]

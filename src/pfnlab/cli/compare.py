@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import find_design
+from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.lab import CacheFolder, StatusLine, choose_kernel
 from pfnlab.cli.options import AsJson
+from pfnlab.cli.output import check_place, naming
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.cases import Case, cases
 from pfnlab.fidelity.compare import Comparison, compare
@@ -42,7 +43,7 @@ def compare_kernel(
     save_to: Annotated[
         Path | None, typer.Option("--save", help="Keep what the kernel did, of one kernel.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for each guest.")] = TIMEOUT,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds for each guest.")] = TIMEOUT,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> int:
@@ -54,6 +55,8 @@ def compare_kernel(
         raise ModelError("say which kernel: --kernel 6.12, or a file that --save has written")
     if save_to is not None and len(kernel or []) != 1:
         raise ModelError("--save keeps one kernel: give one --kernel")
+    if save_to is not None:
+        check_place(save_to)
     chosen = chosen_cases(case or [])
     found: list[list[Comparison]] = []
     for path in files or []:
@@ -66,7 +69,8 @@ def compare_kernel(
             measured += measured_on(wanted, chosen, cache or default_cache(), timeout)
         finally:
             if save_to is not None and measured:
-                save(save_to, measured)
+                with naming(save_to):
+                    save(save_to, measured)
         found.append(compared(measured, design, profile))
     show(found, as_json)
     return int(any(one.differences for comparisons in found for one in comparisons))
@@ -101,7 +105,9 @@ def compared(
         if not (design or one.design):
             raise ModelError(f"the symbols of {one.kernel} show no design: give --design")
         kernel = find_kernel(profile) if profile else profile_for(one.version or one.kernel)
-        found.append(compare(name, one, find_design(design or one.design), kernel))
+        a_design = find_design(design or one.design)
+        with explaining(a_design.files()):
+            found.append(compare(name, one, a_design, kernel))
     return found
 
 

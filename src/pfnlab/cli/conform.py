@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import find_design
+from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.runs import progress_line
-from pfnlab.engine.errors import ModelError
+from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.fidelity.conform import conform as follow
 from pfnlab.host.events import Trace, from_lines
 from pfnlab.host.normalise import is_raw, model_events
@@ -40,7 +40,7 @@ def conform(
         trace = load_trace(path)
         a_design = design_of(trace, design, path)
         a_kernel = kernel_of(trace, kernel) or find_kernel(a_design.kernel)
-        with progress_line(len(trace.events)) as show:
+        with progress_line(len(trace.events)) as show, explaining(a_design.files()):
             found = follow(trace, a_design, a_kernel, tell=partial(show, path.name))
         results.append((str(path), found))
         if not as_json:
@@ -55,6 +55,8 @@ def conform(
 
 def load_trace(path: Path) -> Trace:
     """A trace of events, reduced or as the probes logged them; raises ModelError."""
+    if path.is_dir():
+        raise ModelError(f"{path} is a directory, not a trace")
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
     try:
@@ -63,17 +65,13 @@ def load_trace(path: Path) -> Trace:
         trace = from_lines(text.splitlines())
         if is_raw(trace.events):
             trace = Trace(trace.run, model_events(trace.events))
-    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
-        raise ModelError(f"{path} is no trace: {_why(error)}") from error
+    except (EOFError, OSError) as error:
+        raise ModelError(f"{path} is no trace: {error}") from error
+    except UNREADABLE as error:
+        raise ModelError(f"{path} is no trace: {why_unreadable(error)}") from error
     if not trace.events:
         raise ModelError(f"{path} is no trace: no event is about a device")
     return trace
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "it is no text"
-    return f"an event has no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def design_of(trace: Trace, name: str | None, path: Path) -> Design:

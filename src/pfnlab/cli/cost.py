@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import all_designs
+from pfnlab.catalogue import all_designs, explaining
 from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
 from pfnlab.cli.options import AsJson, Madvise, Thp
+from pfnlab.cli.output import check_new, check_place, naming, write_whole
 from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
@@ -18,6 +19,7 @@ from pfnlab.cost.shape import Shape
 from pfnlab.cost.words import check_apart, check_pages, make_workload, parse_size
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE
+from pfnlab.lab.files import written
 from pfnlab.report.cost import costs_data, costs_text
 from pfnlab.report.explain import explanation_data, explanation_text
 from pfnlab.workload import Bar, Window
@@ -51,6 +53,7 @@ def cost(
     times = None if calibration is None else find_calibration(calibration)
     names = design or list(all_designs())
     if plot is not None:
+        check_picture(plot)
         draw(asked, names, workload, times, plot)
     costs = costs_of(asked, names, workload)
     if as_json:
@@ -69,13 +72,18 @@ def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
         made = make_workload(bar, [asked.window(setting.kernel, bar)], words)
         if made not in plans:
             plans[made] = make_plan(Shape(made))
-        costs.append(estimate(plans[made], setting))
+        with explaining(setting.design.files()):
+            costs.append(estimate(plans[made], setting))
     return costs
 
 
-def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, path: Path) -> None:
+def check_picture(path: Path) -> None:
     if path.suffix not in (".svg", ".png"):
         raise ModelError(f"--plot {path}: the name of a picture ends in .svg or .png")
+    check_place(path)
+
+
+def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, path: Path) -> None:
     try:
         from pfnlab.report.plot import plot_costs, sizes_to
     except ModuleNotFoundError as error:
@@ -88,7 +96,8 @@ def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, 
         each = Asked(str(size), "0", asked.vma, None, None, asked.kernel, asked.thp, asked.madvise)
         for name, found in zip(names, costs_of(each, names, words), strict=True):
             rows[name].append(found)
-    plot_costs(rows, words, times, path)
+    with naming(path), written(path) as file:
+        plot_costs(rows, words, times, file, path.suffix.removeprefix("."))
 
 
 def explain(
@@ -124,7 +133,8 @@ def explain(
     check_apart([*before, *parts])
     found = []
     for part in parts:
-        found.append(explain_window(bar, part, setting, before, gap))
+        with explaining(setting.design.files()):
+            found.append(explain_window(bar, part, setting, before, gap))
         before = (*before, part)
     if as_json:
         data = [explanation_data(pfnlab.__version__, each) for each in found]
@@ -174,14 +184,16 @@ def calibrate(
     output: Annotated[Path | None, typer.Option(help="Write it to this .toml file.")] = None,
 ) -> None:
     """Measure what this host takes for a fault, a zap and a fork; needs no device."""
-    if output is not None and output.exists():
-        raise ModelError(f"{output} exists already; it was left alone")
+    if output is not None:
+        if output.suffix != ".toml":
+            raise ModelError(f"--output {output}: the name of a calibration ends in .toml")
+        check_new(output)
     found = measure(name)
     text = toml_text(found.calibration)
     if output is None:
         print(text, end="")
     else:
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text)
         print(f"Wrote {output}.")
     for key, reason in found.skipped.items():
         typer.echo(f"not measured: {key}: {reason}", err=True)

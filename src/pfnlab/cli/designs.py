@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.catalogue import all_designs, all_rules, all_scenarios, find_design, scenario_groups
+from pfnlab.cli.output import check_new, write_whole
 from pfnlab.designs import huge_fault
 from pfnlab.engine.errors import ModelError
 
@@ -57,9 +58,10 @@ def new(
     if not name.isidentifier():
         raise ModelError(f"{name!r} cannot be a name; use letters, digits and _")
     path = Path(f"{name}.py")
-    if path.exists():
-        raise ModelError(f"{path} exists already; it was left alone")
-    path.write_text(starting_text(name), encoding="utf-8")
+    if name in all_designs():
+        raise ModelError(f"{name} is a design that ships with pfnlab; choose another name")
+    check_new(path)
+    write_whole(path, starting_text(name))
     print(f"Wrote {path}. Change it, then: pfnlab check ./{path}")
 
 

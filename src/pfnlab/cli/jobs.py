@@ -1,10 +1,11 @@
 """All checks of a command: in this process, in several, or on a cluster."""
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,7 @@ from typing import Any
 
 from pfnlab.cli.board import Board
 from pfnlab.cli.checker import Checker
-from pfnlab.cli.checkpoint import Checkpoint, load
+from pfnlab.cli.checkpoint import Checkpoint
 from pfnlab.cli.processes import PATIENCE, SHARE, Processes
 from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.explorer.result import Result
@@ -20,6 +21,7 @@ from pfnlab.explorer.search import Search
 from pfnlab.report.progress import progress_text
 
 SHOW_EVERY = 0.2  # seconds
+ENDING = "ending after the execution that runs; Ctrl-C again ends at once"
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,22 @@ def run_all(
 ) -> dict[Pair, Result | None]:
     """Every check.  After Ctrl-C those that did not end are None, or what they had found."""
     where = where or Where(jobs)
-    checker = Checker(options)
-    board = Board(pairs, checker, jobs)
+    board = Board(pairs, Checker(options), jobs)
     checkpoint = Checkpoint(where.checkpoint, pairs, options)
     if where.resumed is not None:
-        load(where.resumed, board, checker)
-        checkpoint.made = True
+        checkpoint.load(where.resumed, board)
     with ctrl_c() as interrupted, progress_line(len(pairs)) as show:
-        _Run(board, checkpoint, where, interrupted, show).run()
+        with suppress(KeyboardInterrupt):  # the second one
+            _Run(board, checkpoint, where, interrupted, show).run()
         if interrupted():
             board.interrupt()
             checkpoint.write(board, now=True)
-            print("pfnlab: interrupted", file=sys.stderr)
-        elif board.over:
+            tell(f"interrupted{'; --resume goes on from here' if checkpoint.made else ''}")
+        elif any(check.unfinished for check in board.checks):
+            checkpoint.write(board, now=True)
+            if checkpoint.made:
+                tell("a limit was reached; --resume with a larger one goes on from here")
+        else:
             checkpoint.remove()
     return board.results()
 
@@ -132,6 +137,10 @@ class _Run:
             self.checkpoint.write(board)
 
 
+def tell(text: str) -> None:
+    print(f"pfnlab: {text}", file=sys.stderr)
+
+
 @contextmanager
 def ctrl_c() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C has come: a search stops where it can be saved.  The second one ends all."""
@@ -139,7 +148,10 @@ def ctrl_c() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Not print(), which may be what was interrupted.  The line of progress has no end.
+        end = "\n" if os.isatty(2) else ""
+        os.write(2, f"{end}pfnlab: {ENDING}\n".encode())
 
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, note)

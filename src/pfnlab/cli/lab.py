@@ -1,6 +1,7 @@
 """pfnlab lab: workloads on real kernels, in guests of QEMU."""
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,7 @@ def kernels(cache: CacheFolder = None, as_json: AsJson = False) -> None:
     """List the kernels that are here, and those that `pfnlab lab fetch` can get."""
     folder = cache or default_cache()
     status = StatusLine()
+    status("looking for kernels that can be fetched")
     more: list[Available] = []
     why_not = ""
     try:
@@ -82,7 +84,7 @@ def fetch_kernel(
     folder = cache or default_cache()
     status = StatusLine()
     try:
-        here = find_kernel(version, folder) or fetch(version, folder, status)
+        here = choose_kernel(version, folder, status)
     finally:
         status.clear()
     print(f"{here.release} is at {here.image}")
@@ -107,7 +109,9 @@ def run_workload(
     snapshot: Annotated[
         bool, typer.Option(help="Start from a guest that was booted before.")
     ] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds after which it is ended.")] = TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds after which it is ended.")
+    ] = TIMEOUT,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> int:
@@ -164,11 +168,17 @@ def workload_of(
 def choose_kernel(wanted: str | None, cache: Path, status: StatusLine) -> KernelImage:
     """What is not here is fetched."""
     if wanted is not None:
-        return find_kernel(wanted, cache) or fetch(wanted, cache, status)
+        version = without_v(wanted)
+        return find_kernel(version, cache) or fetch(version, cache, status)
     here = kernels_here(cache)
     if not here:
         raise LabError("no kernel here: give --kernel, as 6.12, which is fetched then")
     return here[-1]
+
+
+def without_v(version: str) -> str:
+    """v6.12, as profiles of the model are called, is 6.12 here; a path stays as it is."""
+    return re.sub(r"^v(?=\d)", "", version)
 
 
 def until_then(

@@ -46,6 +46,8 @@ def replay(
     A saved counterexample is followed as far as it fits the design of today.  Exit status 1 if
     a rule breaks.
     """
+    if as_json and as_test:
+        raise ModelError("--as-test prints Python, and --json JSON: choose one")
     rules = tuple(rule) if rule else None
     if scenario is None and design.endswith(".json"):
         return _replay_file(design, kernel, rules, as_json, as_test)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,6 +28,22 @@ class Options:
     preemptions: int | None
     seed: int
     depth: int | None = None
+
+    def with_limits(self, other: "Options") -> "Options":
+        """The same, with the limits that another one has."""
+        most, longest = other.max_schedules, other.max_seconds
+        return replace(
+            self,
+            max_schedules=self.max_schedules if most is None else most,
+            max_seconds=self.max_seconds if longest is None else longest,
+        )
+
+    def reached(self, schedules: int, seconds: float) -> bool:
+        """Whether a search has come to a limit."""
+        most, longest = self.max_schedules, self.max_seconds
+        return (most is not None and schedules >= most) or (
+            longest is not None and seconds >= longest
+        )
 
     def flags(self) -> tuple[str, ...]:
         """What a command needs to look at the same things: kernel and rules."""

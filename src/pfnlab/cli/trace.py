@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.cli.lab import CacheFolder, KernelChoice, StatusLine, choose_kernel
+from pfnlab.cli.output import check_new, write_whole
 from pfnlab.cost.words import check_pages, parse_size
 from pfnlab.errors import ModelError
 from pfnlab.lab.errors import GuestError
-from pfnlab.lab.files import default_cache, written
+from pfnlab.lab.files import default_cache
 from pfnlab.lab.qemu import Device
 from pfnlab.lab.run import TIMEOUT, Job, run
 from pfnlab.workload import Place
@@ -32,15 +33,16 @@ def trace(
     ] = "1g",
     flips: Annotated[int, typer.Option(min=1, help="How often a race switches memory off.")] = 15,
     cpus: Annotated[int, typer.Option(min=1, max=64, help="CPUs of the guest.")] = 2,
-    timeout: Annotated[float, typer.Option(help="Seconds after which it is ended.")] = TIMEOUT,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds after which it is ended.")
+    ] = TIMEOUT,
     cache: CacheFolder = None,
 ) -> None:
     """Record what vfio-pci does on a real kernel, for pfnlab conform."""
     size = check_pages("bar", parse_size(bar, "bar"), 1)
     if size & (size - 1):
         raise ModelError(f"--bar {bar}: the size of a BAR is a power of two")
-    if output.exists():
-        raise ModelError(f"{output} exists already; it was left alone")
+    check_new(output)
     folder = cache or default_cache()
     order = {"scenario": scenario, "bar": 2, "place": place, "flips": flips}
     job = Job(JOB, order, (Device("pci-testdev", {"membar": size}),))
@@ -53,6 +55,5 @@ def trace(
         status.clear()
     if not lines:
         raise GuestError("the guest ended without a trace")
-    with written(output) as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+    write_whole(output, "".join(json.dumps(line) + "\n" for line in lines))
     print(f"Wrote {len(lines) - 1} events of {chosen.release} to {output}.")

@@ -99,6 +99,8 @@ def find_calibration(spec: str) -> Calibration:
     """A shipped one by name, or a file; raises ModelError."""
     if not spec.endswith(".toml"):
         known = shipped()
+        if spec not in known and Path(spec).exists():
+            raise ModelError(f"{spec} is no calibration: that is a file whose name ends in .toml")
         if spec not in known:
             raise ModelError(
                 f"no calibration is called {spec!r}; there are {', '.join(known)}, "
@@ -108,7 +110,11 @@ def find_calibration(spec: str) -> Calibration:
     path = Path(spec)
     if not path.is_file():
         raise ModelError(f"there is no file {spec}")
-    return parse(path.read_text(encoding="utf-8"), spec)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{spec} is no calibration: it is no text") from error
+    return parse(text, spec)
 
 
 def parse(text: str, place: str) -> Calibration:
@@ -116,6 +122,8 @@ def parse(text: str, place: str) -> Calibration:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{place}: {error}") from error
+    except RecursionError as error:
+        raise ModelError(f"{place}: it is nested too deeply") from error
     for key in TEXTS:
         if not isinstance(data.get(key), str) or not data[key].strip():
             raise ModelError(f"{place}: a calibration says its {key}")

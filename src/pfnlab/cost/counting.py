@@ -26,6 +26,7 @@ from pfnlab.kernel.vmfault import VmFault
 
 Refusal = tuple[int, int, int]  # a FALLBACK: the level, the slot, the start of the VMA
 TRIES = 100_000  # of one workload; more is a loop that does not end
+READS = 100_000  # with no step between them; the same
 
 LOCKS = {
     op_.LOCK: "", op_.TRYLOCK: "", op_.DOWN_READ: " read", op_.DOWN_READ_TRYLOCK: " read",
@@ -87,12 +88,16 @@ class Counting(Execution):
     def __init__(self, lab: CountingLab, build: Callable[[Any], None], counts: Counter[str]):
         self.counts = counts
         self.tries = 0
+        self.reads = 0
         self.copied: Leaf | None = None
         super().__init__(lab, build)
 
     def immediately(self, op: Operation) -> Any:
         code = op.code
         if code in (op_.PLAIN_READ, op_.PEEK):
+            self.reads += 1
+            if self.reads > READS:
+                raise ModelError("the design reads for ever: see pfnlab check")
             if op.target is not None and op.target.field == HELD:
                 self.counts["memtype looks"] += 1
             return self.store.values[op.number]
@@ -100,6 +105,7 @@ class Counting(Execution):
             return None
         if op.plain:
             return plain(self.store, op, -1)
+        self.reads = 0
         if code == op_.RETRY:
             self.tries += 1
             if self.tries > TRIES:

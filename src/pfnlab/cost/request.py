@@ -19,9 +19,15 @@ def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | No
     if bar_size is None:
         bar_size = 1 << (size + offset - 1).bit_length()
     check_pages("bar size", bar_size, PAGE_SIZE)
+    if bar_size.bit_count() != 1:
+        raise ModelError(f"bar size {bar_size:#x} is no power of two, as that of every BAR is")
     check_inside(offset, size, bar_size)
     if bar_address is None:
-        bar_address = max(1 << (bar_size - 1).bit_length(), GiB)
+        bar_address = max(bar_size, GiB)
+    if bar_address % bar_size:
+        raise ModelError(
+            f"bar address {bar_address:#x} is no multiple of the size of the BAR, {bar_size:#x}"
+        )
     return Bar(bar_size, check_pages("bar address", bar_address))
 
 

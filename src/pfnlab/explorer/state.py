@@ -180,7 +180,10 @@ def _number(twigs: tuple[Twig, ...]) -> int:
 
 def _make(machine: Machine, task: int, choice: int) -> Event:
     if not (task < machine.tasks and machine.enabled(task)):
-        raise ModelError("a saved search does not fit: a step of it cannot happen here")
+        raise ModelError(
+            "a saved search does not fit: a step of it cannot happen here, as the program has "
+            "changed since; search anew, without what was saved"
+        )
     return machine.make(task, choice)
 
 

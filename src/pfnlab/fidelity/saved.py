@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pfnlab.engine.errors import ModelError
+from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.lab.files import written
 from pfnlab.measured import Measured, measured_from_data, measured_to_data
 
@@ -22,6 +22,8 @@ def save(path: Path, measured: Sequence[Named]) -> None:
 
 def load(path: Path) -> list[Named]:
     """Raises ModelError, of one line, for a file that is something else."""
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:
@@ -30,7 +32,7 @@ def load(path: Path) -> list[Named]:
             (case["case"], measured_from_data({k: case[k] for k in case if k != "case"}))
             for case in data["cases"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise ModelError(
-            f"{path}: no file that pfnlab compare --save has written ({error!r})"
+            f"{path} is no file that pfnlab compare --save has written: {why_unreadable(error)}"
         ) from error

@@ -92,10 +92,11 @@ LATEST = "v7.3"
 
 
 def find_kernel(name: str) -> Kernel:
-    """A profile by name; raises ModelError."""
-    if name not in KERNELS:
+    """A profile by name, with or without its v; raises ModelError."""
+    found = KERNELS.get(name) or KERNELS.get(f"v{name}")
+    if found is None:
         raise ModelError(f"no kernel is called {name!r}; there are {', '.join(KERNELS)}")
-    return KERNELS[name]
+    return found
 
 
 def profile_for(version: str) -> Kernel:

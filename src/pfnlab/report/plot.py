@@ -5,10 +5,10 @@ colour that colour-blind people can tell from the others, and a marker and a das
 prints in grey.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
 
@@ -56,15 +56,25 @@ def sizes_to(size: int) -> list[int]:
     return [*sizes, size]
 
 
-def plot_costs(rows: Rows, words: str, calibration: Calibration | None, path: Path) -> None:
-    """Faults, page tables and, with a calibration, times, one above the other."""
+def plot_costs(
+    rows: Rows, words: str, calibration: Calibration | None, file: IO[bytes], kind: str
+) -> None:
+    """Faults, page tables and, with a calibration, times, one above the other.
+
+    `kind` is "svg" or "png".
+    """
     panels = [
         Panel("faults", lambda cost: float(cost.total.faults), count_text, 100),
         Panel("page tables", lambda cost: float(cost.most_tables.table_bytes), short_size, 16),
     ]
+    headline = f"One mapping of a whole BAR, THP {thp_of(rows)}: {words}"
     if calibration is not None:
         title = f"time, by calibration\n{calibration.title}"
-        panels.append(Panel(title, seconds_by(calibration), seconds_text, 100))
+        times = Panel(title, seconds_by(calibration), seconds_text, 100)
+        if any(times.value(cost) for costs in rows.values() for cost in costs):
+            panels.append(times)
+        else:
+            headline += f"\nno time is known in full by calibration {calibration.title}"
     groups: dict[tuple[float | None, ...], list[str]] = {}
     for name, costs in rows.items():
         curve = tuple(panel.value(cost) for panel in panels for cost in costs)
@@ -72,9 +82,8 @@ def plot_costs(rows: Rows, words: str, calibration: Calibration | None, path: Pa
     figure = Figure(figsize=(7.5, 2.6 * len(panels) + 1.6), layout="constrained")
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(all_axes, panels, strict=True):
-        draw_panel(axes, {names[0]: rows[names[0]] for names in groups.values()}, panel)
-    first = next(iter(rows.values()))[0]
-    figure.suptitle(f"One mapping of a whole BAR, THP {first.setting.thp}: {words}", fontsize=11)
+        draw_panel(axes, {tuple(names): rows[names[0]] for names in groups.values()}, panel)
+    figure.suptitle(headline, fontsize=11)
     all_axes[-1].set_xlabel("size of the BAR")
     figure.legend(
         handles=[
@@ -87,7 +96,11 @@ def plot_costs(rows: Rows, words: str, calibration: Calibration | None, path: Pa
         frameon=False,
         handlelength=4.0,
     )
-    figure.savefig(path, dpi=160)
+    figure.savefig(file, format=kind, dpi=160)
+
+
+def thp_of(rows: Rows) -> str:
+    return next(iter(rows.values()))[0].setting.thp
 
 
 def seconds_by(calibration: Calibration) -> Value:
@@ -111,37 +124,51 @@ def style(place: int) -> dict[str, Any]:
     }
 
 
-def draw_panel(axes: Axes, groups: Rows, panel: Panel) -> None:
-    """What is 0 or unknown has no place on a logarithmic scale."""
+def draw_panel(axes: Axes, groups: Mapping[tuple[str, ...], Sequence[Cost]], panel: Panel) -> None:
+    """One line for each group of designs.  What is 0 or unknown has no place on it."""
     sizes = [cost.workload.windows[0].size for cost in next(iter(groups.values()))]
+    shown: set[float] = set()
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=panel.step)
     for place, costs in enumerate(groups.values()):
         values = [panel.value(cost) for cost in costs]
         points = [(size, y) for size, y in zip(sizes, values, strict=True) if y]
-        # Where lines lie on each other, each shows its marker at sizes of its own.
-        axes.plot(
-            [x for x, _y in points],
-            [y for _x, y in points],
-            markevery=(place % 3, 3) if len(points) > 3 else 1,
-            **style(place),
-        )
-    missing = [name for name, costs in groups.items() if not any(map(panel.value, costs))]
+        shown |= {y for _x, y in points}
+        for part in rising(points):
+            # Where lines lie on each other, each shows its marker at sizes of its own.
+            axes.plot(
+                [x for x, _y in part],
+                [y for _x, y in part],
+                markevery=(place % 3, 3) if len(part) > 3 else 1,
+                **style(place),
+            )
+    missing = [name for names, costs in groups.items() if not any(map(panel.value, costs))
+               for name in names]  # fmt: skip
     if missing:
-        axes.text(
-            0.01, 0.97, f"none, or not known in full: {', '.join(missing)}",
-            transform=axes.transAxes, fontsize=7, va="top", color="#555555",
-        )  # fmt: skip
+        note = textwrap.fill(f"none, or not known in full: {', '.join(missing)}", 115)
+        axes.set_title(note, loc="left", fontsize=7, color="#555555")
     axes.set_ylabel(panel.title)
     axes.xaxis.set_major_locator(FixedLocator(sizes[:: max(1, -(-len(sizes) // 8))]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _place: size_text(int(x))))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(base=panel.step, numticks=20))
+    axes.yaxis.set_major_locator(
+        LogLocator(base=panel.step, numticks=20) if len(shown) > 1 else FixedLocator(list(shown))
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _place: panel.text(y)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def rising(points: Sequence[tuple[int, float]]) -> list[list[tuple[int, float]]]:
+    """The parts of a line in which nothing falls: where larger leaves fit, it begins anew."""
+    parts: list[list[tuple[int, float]]] = []
+    for point in points:
+        if not parts or point[1] < parts[-1][-1][1]:
+            parts.append([])
+        parts[-1].append(point)
+    return parts
 
 
 def count_text(value: float) -> str:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pfnlab.engine.errors import ModelError
+from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.explorer.follow import Followed, Parting
 from pfnlab.explorer.saved import Saved, SavedStep, Source
 from pfnlab.report.counterexample import finding_text, wrapped
@@ -39,8 +39,9 @@ def saved_of(text: str, path: str) -> Saved:
     """Read a file; raises ModelError that says what is wrong with it."""
     try:
         data = json.loads(text)
-    except ValueError as error:
-        raise ModelError(f"{path} is no saved counterexample: it is no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        why = why_unreadable(error)
+        raise ModelError(f"{path} is no saved counterexample: it is no JSON ({why})") from error
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise ModelError(f"{path} is no saved counterexample; pfnlab check --save writes one")
     if data.get("schema") != SAVED_SCHEMA:
@@ -52,12 +53,15 @@ def saved_of(text: str, path: str) -> Saved:
         return _saved(data)
     except KeyError as error:
         raise ModelError(f"{path} is incomplete: it has no {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"{path} is damaged: {error}") from error
 
 
 def _saved(data: dict[str, Any]) -> Saved:
     rules = data["rules"]
+    for field in ("rules", "runs"):
+        if data[field] == []:
+            raise ValueError(f"{field} must not be empty: no rule could break")
     return Saved(
         pfnlab=_text(data, "pfnlab"),
         design=_source(data["design"]),
