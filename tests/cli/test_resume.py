@@ -247,6 +247,19 @@ def test_a_checkpoint_of_files_that_have_changed_is_refused(
     )
 
 
+def test_a_checkpoint_of_files_that_are_elsewhere_is_refused(
+    pfnlab: Command, own_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "checkpoint.json"
+    pfnlab("check", "./mine.py", "two_faults", "--checkpoint", str(file), "--max-schedules", "1")
+    monkeypatch.chdir(tmp_path)
+
+    ran = pfnlab("check", "--resume", "--checkpoint", str(file))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"pfnlab: {file} is of ./mine.py, and there is no such file from here\n"
+
+
 def test_a_checkpoint_of_other_sources_is_refused(pfnlab: Command, checkpoint: Path) -> None:
     data = json.loads(checkpoint.read_text())
     data["package"] = "0"

@@ -20,6 +20,7 @@ from pfnlab.catalogue import is_path
 from pfnlab.cli.board import Board, Check
 from pfnlab.cli.checker import reduced
 from pfnlab.cli.runs import Options, Pair
+from pfnlab.cli.sources import changes, file_of, own_sources, package_hash
 from pfnlab.errors import UNREADABLE, ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
@@ -28,7 +29,6 @@ from pfnlab.lab.files import default_cache, written
 FORMAT = 2
 EVERY = 10.0  # seconds
 KEPT = 30 * 24 * 3600.0  # seconds
-PACKAGE = Path(pfnlab.__file__).resolve().parent
 
 
 class BadCheckpoint(ModelError):
@@ -41,7 +41,8 @@ class Checkpoint:
     def __init__(self, path: Path | None, pairs: list[Pair], options: Options) -> None:
         self.path = path if path is not None else folder() / _name(pairs, options)
         self.options = options
-        self.sources = {spec: own_sources(spec) for pair in pairs for spec in pair}
+        specs = dict.fromkeys(spec for pair in pairs for spec in pair)
+        self.sources = {spec: own_sources(spec) for spec in specs}
         self.tried = time.monotonic()
         self.failed = False  # it could not be written, which was said
         self.made = False  # whether this command has written it, or goes on from it
@@ -176,6 +177,9 @@ def read(path: Path) -> tuple[list[Pair], Options, dict[str, Any]]:
         sources = {spec: dict(data["sources"][spec]) for pair in pairs for spec in pair}
     if version != pfnlab.__version__ or its_format != FORMAT:
         raise BadCheckpoint(f"{path} is of pfnlab {version}, this is {pfnlab.__version__}")
+    for spec in sources:
+        if is_path(spec) and not file_of(spec).is_file():
+            raise BadCheckpoint(f"{path} is of {spec}, and there is no such file from here")
     changed = [name for spec in sources for name in changes(spec, sources[spec])]
     if package != package_hash():
         changed.append("pfnlab itself")
@@ -215,53 +219,3 @@ def resumable(
     if unlimited(its_options) != unlimited(options):
         raise BadCheckpoint(f"{path} was made with other options")
     return its_pairs, options, data
-
-
-# ---- what a checkpoint depends on
-
-
-def own_sources(spec: str) -> dict[str, str]:
-    """Hashes of the user's files that a design or scenario is made of, by their place beside it.
-
-    That is its file, which has been loaded, and what that has imported from the same folder.  What
-    ships is pfnlab's.
-    """
-    if not is_path(spec):
-        return {}
-    file = _file_of(spec)
-    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    beside = {Path(name).resolve() for name in loaded if name}
-    return {
-        str(each.relative_to(file.parent)): _hash([each])
-        for each in sorted({file, *beside})
-        if each.is_relative_to(file.parent)
-        and "site-packages" not in each.parts
-        and not each.is_relative_to(PACKAGE)
-    }
-
-
-def changes(spec: str, sources: dict[str, str]) -> list[str]:
-    """Which files are others than they were."""
-    root = _file_of(spec).parent
-    return [
-        name
-        for name, known in sources.items()
-        if not (root / name).is_file() or _hash([root / name]) != known
-    ]
-
-
-def package_hash() -> str:
-    """Of all that decides what a step is; texts may change."""
-    parts = ("engine", "explorer", "kernel", "designs", "rules", "scenarios")
-    return _hash(sorted(file for part in parts for file in (PACKAGE / part).glob("*.py")))
-
-
-def _file_of(spec: str) -> Path:
-    return Path(spec.partition(":")[0]).resolve()
-
-
-def _hash(files: list[Path]) -> str:
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(file.read_bytes())
-    return whole.hexdigest()[:16]

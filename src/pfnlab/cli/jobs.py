@@ -59,7 +59,7 @@ def run_all(
             checkpoint.write(board, now=True)
             if checkpoint.made:
                 tell("a limit was reached; --resume with a larger one goes on from here")
-        else:
+        elif board.over:
             checkpoint.remove()
     return board.results()
 

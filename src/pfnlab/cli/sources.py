@@ -1,0 +1,57 @@
+"""What a search is made of: hashes of files, to tell later which of them has changed."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pfnlab
+from pfnlab.catalogue import is_path
+
+PACKAGE = Path(pfnlab.__file__).resolve().parent
+
+
+def own_sources(spec: str) -> dict[str, str]:
+    """Hashes of the user's files that a design or scenario is made of, by their place beside it.
+
+    That is its file, which has been loaded, and what that has imported from the same folder.  What
+    ships is pfnlab's.
+    """
+    if not is_path(spec):
+        return {}
+    file = file_of(spec)
+    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    beside = {Path(name).resolve() for name in loaded if name and Path(name).is_file()}
+    return {
+        str(each.relative_to(file.parent)): _hash([each])
+        for each in sorted({file, *beside})
+        if each.is_relative_to(file.parent)
+        and "site-packages" not in each.parts
+        and not each.is_relative_to(PACKAGE)
+    }
+
+
+def changes(spec: str, sources: dict[str, str]) -> list[str]:
+    """Which files are others than they were."""
+    root = file_of(spec).parent
+    return [
+        name
+        for name, known in sources.items()
+        if not (root / name).is_file() or _hash([root / name]) != known
+    ]
+
+
+def package_hash() -> str:
+    """Of all that decides what a step is; texts may change."""
+    parts = ("engine", "explorer", "kernel", "designs", "rules", "scenarios")
+    return _hash(sorted(file for part in parts for file in (PACKAGE / part).glob("*.py")))
+
+
+def file_of(spec: str) -> Path:
+    return Path(spec.partition(":")[0]).resolve()
+
+
+def _hash(files: list[Path]) -> str:
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:16]
