@@ -103,6 +103,22 @@ def test_an_error_in_a_task_says_in_which() -> None:
         explore(one)
 
 
+def test_a_task_cannot_catch_that_it_misuses_the_model() -> None:
+    def catches() -> None:
+        try:
+            start("nobody")
+        except Exception:
+            return
+
+    @scenario
+    def one(program: Program) -> None:
+        """A task starts one that there is not, and goes on."""
+        program.add_task("task", catches)
+
+    with pytest.raises(ModelError, match=r"test_verdict_arguments.py:[0-9]+: no task is called"):
+        explore(one)
+
+
 def test_a_task_is_started_once() -> None:
     def starts() -> None:
         start("lazy")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pfnlab.engine.errors import Abandoned, ModelError
-from pfnlab.engine.operation import Operation
+from pfnlab.engine.operation import END, Operation
 from pfnlab.engine.task import Task, WorkerPool
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     before, CURRENT.task = CURRENT.task, task
     op = pool.start(task) if task.worker is None else pool.resume(task, result)
     CURRENT.task = before
+    if op.code == END:
+        misuse = ModelError.last_one()
+        if misuse is not None:
+            raise misuse  # the task has caught it
     return op
 
 

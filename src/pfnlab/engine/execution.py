@@ -50,6 +50,7 @@ class Execution(Outcome):
         self.plain_limit = PLAIN_OPERATIONS * step_limit
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
         CURRENT.enter(self, self.setup)
+        ModelError.last_one()
         try:
             build(program)
             tasks = program.tasks

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pfnlab.host.elf_notes import elf_notes
 from pfnlab.host.errors import HostError
 
 KCORE = Path("/proc/kcore")
 PROGRAM_HEADER = struct.Struct("=2I6Q")
-NOTE = struct.Struct("=3I")  # sizes of name and contents, and kind
 PT_LOAD, PT_NOTE = 1, 4
 NT_TASKSTRUCT = 4
 NO_ADDRESS = 2**64 - 1
@@ -78,14 +78,9 @@ class Kcore:
 
     def current_task(self) -> bytes:
         """The task_struct of the calling thread, as it is now."""
-        notes = self.read(*self.notes)
-        place = 0
-        while place + NOTE.size <= len(notes):
-            name_size, size, kind = NOTE.unpack_from(notes, place)
-            start = place + NOTE.size + -(-name_size // 4) * 4
+        for _name, kind, value in elf_notes(self.read(*self.notes)):
             if kind == NT_TASKSTRUCT:
-                return notes[start : start + size]
-            place = start + -(-size // 4) * 4
+                return value
         raise HostError(f"{self.path} has no task_struct of its reader")
 
     def virtual(self, address: int, size: int) -> bytes:

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from pfnlab.host.compressed import ZSTD, decompress
+from pfnlab.host.elf_notes import elf_notes
 from pfnlab.host.errors import HostError
 from pfnlab.lab.elf import PT_NOTE, segments
 from pfnlab.lab.errors import LabError
@@ -100,14 +101,9 @@ def _boots_as_pvh(data: bytes) -> bool:
     """Whether QEMU can boot it: by the note that has the 32-bit entry."""
     if not data.startswith(b"\x7fELF"):
         return False
-    for kind, start, size in segments(data):
-        if kind != PT_NOTE:
-            continue
-        place = start
-        while place + 12 <= start + size:
-            name_size, value_size, note = struct.unpack_from("<III", data, place)
-            name = data[place + 12 : place + 12 + name_size]
-            if name == b"Xen\0" and note == XEN_PVH_ENTRY:
-                return True
-            place += 12 + -(-name_size // 4) * 4 + -(-value_size // 4) * 4
-    return False
+    return any(
+        name == b"Xen\0" and note == XEN_PVH_ENTRY
+        for kind, start, size in segments(data)
+        if kind == PT_NOTE
+        for name, note, _value in elf_notes(data[start : start + size])
+    )
