@@ -95,10 +95,15 @@ def check_rule_names(names: Iterable[str], scenarios: Iterable[str]) -> None:
     known = set(rules) | {rule.number for rule in rules.values() if rule.number}
     for name in names:
         if name not in known:
-            same = [each for each in known if each.lower() == name.lower()]
-            near = same or difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = near_rule(name, known)
+            hint = f"did you mean {near}? " if near else ""
             raise NotFound(f"no rule is called {name!r}; {hint}pfnlab list shows all there are")
+
+
+def near_rule(name: str, known: set[str]) -> str:
+    """The name or number that was meant, whatever its case; "" if none is like it."""
+    same = [each for each in known if each.lower() == name.lower()]
+    return (same or difflib.get_close_matches(name, known, 1) or [""])[0]
 
 
 def find_design(spec: str) -> Design:

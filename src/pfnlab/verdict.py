@@ -1,12 +1,18 @@
 """The Python interface: a scenario, a design, a verdict."""
 
-import difflib
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pfnlab.catalogue import NotFound, all_rules, explained, find_design, find_scenario
+from pfnlab.catalogue import (
+    NotFound,
+    all_rules,
+    explaining,
+    find_design,
+    find_scenario,
+    near_rule,
+)
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Invariant, Program, Rule, Scenario
 from pfnlab.errors import ModelError
@@ -81,13 +87,12 @@ def explore(
         max_schedules = RANDOM_SCHEDULES
     limits = search.Limits(max_schedules, max_seconds, step_limit, depth)
     make = program_maker(design, rules, kernel)
-    try:
+    with explaining(source_files(scenario, design)):
         check_determinism(make, scenario, step_limit)
-        return search.Search(
+        result = search.Search(
             make, scenario, lambda: make_policy(policy, seed, preemptions), limits, progress, seed
         ).run()
-    except Exception as error:
-        raise explained(error, source_files(scenario, design)) from error
+    return result
 
 
 def check_arguments(
@@ -105,10 +110,8 @@ def check_arguments(
     wanted = list(rules)
     if not wanted:
         raise ModelError("rules is empty, so nothing would be checked; leave it out to check all")
-    try:
+    with explaining(source_files(scenario, design)):
         _check_rules(wanted, scenario, design)
-    except Exception as error:
-        raise explained(error, source_files(scenario, design)) from error
     return wanted
 
 
@@ -124,9 +127,8 @@ def _check_rules(wanted: list[str], scenario: Scenario, design: Design | None) -
     known = {each.name for each in found} | {each.number for each in found if each.number}
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(str(name).upper(), known, 1)
-            near = near or difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            near = near_rule(str(name), known)
+            hint = f"did you mean {near!r}? " if near else ""
             raise NotFound(f"no rule is called {name!r}; {hint}docs/rules.md has them all")
 
 
@@ -160,10 +162,10 @@ def replay(
 ) -> Finding | None:
     """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
     rules = check_arguments(scenario, design, rules)
-    try:
-        return follow_again(program_maker(design, rules, kernel), scenario, schedule, step_limit)
-    except Exception as error:
-        raise explained(error, source_files(scenario, design)) from error
+    make = program_maker(design, rules, kernel)
+    with explaining(source_files(scenario, design)):
+        finding = follow_again(make, scenario, schedule, step_limit)
+    return finding
 
 
 def save(
@@ -190,11 +192,9 @@ def follow_saved(saved: Saved) -> tuple[Followed, tuple[str, ...]]:
     now = sources_of(saved.design.spec, saved.scenario.spec)
     pairs = zip((saved.design, saved.scenario), now, strict=True)
     changed = tuple(known.name for known, its in pairs if known.hash != its.hash)
-    try:
-        make = program_maker(design, saved.rules, saved.kernel)
-        return follow_steps(make, scenario, saved), changed
-    except Exception as error:
-        raise explained(error, source_files(scenario, design)) from error
+    with explaining(source_files(scenario, design)):
+        followed = follow_steps(program_maker(design, saved.rules, saved.kernel), scenario, saved)
+    return followed, changed
 
 
 def sources_of(design: str, scenario: str) -> tuple[Source, Source]:
