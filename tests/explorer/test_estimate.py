@@ -1,12 +1,11 @@
 """The estimate of how many executions there will be."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 
 from pfnlab.engine.execution import Execution
-from pfnlab.explorer.estimate import Estimate, Progress, Sizes
+from pfnlab.explorer.estimate import Estimate, Progress, estimate
 from pfnlab.explorer.search import Limits, Reduced, Search
 from tests.explorer.oracles import Build, Lab, counter, last_zero, philosophers
 
@@ -16,28 +15,29 @@ def estimates(build: Build) -> list[Estimate]:
     found: list[Estimate] = []
 
     def note(search: Search, _execution: Execution) -> None:
-        found.append(search.sizes.estimate())
+        last = search.progress().estimate
+        assert last is not None
+        found.append(last)
 
     Search(Lab, build, Reduced, on_execution=note).run()
     return found
 
 
 class State:
-    def __init__(self, left: int) -> None:
-        self.done, self.left = 0, left
+    def __init__(self, left: int, since: int = 0) -> None:
+        self.done, self.left, self.since = 0, left, since
 
 
 def over(branches: Callable[[tuple[int, ...]], int]) -> list[float]:
     """The estimates along a depth-first search of a tree."""
-    sizes, found = Sizes(), []
+    found: list[float] = []
 
     def visit(path: tuple[int, ...], states: list[State]) -> None:
         many = branches(path)
         if not many:
-            sizes.note(states)
-            found.append(sizes.estimate().total)
+            found.append(estimate(states, len(found) + 1).total)
             return
-        state = State(many)
+        state = State(many, len(found))
         for place in range(many):
             visit((*path, place), [*states, state])
             state.done, state.left = place + 1, many - place - 1
@@ -94,12 +94,4 @@ def test_what_is_left_in_seconds_follows_from_the_rate() -> None:
 
 
 def test_a_tree_of_thousands_of_levels_has_an_estimate() -> None:
-    sizes = Sizes()
-    sizes.note([Frame(0, 2) for _ in range(5_000)])
-
-    assert sizes.estimate().total == 10**18
-
-
-class Frame(NamedTuple):
-    done: int
-    left: int
+    assert estimate([State(2) for _ in range(5_000)], 1).total == 10**18

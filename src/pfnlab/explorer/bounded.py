@@ -22,12 +22,14 @@ class Switches:
     resumable    the task that ran last, if it can go on
     preemptions  made on the way here
     size         steps that there were to try
+    since        executions that had ended when it was reached
     """
 
     steps: list[Choice]
     resumable: int | None
     preemptions: int
     size: int
+    since: int
 
     @property
     def left(self) -> int:
@@ -46,6 +48,7 @@ class Bounded:
         self.preemptions = preemptions
         self.frames: list[Switches] = []
         self.pruned = False  # a switch was left out
+        self.runs = 0  # executions that have ended
         self.started = self.over = False
         self.in_vain = self.fell_back = False  # never: see Optimal
 
@@ -56,6 +59,7 @@ class Bounded:
             return False
         self.started = True
         self._extend()
+        self.runs += 1
         return True
 
     def _backtrack(self) -> bool:
@@ -85,7 +89,7 @@ class Bounded:
     def _open(self, enabled: list[Choice]) -> Switches:
         """The steps to try from here; those of the task that ran last come first."""
         if not self.frames:
-            return Switches(enabled, None, 0, len(enabled))
+            return Switches(enabled, None, 0, len(enabled), self.runs)
         above = self.frames[-1]
         last = above.steps[0].task
         switched_away = above.resumable is not None and above.resumable != last
@@ -96,4 +100,4 @@ class Bounded:
             self.pruned = True
             leave = []
         steps = stay + leave
-        return Switches(steps, last if stay else None, spent, len(steps))
+        return Switches(steps, last if stay else None, spent, len(steps), self.runs)

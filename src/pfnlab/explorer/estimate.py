@@ -11,7 +11,7 @@ above the estimate the more of it is extrapolated (measured: see tests/explorer/
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 DOUBT = 3.0
@@ -29,6 +29,10 @@ class State(Protocol):
     def left(self) -> int:
         """Branches that have not, the present one included."""
 
+    @property
+    def since(self) -> int:
+        """Executions that had ended when the search reached it."""
+
 
 class Estimate(NamedTuple):
     """Executions in all: the most likely number, and bounds."""
@@ -38,43 +42,22 @@ class Estimate(NamedTuple):
     most: int
 
 
-@dataclass
-class Sizes:
-    """How many executions had ended when each state of the present one was reached."""
-
-    states: list[State] = field(default_factory=list)
-    since: list[int] = field(default_factory=list)
-    runs: int = 0
-
-    def note(self, states: Sequence[State]) -> None:
-        """An execution has ended, along these states."""
-        known = self.states
-        kept, end = 0, min(len(known), len(states))
-        while kept < end:  # those on both ways are the first ones
-            middle = (kept + end) // 2
-            if known[middle] is states[middle]:
-                kept = middle + 1
-            else:
-                end = middle
-        self.since[kept:] = [self.runs] * (len(states) - kept)
-        self.states[kept:] = states[kept:]
-        self.runs += 1
-
-    def estimate(self) -> Estimate:
-        size = 1.0  # of the branch below a state that has been entered
-        inside = 1  # executions there so far
-        least = self.runs
-        for state, since in zip(reversed(self.states), reversed(self.since), strict=True):
-            if not state.left:
-                continue
-            here = self.runs - since
-            known = here - inside + size
-            size = min(known * (1 + (state.left - 1) / (state.done + 1)), MOST)
-            inside = here
-            least += state.left - 1
-        size = max(size, least)
-        doubt = 1 - self.runs / size
-        return Estimate(round(size), least, round(size * (1 + DOUBT * doubt)))
+def estimate(states: Sequence[State], runs: int) -> Estimate:
+    """After so many executions, of which the last one went through these states."""
+    size = 1.0  # of the branch below a state that has been entered
+    inside = 1  # executions there so far
+    least = runs
+    for state in reversed(states):
+        if not state.left:
+            continue
+        here = runs - state.since
+        known = here - inside + size
+        size = min(known * (1 + (state.left - 1) / (state.done + 1)), MOST)
+        inside = here
+        least += state.left - 1
+    size = max(size, least)
+    doubt = 1 - runs / size
+    return Estimate(round(size), least, round(size * (1 + DOUBT * doubt)))
 
 
 @dataclass(frozen=True)

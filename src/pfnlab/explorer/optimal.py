@@ -61,6 +61,7 @@ class Optimal:
         self.in_vain = False  # the last execution was given up as one that was seen
         self.planned = 0  # branches in all trees
         self.fell_back = False  # the trees have outgrown the limit, or labels did not tell enough
+        self.runs = 0  # executions that have ended
         self.started = False
         self.over = False
         # of a part of a search
@@ -76,6 +77,7 @@ class Optimal:
                 break
             self.started = True
             if self._extend():
+                self.runs += 1
                 return True
         return False
 
@@ -99,7 +101,7 @@ class Optimal:
             sleep = frame.sleep
             if sleep:
                 sleep = still_asleep(sleep, branch.task, label)
-            frames.append(Frame(sleep, branch.after))
+            frames.append(Frame(sleep, branch.after, self.runs))
             if machine.stop:
                 return True
         if not self.in_vain:

@@ -12,7 +12,7 @@ from pfnlab.engine.schedule import join_racing
 from pfnlab.explorer.bounded import Bounded
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.distinct import distinct
-from pfnlab.explorer.estimate import Progress, Sizes
+from pfnlab.explorer.estimate import Progress, estimate
 from pfnlab.explorer.keep import Candidate, Kept
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
@@ -77,7 +77,6 @@ class Search:
     racing: frozenset[str] = frozenset()
     kept: Kept = field(default_factory=Kept)
     reduced: Optimal | Bounded | None = None  # while it runs
-    sizes: Sizes = field(default_factory=Sizes)
     began: float = 0.0
 
     def run(self) -> Result:
@@ -111,7 +110,7 @@ class Search:
             # every access to this field a step.  What was found so far will be found again.
             self.racing |= {race}
             self.schedules = self.given_up = self.longest = self.walks = 0
-            self.kept, self.sizes = Kept(), Sizes()
+            self.kept = Kept()
 
     def result(self, execution: Execution, began: float) -> Result:
         findings = distinct([self._finding(found) for found in self.kept.candidates.values()])
@@ -153,11 +152,11 @@ class Search:
 
     def progress(self) -> Progress:
         """How far the search has come."""
-        known = self.reduced is not None and self.sizes.runs > 0
+        search = self.reduced
         return Progress(
             self.schedules,
             time.perf_counter() - self.began,
-            self.sizes.estimate() if known else None,
+            estimate(search.frames, search.runs) if search is not None and search.runs else None,
             self.kept.failing,
         )
 
@@ -205,7 +204,6 @@ class Search:
         search = self.reduced = policy.begin(execution, self.limits.depth)
         while search.next():
             self._count(search.machine.steps(), search.in_vain)
-            self.sizes.note(search.frames)
             if execution.broken or execution.notes:
                 self.kept.everything(execution, clocked=True)
             if self._enough(execution, began):
@@ -249,7 +247,8 @@ class Search:
     def _count(self, steps: int, given_up: bool) -> None:
         self.schedules += 1
         self.given_up += given_up
-        self.longest = max(self.longest, steps)
+        if steps > self.longest:
+            self.longest = steps
 
     def _run_one(self, execution: Execution, policy: Policy) -> None:
         """An execution in which the code of tasks runs."""

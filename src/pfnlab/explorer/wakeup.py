@@ -105,6 +105,7 @@ class Frame:
     sleep    steps that were tried from here or above, with nothing dependent made since; frames
              share such lists, so they are replaced and never changed
     tree     what must be tried, the present branch first
+    since    executions that had ended when it was reached
     current  the branch that is taken
     tried    how many of `sleep` were tried from here, the last ones
     lent     of those, the ones that others are still exploring
@@ -114,9 +115,10 @@ class Frame:
     tried: int = 0
     lent: tuple[Branch, ...] = ()
 
-    def __init__(self, sleep: list[Branch], tree: list[Branch]) -> None:
+    def __init__(self, sleep: list[Branch], tree: list[Branch], since: int = 0) -> None:
         self.sleep = sleep
         self.tree = tree
+        self.since = since
 
     @property
     def done(self) -> int:
