@@ -49,7 +49,7 @@ def conflicts(one: int, other: int, whether: bool) -> Iterator[None]:
 
 def without_blocked() -> AbstractContextManager[None]:
     """Operations that are blocked at the end race with nothing."""
-    return patched(Machine, "add_blocked", lambda _machine: None)
+    return patched(Machine, "add_blocked", lambda _machine, _pending: None)
 
 
 @contextmanager
@@ -97,13 +97,13 @@ def without_drop() -> Iterator[None]:
 def choices_everywhere() -> AbstractContextManager[None]:
     """The other options of a choice are tried wherever it comes, also on a planned way."""
 
-    def frame(sleep: list[Branch], tree: list[Branch]) -> Frame:
+    def frame(sleep: list[Branch], tree: list[Branch], since: int) -> Frame:
         for branch in list(tree):
             other = 1 - branch.choice
             known = any(b.task == branch.task and b.choice == other for b in [*tree, *sleep])
             if branch.label is NOTHING and not known:
                 tree.append(Branch(branch.task, other, NOTHING))
-        return Frame(sleep, tree)
+        return Frame(sleep, tree, since)
 
     return patched(optimal, "Frame", frame)
 

@@ -113,7 +113,7 @@ def test_prefixes_are_not_made_again() -> None:
     search, executions = searched("lastzero:6")
 
     longest = max(len(search.machine.events), 19)
-    assert search.machine.fresh < executions * longest * 2 / 3
+    assert search.machine.taken_back < executions * longest * 2 / 3
 
 
 def chain(newest: Any, link: str, *names: str) -> list[tuple[Any, ...]]:

@@ -46,17 +46,17 @@ class Event(Touch):
     past: int = 0
     before: int = 0
     node: Any = None
+    options: int = 1
     bore: tuple[int, ...] = ()
     retry: Any = None
     verdicts: Any = None
 
-    def __init__(self, task: int, choice: int, label: Label, steps: int, options: int = 1) -> None:
+    def __init__(self, task: int, choice: int, label: Label, steps: int) -> None:
         self.mode = label.mode
         self.task = task
         self.choice = choice
         self.label = label
         self.steps = steps
-        self.options = options
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -132,7 +132,8 @@ class Execution(Outcome):
         if self.store.label.writes and self.program.invariants:
             # Also after a rule broke: the label must not depend on what came before it.
             broken = self.watch.after(self.store.label)
-        event = Event(task.index, choice, self.store.label, int(op.counted), op.options)
+        event = Event(task.index, choice, self.store.label, int(op.counted))
+        event.options = op.options
         self.events.append(event)
         if op.code == op_.REPLACE and self.store.race is not None:
             self._race(task, op)

@@ -73,10 +73,11 @@ def ready(store: Store, op: Operation, task: int) -> bool:
 
 def fire(store: Store, op: Operation, task: int, choice: int) -> Any:
     """Make a visible step; its label is in store.label afterwards.  Returns the result."""
-    code = op.code
-    number = op.number
+    code, number = op.code, op.number
     clocks = store.plain and task >= 0
     store.label = op.label
+    if code >= op_.LOCK:
+        return _lock(store, op, task, clocks) if code < op_.WAIT else _wait(store, op, task, clocks)
     if code == op_.READ:
         if clocks:
             store.learn(task, store.sync[number])
@@ -89,13 +90,7 @@ def fire(store: Store, op: Operation, task: int, choice: int) -> Any:
         return None
     if code == op_.ATOMIC:
         return _atomic(store, op, op.cells, task, clocks)
-    if code <= op_.WRITE:
-        return None
-    if code < op_.LOCK:
-        return _memory(store, op, task, choice)
-    if code < op_.WAIT:
-        return _lock(store, op, task, clocks)
-    return _wait(store, op, task, clocks)
+    return None if code == op_.START else _memory(store, op, task, choice)
 
 
 def _atomic(store: Store, op: Operation, cells: tuple[int, ...], task: int, clocks: bool) -> Any:

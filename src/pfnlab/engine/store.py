@@ -141,8 +141,9 @@ class Store:
         if event >= len(self.marks) and event > 0:
             return
         log, length = self.log, self.marks[event] if event > 0 else 0
-        while len(log) > length:
-            entry = log.pop()
+        undone = log[length:]
+        undone.reverse()
+        for entry in undone:
             if isinstance(entry, Change):
                 number = entry.number
                 self.values[number] = entry.was
@@ -151,6 +152,7 @@ class Store:
                 self.ended[entry] = False
             else:
                 self._put_back(entry)
+        del log[length:]
         del self.marks[event:]
         self.event = event - 1
 

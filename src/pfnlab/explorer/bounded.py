@@ -78,7 +78,7 @@ class Bounded:
         while not execution.broken and not execution.unchecked_race:
             enabled = options_of(machine)
             if not enabled:
-                machine.finish()
+                machine.finish(machine.pending())
                 return
             self.frames.append(self._open(enabled))
             self._make(self.frames[-1])

@@ -7,10 +7,15 @@ What happens before an event is a set of positions, kept as the bits of an integ
 from typing import Final, final
 
 from pfnlab.engine.event import Event, Touch
-from pfnlab.engine.label import CONFLICT, MODES, RELEASES, WRITE, Label
+from pfnlab.engine.label import ADD, CONFLICT, MODES, RELEASES, WRITE, Label
 from pfnlab.explorer.trie import STOPPED, Node
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
+# What comes after such an access comes after all that were before it: no other need be asked.
+_LAST: Final = [
+    mode == WRITE or all(CONFLICT[mode * MODES + other] for other in range(ADD + 1, MODES))
+    for mode in range(MODES)
+]
 
 
 @final
@@ -56,10 +61,7 @@ class Dependence:
         self.races: list[Race] = []
 
     def touch(self, event: Event) -> int:
-        """An event touches one object, and no other: its races, newest first; returns its past.
-
-        Of accesses to memory only those back to the last write: it comes after the others.
-        """
+        """An event touches one object, and no other: its races, newest first; returns its past."""
         touched, number, past = self.touched, event.label.object, event.before
         while number >= len(touched):
             touched.append(None)
@@ -71,7 +73,7 @@ class Dependence:
                 if not past >> earlier & 1:
                     self.races.append(Race(earlier, event.position))
                     past |= self.events[earlier].past
-                if touch.mode == WRITE:
+                if _LAST[touch.mode]:
                     break
             touch = touch.under
         touched[number] = event
@@ -103,21 +105,17 @@ class Dependence:
             touched[number] = Touch(event.position, mode, touched[number])
 
     def untouch(self, event: Event) -> None:
-        """Take back the newest event."""
-        touched, label = self.touched, event.label
-        if label.size == 1:
-            touched[label.object] = event.under
-            return
-        for number, _mode in label.accesses:
+        """Take back touch_all() of the newest event."""
+        touched = self.touched
+        for number, _mode in event.label.accesses:
             touch = touched[number]
             touched[number] = touch.under if touch is not None else None
 
     def conflicts(self, label: Label, before: int, *, wait: bool) -> list[int]:
         """Earlier events that a label depends on, newest first.
 
-        Those that come `before` in any case are left out, the task's own among them.  Of accesses
-        to memory only those back to the last write: it comes after the others.  But for a wait
-        all, as it may end before any of them.
+        Those that come `before` in any case are left out, the task's own among them, and those
+        that another one comes after; but for a wait none of these: it may end before any of them.
         """
         found: list[int] = []
         for number, mode in label.accesses:
@@ -129,7 +127,7 @@ class Dependence:
                 if CONFLICT[row + touch.mode]:
                     if not before >> touch.position & 1:
                         found.append(touch.position)
-                    if touch.mode == WRITE and not wait:
+                    if _LAST[touch.mode] and not wait:
                         break
                 touch = touch.under
         return sorted(set(found), reverse=True) if label.size > 1 else found

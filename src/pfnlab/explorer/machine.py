@@ -30,6 +30,9 @@ class Machine(Dependence):
     def __init__(self, execution: Execution, depth: int | None = None) -> None:
         program = execution.program
         self.tasks = len(program.tasks)
+        # who is asked for a step, after each task's last one
+        every = list(range(self.tasks))
+        self.order: list[list[int]] = [every[task:] + every[:task] for task in every]
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in program.alike:
@@ -50,7 +53,7 @@ class Machine(Dependence):
         self.chained = bool(program.alike)
         self.chooses = False  # some task has made a choice, in this execution or another
         self.stop = False  # a race that may be was met: the search must begin anew
-        self.fresh = 0  # events made, not counting those that were kept
+        self.taken_back = 0  # events, by undo()
         self._begin()
 
     def _begin(self) -> None:
@@ -72,7 +75,7 @@ class Machine(Dependence):
             return False
         if not actor.born or actor.steps >= self.depth:
             return False
-        return node.code < op_.LOCK or ready(self.store, node.op, task)
+        return not node.waits or ready(self.store, node.op, task)
 
     def blocked(self, task: int) -> bool:
         """Whether a task has an operation that cannot happen."""
@@ -91,22 +94,23 @@ class Machine(Dependence):
         store, actor = self.store, self.actors[task]
         node = actor.node
         op = node.op
-        self.fresh += 1
         position = len(self.events)
         store.event = position
         store.marks.append(len(store.log))
         result = fire(store, op, task, choice)
         if self.rules and store.label.writes:
             return self._made_watched(task, choice, actor, result)
-        event = Event(task, choice, store.label, int(op.counted), op.options)
+        event = Event(task, choice, store.label, node.steps)
         self._enter(event, actor, position)
         if node.special:
             self._special(event, op)
-        if store.parked[task]:
-            self._advance(event, actor, result)
-            return event
+            if store.parked[task]:
+                self._advance(event, actor, result)
+                return event
         # As _advance(), for the case that is nearly always there.
-        child = self._next(task, node, result)
+        child = node.then if result is node.newest else None
+        if child is None:
+            child = self._next(task, node, result)
         if child.code < op_.RETRY and actor.steps <= self.step_limit:
             actor.node = child
         else:
@@ -120,7 +124,7 @@ class Machine(Dependence):
         verdicts = self.watch.now
         self.watch.now = list(verdicts)
         broken = self.watch.after(store.label)
-        event = Event(task, choice, store.label, int(op.counted), op.options)
+        event = Event(task, choice, store.label, node.steps)
         event.verdicts = verdicts
         self._enter(event, actor, len(self.events))
         if node.special:
@@ -138,7 +142,7 @@ class Machine(Dependence):
             self._go_on(actor, self._next(event.task, actor.node, result), event)
 
     def _next(self, task: int, node: Node, result: Any) -> Node:
-        child = node.then if result is node.newest else node.after(result)
+        child = node.after(result)
         return child if child is not None else self.tries[task].child(node, result)
 
     def _go_on(self, actor: Actor, node: Node, event: Event) -> None:
@@ -194,6 +198,7 @@ class Machine(Dependence):
             if child.node.code == op_.END:
                 store.end(op.number)
         elif op.code == op_.CHOOSE:
+            event.options = op.options
             self.chooses = True
         elif op.code == op_.RETRY:
             event.retry = (store.waiting[event.task], store.retrying[event.task])
@@ -229,11 +234,11 @@ class Machine(Dependence):
         before = earlier.past if earlier is not None else actor.birth
         event.node, event.position, event.earlier = node, position, earlier
         actor.newest = event
-        if node.code == op_.JOIN:
-            before |= self.past_of(node.op.number)
         event.before = past = before
         if label.size == 1:
             past = self.wait(event) if label.waits else self.touch(event)
+        elif node.code == op_.JOIN:
+            event.before = past = before | self.past_of(node.op.number)
         elif label.waits:
             for place in self.conflicts(label, before, wait=True):
                 theirs = events[place]
@@ -253,9 +258,13 @@ class Machine(Dependence):
         if self.chained and event.steps:
             self._bear(event)
 
-    def add_blocked(self) -> None:
+    def pending(self) -> list[int]:
+        """The tasks that have announced a step and not made it."""
+        return [task for task in range(self.tasks) if self.actors[task].node.code < op_.PLAIN]
+
+    def add_blocked(self, pending: list[int]) -> None:
         """The races of operations that are still blocked at the end."""
-        for task in range(self.tasks):
+        for task in pending:
             actor = self.actors[task]
             node = actor.node
             if not node.waits or node.code == op_.JOIN or not self.store.started[task]:
@@ -304,19 +313,16 @@ class Machine(Dependence):
             rule, rule.sentence, evidence, execution.program.tasks[task], relevant, race
         )
 
-    def finish(self) -> None:
-        """No task can go on: say which wait for each other, or for nothing."""
-        execution, store = self.execution, self.store
-        for actor in self.actors:
-            if actor.node.code < op_.PLAIN:
-                break
-        else:
+    def finish(self, pending: list[int]) -> None:
+        """None of these can go on: say which wait for each other, or for nothing."""
+        if not pending:
             return
+        execution, store = self.execution, self.store
         execution.pending = [
             actor.node.op if actor.node.code < op_.PLAIN and store.started[task] else None
             for task, actor in enumerate(self.actors)
         ]
-        for task in range(self.tasks):
+        for task in pending:
             if self.blocked(task):
                 execution.deadlocked(task)
         if self.depth != NO_DEPTH and self._has_cut():
@@ -344,17 +350,24 @@ class Machine(Dependence):
 
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
-        events = self.events
-        while len(events) > depth:
-            event = events.pop()
-            actor = self.actors[event.task]
+        events, actors, touched = self.events, self.actors, self.touched
+        self.taken_back += len(events) - depth
+        undone = events[depth:]
+        undone.reverse()
+        for event in undone:
+            actor = actors[event.task]
             actor.node, actor.newest = event.node, event.earlier
             actor.steps = actor.steps - event.steps
-            self.untouch(event)
+            label = event.label
+            if label.size == 1:
+                touched[label.object] = event.under
+            else:
+                self.untouch(event)
             if event.verdicts is not None:
                 self.watch.now = event.verdicts
             for other in event.bore:
-                self.actors[other].born = False
+                actors[other].born = False
+        del events[depth:]
         self.store.undo(depth)
         for told in self.told:
             while told and told[-1].event >= depth:

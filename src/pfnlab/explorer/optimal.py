@@ -24,6 +24,7 @@ whose branches somebody else explores.  What races want there is kept in `above`
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent, sees_more
+from pfnlab.engine.operation import PLAIN
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other
 from pfnlab.explorer.swap import chooses, is_same, swapped, tried
@@ -88,12 +89,14 @@ class Optimal:
         machine, frames = self.machine, self.frames
         while True:
             frame = frames[-1]
-            if frame.tree and frame.tree[0].lent and not self._pass(frame):
+            tree = frame.tree
+            if not tree:
+                if not self._open(frame):
+                    break
+            elif tree[0].lent and not self._pass(frame):
                 return False
-            if not frame.tree and not self._open(frame):
-                break
-            branch = frame.tree[0]
-            if branch.label is NOTHING and self.fell_back and not self._possible(frame, branch):
+            branch = tree[0]
+            if self.fell_back and branch.label is NOTHING and not self._possible(frame, branch):
                 continue
             frame.current = branch
             self.continued = branch.task
@@ -104,10 +107,11 @@ class Optimal:
             frames.append(Frame(sleep, branch.after, self.runs))
             if machine.stop:
                 return True
+        pending = machine.pending()
         if not self.in_vain:
-            machine.finish()
+            machine.finish(pending)
         if not self.in_vain or not self.optimal or self.fell_back:
-            machine.add_blocked()
+            machine.add_blocked(pending)
             self._reverse_races()
         return True
 
@@ -126,23 +130,20 @@ class Optimal:
 
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""
-        machine = self.machine
+        machine, tree, sleep = self.machine, frame.tree, frame.sleep
         found = False
-        task = self.continued
-        left = machine.tasks
-        while left > 0:
-            left -= 1
-            if machine.enabled(task):
+        for task in machine.order[self.continued]:
+            node = machine.actors[task].node
+            if node.code < PLAIN and machine.enabled(task):
                 found = True
-                for choice in range(machine.actors[task].node.op.options):
-                    if not (frame.sleep and self._sleeps(frame, task, choice)):
-                        frame.tree.append(Branch(task, choice, NOTHING))
+                for choice in range(node.op.options):
+                    if not (sleep and self._sleeps(frame, task, choice)):
+                        tree.append(Branch(task, choice, NOTHING))
                         self.planned += 1
-                if frame.tree:
+                if tree:
                     break
-            task = task + 1 if task + 1 < machine.tasks else 0
-        self.in_vain = found and not frame.tree
-        return bool(frame.tree)
+        self.in_vain = found and not tree
+        return bool(tree)
 
     def _possible(self, frame: Frame, branch: Branch) -> bool:
         """Whether a step that was only guessed can happen; if so, with all its choices."""
@@ -162,8 +163,8 @@ class Optimal:
 
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
-        frames = self.frames
-        while len(frames) > self.base:
+        frames, base = self.frames, self.base
+        while len(frames) > base:
             frame = frames[-1]
             current = frame.current
             if current is not None:
@@ -188,7 +189,7 @@ class Optimal:
                 self.waiting = True
                 return False
             frames.pop()
-        if len(frames) <= self.base:
+        if len(frames) <= base:
             return False
         self.machine.undo(len(frames) - 1)
         return True

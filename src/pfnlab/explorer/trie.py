@@ -50,6 +50,7 @@ class Node:
             op.plain and op.target is not None and op.code != MONITOR and bool(op.target.traced)
         )
         self.fixed: Final = op.code in FIXED  # ends in one way only
+        self.steps: Final = int(op.counted)  # that a reader sees of it
         self.special: Final = op.code >= RETRY or op.code in (REPLACE, CHOOSE)
         self.parent: Final = parent
         self.result: Final = result  # of the parent's operation, that leads here

@@ -31,23 +31,23 @@ class Branch:
     """
 
     lent: int = OWN
+    _row: tuple[Step, ...] = ()  # its steps from `place` up to `stop` come next,
+    _place: int = 0
+    _stop: int = 0
+    _after: "list[Branch] | None" = None  # and then these
 
-    def __init__(
-        self,
-        task: int,
-        choice: int,
-        label: Label,
-        row: tuple[Step, ...] = (),
-        place: int = 0,
-        after: "list[Branch] | None" = None,
-    ) -> None:
+    def __init__(self, task: int, choice: int, label: Label) -> None:
         self.task = task
         self.choice = choice
         self.label = label
-        self._row = row  # its steps from `place` up to `stop` come next,
-        self._place = place
-        self._stop = len(row)
-        self._after = after  # and then these
+
+    @staticmethod
+    def of(row: tuple[Step, ...], place: int = 0) -> "Branch":
+        """The step at this place of a row; those after it come next."""
+        step = row[place]
+        branch = Branch(step.task, step.choice, step.label)
+        branch._row, branch._place, branch._stop = row, place + 1, len(row)
+        return branch
 
     @property
     def after(self) -> "list[Branch]":
@@ -73,9 +73,8 @@ class Branch:
 
     def _part(self, place: int) -> "list[Branch]":
         """Make a branch of its own of the rest of the row; returns the list that it is in."""
-        step = self._row[place]
-        rest = Branch(step.task, step.choice, step.label, self._row, place + 1, self._after)
-        rest._stop = self._stop
+        rest = Branch.of(self._row, place)
+        rest._stop, rest._after = self._stop, self._after
         self._stop = place
         self._after = [rest]
         return self._after
@@ -145,15 +144,13 @@ def weak_initial(task: int, choice: int, label: Label, sequence: list[Event]) ->
 
     Its position in the sequence; len(sequence) if the sequence does not have it; -1 if not.
     """
-    place = 0
     bits = label.bits
-    for event in sequence:
+    for place, event in enumerate(sequence):
         if event.task == task:
             return place if event.choice == choice else -1
         if bits & event.label.bits and dependent(label, event.label):
             return -1
-        place += 1
-    return place
+    return len(sequence)
 
 
 def insert(
@@ -184,9 +181,7 @@ def insert(
             break
         if follow is None:
             if left:
-                first = left[0]
-                row = tuple([step_of(event) for event in left])
-                tree.append(Branch(first.task, first.choice, first.label, row, 1))
+                tree.append(Branch.of(tuple([step_of(event) for event in left])))
             return (GROWN if left else COVERED), len(left)
         tree = follow
 

@@ -90,7 +90,7 @@ def walk(machine: Machine, policy: RandomWalk | Pct) -> None:
     while not execution.unchecked_race:
         enabled = options_of(machine)
         if not enabled:
-            machine.finish()
+            machine.finish(machine.pending())
             return
         choice = policy.choose(execution, enabled)
         if choice is None:
