@@ -97,7 +97,7 @@ def without_drop() -> Iterator[None]:
 def choices_everywhere() -> AbstractContextManager[None]:
     """The other options of a choice are tried wherever it comes, also on a planned way."""
 
-    def frame(sleep: list[Branch], tree: list[Branch], since: int) -> Frame:
+    def frame(sleep: list[Branch], tree: list[Branch], since: int = 0) -> Frame:
         for branch in list(tree):
             other = 1 - branch.choice
             known = any(b.task == branch.task and b.choice == other for b in [*tree, *sleep])
