@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from pfnlab import designs, scenarios
+from pfnlab.engine.assertion import ASSERTION
 from pfnlab.engine.deadlock import ENDS, NO_DEADLOCK, NO_LIVELOCK
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.lock import LOCK_BALANCE
@@ -32,7 +33,7 @@ T = TypeVar("T", Design, Scenario)
 
 # Rules that any program must keep, kernel or not.
 ENGINE_RULES = (
-    NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE,
+    NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE, ASSERTION,
 )  # fmt: skip
 
 

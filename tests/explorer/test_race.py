@@ -1,6 +1,18 @@
 """The two steps that a reader should look at first."""
 
-from pfnlab.engine import Program, Shared, field, mutex, rw_semaphore, word
+from collections.abc import Callable
+
+from pfnlab.engine import (
+    Program,
+    Shared,
+    field,
+    join,
+    mutex,
+    rw_semaphore,
+    start,
+    wait_event,
+    word,
+)
 from pfnlab.engine.label import (
     LOCK,
     READ,
@@ -13,6 +25,8 @@ from pfnlab.engine.label import (
 )
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.race import racing_pair
+from pfnlab.explorer.result import Finding
+from pfnlab.explorer.search import Reduced, Search
 from tests.explorer.small_programs import reduced
 
 X, Y = 1, 2  # words, by number
@@ -142,3 +156,66 @@ def test_a_deadlock_of_two_locks_has_no_pair() -> None:
 
     assert finding.schedule == "one:1,two:1"
     assert finding.trace.race is None
+
+
+def joined(program: Program) -> None:
+    """A task writes, another one waits for its end and reads."""
+    device = Words()
+
+    def look() -> None:
+        join("writes")
+        assert device.x == 2, "it is 1"
+
+    def writes() -> None:
+        device.x = 1
+
+    program.add_task("writes", writes)
+    program.add_task("look", look)
+
+
+def test_what_a_task_did_comes_before_what_others_do_after_a_join() -> None:
+    assert first(joined).trace.race is None
+
+
+def test_what_a_task_did_before_it_started_another_comes_before_that() -> None:
+    def build(program: Program) -> None:
+        device = Words()
+
+        def begin() -> None:
+            device.x = 1
+            start("look")
+
+        def look() -> None:
+            assert device.x == 2, "it is 1"
+
+        program.add_task("begin", begin)
+        program.add_task("look", look, lazy=True)
+
+    assert first(build).trace.race is None
+
+
+def test_a_wait_comes_after_the_write_that_ended_it() -> None:
+    def build(program: Program) -> None:
+        device = Words()
+
+        def write_both() -> None:
+            device.x = 1
+            device.y = 1
+
+        def look() -> None:
+            wait_event(device, "y", lambda y: y == 1)
+            assert device.x == 2, "it is 1"
+
+        program.add_task("write_both", write_both)
+        program.add_task("look", look)
+
+    assert first(build).trace.race is None
+
+
+def first(build: Callable[[Program], None]) -> Finding:
+    return Search(Program, build, Reduced).run().findings[0]
+
+
+class Words(Shared):
+    x = word(0)
+    y = word(0)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from pfnlab.engine.assertion import assertion_failed
 from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.operation import END, Operation
 from pfnlab.engine.task import Task, WorkerPool
@@ -63,7 +64,11 @@ def running_task() -> Task:
 def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     """Run a task's own code up to its next announcement: from its beginning, or with a result."""
     before, CURRENT.task = CURRENT.task, task
-    op = pool.start(task) if task.worker is None else pool.resume(task, result)
+    try:
+        op = pool.start(task) if task.worker is None else pool.resume(task, result)
+    except AssertionError as error:
+        program = current_execution().program
+        op = task.pending = assertion_failed(task, error, program, CURRENT.recorder)
     CURRENT.task = before
     if op.code == END:
         misuse = ModelError.last_one()

@@ -1,6 +1,7 @@
 """The trace of one execution, for people: made only when a schedule is followed again."""
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import NamedTuple
@@ -62,14 +63,16 @@ class Recorder:
 
     def stack(self) -> Stack:
         """The running task's stack without the engine's own frames, outermost first."""
+        return self.stack_of(_callers())
+
+    def stack_of(self, outwards: Iterable[FrameType]) -> Stack:
+        """The same of these frames, of which the innermost comes first."""
         frames: list[FrameType] = []
-        frame: FrameType | None = sys._getframe()
-        while frame is not None:
+        for frame in outwards:
             if not _is_engine(frame):
                 frames.append(frame)
                 if not self.whole:
                     return Stack(self.program.place(frame), ())
-            frame = frame.f_back
         shown = reversed(self.program.worth_showing(frames))
         return Stack(
             self.program.site_of(frames),
@@ -85,6 +88,13 @@ class Recorder:
 
     def add(self, step: TraceStep) -> None:
         self.steps.append(step)
+
+
+def _callers() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _is_engine(frame: FrameType) -> bool:

@@ -99,9 +99,9 @@ def _follow_part(execution: Execution, task: Task, part: Part) -> None:
         execution.fire(task, 0)
     while task.steps < goal and execution.violation is None:
         done = f"{task.name} has made {task.steps} of the {goal} steps that the schedule gives it"
-        if task.finished:
-            raise BadSchedule(f"{done}, and has ended")
         pending = execution.pending[task.index]
+        if pending is None and task.finished:
+            raise BadSchedule(f"{done}, and has ended")
         if not execution.ready(task):
             waits = f"waits in {pending.verb}" if pending is not None else "is stopped"
             raise BadSchedule(f"{done}, and {waits}")

@@ -7,8 +7,8 @@ from pfnlab.engine.record import TraceStep
 def racing_pair(steps: list[TraceStep]) -> tuple[int, int] | None:
     """The numbers of the last two steps of different tasks on the same word.
 
-    Computed, never guessed: the pair is given only if no chain of locks orders the
-    two, so that either could have come first.
+    Computed, never guessed: the pair is given only if no chain of locks, waits, starts and
+    joins orders the two, so that either could have come first.
     """
     places: dict[str, list[int]] = {}
     for place, step in enumerate(steps):
@@ -33,15 +33,24 @@ def _same_word(one: Label, two: Label) -> bool:
 
 
 def _before(steps: list[TraceStep]) -> list[int]:
-    """For each step those that come before it by program order and by locks, as bits."""
+    """For each step those that come before it whatever the schedule, as bits."""
     before: list[int] = []
     last: dict[str, int] = {}  # step of each task
+    born: dict[str, int] = {}  # what comes before the first step of a task, as bits
     users: dict[int, list[int]] = {}  # steps of each lock,
     known: dict[int, int] = {}  # and the same as bits
     for index, step in enumerate(steps):
-        bits = 0
+        bits = born.get(step.task, 0)
         if step.task in last:
             bits = before[last[step.task]] | 1 << last[step.task]
+        if step.verb == "join" and step.detail in last:
+            bits |= before[last[step.detail]] | 1 << last[step.detail]
+        elif step.verb == "start":
+            born[step.detail] = bits | 1 << index
+        elif step.label.waits and step.label.lock < 0:  # it ends since others have written
+            for place in range(index):
+                if _same_word(steps[place].label, step.label):
+                    bits |= before[place] | 1 << place
         lock = step.label.lock
         if lock >= 0:
             earlier = users.setdefault(lock, [])

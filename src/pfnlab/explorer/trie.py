@@ -14,7 +14,6 @@ from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
 from pfnlab.engine.operation import (
     CHOOSE,
-    END,
     FIXED,
     MONITOR,
     REPLACE,
@@ -101,7 +100,7 @@ class Trie:
         if self._root is None:
             op = self._begin([])
             first = Node(op, None, None, 0)
-            self.at = None if op.code == END else first
+            self.at = None if self.task.finished else first
             if op.plain or op.code == VIOLATE:
                 self._root = Node(START, None, None, -1)
                 self._root.add(None, first)
@@ -120,7 +119,7 @@ class Trie:
         op = run(self.pool, self.task, result)
         self.grown += 1
         child = Node(op, node, result, node.length + 1)
-        self.at = None if op.code == END else child
+        self.at = None if self.task.finished else child
         node.add(result, child)
         return child
 
@@ -150,7 +149,7 @@ class Trie:
             op = run(self.pool, self.task, after.result)
             known = after
         self._compare(known, op)
-        self.at = None if op.code == END else known
+        self.at = None if self.task.finished else known
 
     def _compare(self, node: Node, op: Operation) -> None:
         if not op.same(node.op):

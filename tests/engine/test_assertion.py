@@ -1,0 +1,170 @@
+"""Asserts of tasks: one that fails is a finding."""
+
+import pytest
+
+from pfnlab import check, explore, replay
+from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, word
+from pfnlab.engine.assertion import ASSERTION
+from pfnlab.errors import ModelError as Misuse
+from pfnlab.kernel import Lab
+from pfnlab.verdict import Counterexample
+from tests.engine.runs import Build, broken, every_run
+
+
+class Count(Shared):
+    n = word(0)
+    lock = mutex()
+
+
+def add_twice(*, locked: bool) -> Build:
+    """Two tasks add one each; a third one looks when both have ended."""
+
+    def build(program: Program) -> None:
+        count = Count()
+
+        def add() -> None:
+            if locked:
+                with count.lock:
+                    count.n = count.n + 1
+            else:
+                count.n = count.n + 1
+
+        def look() -> None:
+            join("one")
+            join("two")
+            with count.lock:
+                must_be(count.n, 2)
+
+        program.add_task("one", add)
+        program.add_task("two", add)
+        program.add_task("look", look)
+
+    return build
+
+
+def must_be(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise AssertionError(f"{found} where {wanted} were added")
+
+
+def test_an_assert_that_fails_in_some_interleaving_is_a_finding() -> None:
+    result = every_run(add_twice(locked=False))
+
+    assert [found.violation.rule for found in result.findings] == [ASSERTION.name]
+    assert result.findings[0].violation.evidence == ("look: 1 where 2 were added",)
+    assert result.findings[0].violation.task == "look"
+
+
+def test_an_assert_that_holds_in_all_of_them_is_none() -> None:
+    assert not every_run(add_twice(locked=True)).findings
+
+
+def test_the_search_over_tries_finds_the_same_as_the_code_itself() -> None:
+    reduced = explore(scenario_of(add_twice(locked=False)))
+
+    assert (reduced.violation, reduced.complete) == (
+        every_run(add_twice(locked=False)).findings[0].violation, True,
+    )  # fmt: skip
+    assert explore(scenario_of(add_twice(locked=True))).verdict == "ok"
+
+
+def test_the_trace_ends_at_the_assert_with_the_locks_still_held() -> None:
+    reduced = explore(scenario_of(add_twice(locked=False)))
+    trace = reduced.findings[0].trace
+
+    assert trace.steps[-1].verb == "call"
+    assert trace.steps[-1].detail.startswith("raise AssertionError(")
+    assert trace.steps[-1].site.startswith("test_assertion.py:")
+    assert [frame.function for frame in trace.call_trace[-2:]] == ["look", "must_be"]
+    assert [hold.lock for hold in trace.held["look"]] == ["count1.lock"]
+
+
+def test_its_schedule_can_be_followed_again() -> None:
+    program = scenario_of(add_twice(locked=False))
+    found = explore(program).findings[0]
+    again = replay(program, None, found.schedule)
+
+    assert again is not None
+    assert again.violation == found.violation
+    with pytest.raises(Counterexample, match="FAIL  assertion"):
+        check(program)
+
+
+def test_without_a_message_the_statement_is_the_evidence() -> None:
+    count = 3
+    evidence = broken(lambda program: program.add_task("one", lambda: fails(count)), "one:1")
+
+    assert evidence.violation.evidence[0].startswith("one: assert ")
+
+
+def fails(count: int) -> None:
+    assert not count
+
+
+def test_a_task_whose_assert_fails_before_its_first_step_breaks_the_rule_too() -> None:
+    def build(program: Program) -> None:
+        program.add_task("first", lambda: fails(1))
+        program.add_task("second", lambda: None)
+
+    assert explore(scenario_of(build)).verdict == "FAIL"
+
+
+def test_where_the_rule_is_left_out_the_task_has_ended() -> None:
+    result = explore(scenario_of(add_twice(locked=False)), rules=["no_deadlock"])
+
+    assert (result.verdict, result.schedules) == ("ok", 4)
+
+
+def test_an_assert_of_the_task_that_it_catches_itself_is_none() -> None:
+    def careful() -> None:
+        with pytest.raises(AssertionError):
+            fails(1)
+
+    assert explore(scenario_of(lambda program: program.add_task("one", careful))).verdict == "ok"
+
+
+def test_other_exceptions_are_errors_of_the_program() -> None:
+    def divides() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(Misuse, match="ZeroDivisionError"):
+        explore(scenario_of(lambda program: program.add_task("one", divides)))
+
+
+def test_an_assert_of_pfnlab_itself_is_an_error() -> None:
+    def ours() -> None:
+        exec("assert False", {"__name__": "pfnlab.kernel.mmap"})
+
+    with pytest.raises(ModelError, match="AssertionError"):
+        explore(scenario_of(lambda program: program.add_task("one", ours)))
+
+
+def scenario_of(build: Build):  # type: ignore[no-untyped-def]
+    def asserted(program: Program) -> None:
+        """Something is asserted."""
+        build(program)
+
+    return scenario(asserted)
+
+
+def test_a_scenario_with_a_kernel_can_assert_what_a_touch_gives() -> None:
+    from pfnlab.designs import huge_fault
+
+    @scenario
+    def never_a_signal(lab: Lab) -> None:
+        """A vCPU is never hit by a signal."""
+        vdev = lab.vfio_device()
+        bar = lab.mmap(vdev)
+
+        @lab.task
+        def vcpu() -> None:
+            assert lab.touch(bar) == 0, "SIGBUS"
+
+        @lab.task
+        def config() -> None:
+            lab.write_command(vdev, memory=False)
+
+    violation = explore(never_a_signal, huge_fault.design).violation
+
+    assert violation is not None
+    assert violation.evidence == ("vcpu: SIGBUS",)
