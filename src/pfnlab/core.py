@@ -36,6 +36,7 @@ CORE: Final = (
     "explorer/trie.py",
     "explorer/dependence.py",
     "explorer/machine.py",
+    "explorer/ends.py",
     "explorer/wakeup.py",
     "explorer/swap.py",
     "explorer/races.py",

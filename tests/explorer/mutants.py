@@ -49,7 +49,7 @@ def conflicts(one: int, other: int, whether: bool) -> Iterator[None]:
 
 def without_blocked() -> AbstractContextManager[None]:
     """Operations that are blocked at the end race with nothing."""
-    return patched(Machine, "add_blocked", lambda _machine, _pending: None)
+    return patched(optimal, "add_blocked", lambda _machine, _pending: None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ fast is that no prefix runs twice.  Whatever the bound has cut off makes the sea
 from dataclasses import dataclass
 
 from pfnlab.engine.execution import Execution
+from pfnlab.explorer.ends import finish, left
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.policy import Choice
 from pfnlab.explorer.walk import options_of
@@ -78,7 +79,7 @@ class Bounded:
         while not execution.broken and not execution.unchecked_race:
             enabled = options_of(machine)
             if not enabled:
-                machine.finish(machine.pending())
+                finish(machine, left(machine))
                 return
             self.frames.append(self._open(enabled))
             self._make(self.frames[-1])

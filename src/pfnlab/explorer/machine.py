@@ -12,7 +12,7 @@ from pfnlab.engine import deadlock
 from pfnlab.engine import operation as op_
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.fire import fire, pending_label, plain, ready
+from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
@@ -258,26 +258,6 @@ class Machine(Dependence):
         if self.chained and event.steps:
             self._bear(event)
 
-    def pending(self) -> list[int]:
-        """The tasks that have announced a step and not made it."""
-        return [task for task in range(self.tasks) if self.actors[task].node.code < op_.PLAIN]
-
-    def add_blocked(self, pending: list[int]) -> None:
-        """The races of operations that are still blocked at the end."""
-        for task in pending:
-            actor = self.actors[task]
-            node = actor.node
-            if not node.waits or node.code == op_.JOIN or not self.store.started[task]:
-                continue
-            op = node.op
-            if actor.steps >= self.depth:
-                continue
-            label = pending_label(self.store, op, task)
-            for place in self.conflicts(label, self.past_of(task), wait=True):
-                theirs = self.events[place]
-                if not (label.blocking and self.releases(theirs.label, label)):
-                    self.races.append(Race(place, -1 - task))
-
     # ---- rules
 
     def _race(self, task: int, op: Operation) -> None:
@@ -311,35 +291,6 @@ class Machine(Dependence):
         execution = self.execution
         execution.report(
             rule, rule.sentence, evidence, execution.program.tasks[task], relevant, race
-        )
-
-    def finish(self, pending: list[int]) -> None:
-        """None of these can go on: say which wait for each other, or for nothing."""
-        if not pending:
-            return
-        execution, store = self.execution, self.store
-        execution.pending = [
-            actor.node.op if actor.node.code < op_.PLAIN and store.started[task] else None
-            for task, actor in enumerate(self.actors)
-        ]
-        for task in pending:
-            if self.blocked(task):
-                execution.deadlocked(task)
-        if self.depth != NO_DEPTH and self._has_cut():
-            self.cut = True
-        else:
-            execution.finish()
-
-    def _has_cut(self) -> bool:
-        """Whether a task could go on, were it not for its number of steps."""
-        store = self.store
-        return any(
-            actor.node.code < op_.PLAIN
-            and store.started[task]
-            and not store.parked[task]
-            and actor.steps >= self.depth
-            and ready(store, actor.node.op, task)
-            for task, actor in enumerate(self.actors)
         )
 
     # ---- back

@@ -25,6 +25,7 @@ from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import NOTHING, dependent, sees_more
 from pfnlab.engine.operation import PLAIN
+from pfnlab.explorer.ends import add_blocked, finish, left
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other
 from pfnlab.explorer.swap import chooses, is_same, swapped, tried
@@ -107,11 +108,11 @@ class Optimal:
             frames.append(Frame(sleep, branch.after, self.runs))
             if machine.stop:
                 return True
-        pending = machine.pending()
+        tasks = left(machine)
         if not self.in_vain:
-            machine.finish(pending)
+            finish(machine, tasks)
         if not self.in_vain or not self.optimal or self.fell_back:
-            machine.add_blocked(pending)
+            add_blocked(machine, tasks)
             self._reverse_races()
         return True
 

@@ -12,6 +12,7 @@ import random
 from dataclasses import dataclass, field
 
 from pfnlab.engine.execution import Execution
+from pfnlab.explorer.ends import finish, left
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.policy import Choice
 
@@ -90,7 +91,7 @@ def walk(machine: Machine, policy: RandomWalk | Pct) -> None:
     while not execution.unchecked_race:
         enabled = options_of(machine)
         if not enabled:
-            machine.finish(machine.pending())
+            finish(machine, left(machine))
             return
         choice = policy.choose(execution, enabled)
         if choice is None:
