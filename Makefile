@@ -22,7 +22,7 @@ PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constr
 EDITABLE = $(PIP) -C compile=$(COMPILE) -e
 # What the compiled core is made from.
 CORE := $(wildcard compile/*.py src/pfnlab/core.py src/pfnlab/engine/*.py) \
-  $(addprefix src/pfnlab/explorer/,trie.py dependence.py machine.py wakeup.py races.py optimal.py)
+  $(addprefix src/pfnlab/,$(shell grep -oE 'explorer/[a-z]+\.py' src/pfnlab/core.py))
 INTERPRETED := $(BIN)/python -X pfnlab=interpreted
 
 .DEFAULT_GOAL := help
