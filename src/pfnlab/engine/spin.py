@@ -100,7 +100,8 @@ def state_of(frame: FrameType | None) -> State | None:
             return None
         state += (code, place)
         if not ours:
-            for name, value in frame.f_locals.items():
+            of_any_kind: Any = frame  # from 3.13 on its locals are no dict
+            for name, value in of_any_kind.f_locals.items():
                 known = _known(value)
                 if known is None:
                     return None
