@@ -54,7 +54,7 @@ def test_a_guest_gets_the_kernel_and_nothing_of_the_users() -> None:
 def test_emulation_has_a_cpu_of_its_own_and_kvm_that_of_the_host() -> None:
     kvm = words(Machine(Path("k"), Path("i"), accelerator="kvm"))
 
-    assert after("-cpu", words()) == ["max,-erms,-fsrm,-cx16"]
+    assert after("-cpu", words()) == ["max,-erms,-fsrm,-cx16,-smap,-avx,-avx2"]
     assert after("-cpu", kvm) == ["host"]
     assert "accel=tcg" in after("-machine", words())[0].split(",")
     assert "accel=kvm" in after("-machine", kvm)[0].split(",")
