@@ -53,6 +53,15 @@ def test_counting_begins_and_ends_where_it_is_told() -> None:
     assert alike(data, 8 * 511, 1, PAGE, MASK) == 1
 
 
+@pytest.mark.parametrize("changed", range(1, 20))
+def test_the_first_that_is_not_alike_is_found_wherever_it_is(changed: int) -> None:
+    pages = ascending(512)
+    pages[changed] ^= 1 << 63
+
+    for count in range(1, 30):
+        assert alike(tables(pages), 0, count, PAGE, MASK) == min(changed, count)
+
+
 def test_only_the_bits_of_the_mask_are_compared() -> None:
     swapped_out = tables([0, 0x7E, 0xFFFFFF00, *(P,) * 509])
 
