@@ -10,8 +10,17 @@ import pytest
 
 from pfnlab.lab import guest_python as under_test
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.guest_python import INSIDE, PACKAGE, guest_python, interpreter, own_modules, recipe
+from pfnlab.lab.guest_python import (
+    INSIDE,
+    PACKAGE,
+    STANDARD,
+    guest_python,
+    interpreter,
+    own_modules,
+    recipe,
+)
 from pfnlab.lab.initrd import LINK, Entry
+from pfnlab.lab.inside.light_functools import WHOLE
 from pfnlab.lab.qemu import INIT_ARGUMENTS
 
 JOBS = ("pfnlab.host.job", "pfnlab.host.trace_job")
@@ -24,7 +33,8 @@ sys.meta_path.insert(0, Code(marshal.load(open(sys.argv[1] + "/code", "rb"))))
 for name in sys.argv[2:]:
     __import__(name)
 import json
-print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]))
+print(json.dumps([m.__file__ for m in sys.modules.values()
+                  if getattr(m, "__file__", None) and m.__spec__.origin != "frozen"]))
 """
 
 
@@ -44,10 +54,11 @@ def test_a_guest_gets_host_and_the_data_that_pass_and_no_more() -> None:
 
     assert {"pfnlab.workload", "pfnlab.measured", "pfnlab.host", *JOBS} <= set(modules)
     inside = {name for name, path in modules.items() if path.is_relative_to(INSIDE)}
-    assert inside == {"dataclasses", "json", "pathlib", "typing", "pfnlab.lab.inside.agent"}
+    light = {"dataclasses", "functools", "json", "pathlib", "typing"}
+    assert inside == {*light, "pfnlab.lab.inside.agent"}
     assert all(
         name.startswith(("pfnlab.host", "pfnlab.workload", "pfnlab.measured"))
-        for name in set(modules) - inside
+        for name in set(modules) - inside - {WHOLE}
     )
 
 
@@ -76,7 +87,7 @@ def test_a_job_imports_nothing_that_a_guest_does_not_have(
     for name in ("begin.pyc", "code"):
         (tmp_path / name).write_bytes(entries[f"lab/{name}"].data)
     agent = "pfnlab.lab.inside.agent"
-    command = [str(interpreter()), "-I", "-S", "-c", IMPORT, str(tmp_path), agent, *JOBS]
+    command = [str(interpreter()), "-I", "-S", "-c", IMPORT, str(tmp_path), agent, *JOBS, *STANDARD]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
 
     files = set(json.loads(ran.stdout)) - {str(tmp_path / "begin.pyc")}

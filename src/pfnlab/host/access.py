@@ -5,9 +5,9 @@ signal.  It is installed while somebody sweeps, and never for longer.  On other 
 child tries each address before this process reads it.
 """
 
+import _thread
 import ctypes
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class _MachineCode:
             ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64
         )(self.layout.sweep)
         self.sigaction: Callable[..., int] = ctypes.CDLL(None, use_errno=True).sigaction
-        self.lock = threading.Lock()
+        self.lock = _thread.allocate_lock()
         self.users = 0
         self.old: dict[int, SigAction] = {}
 
@@ -105,7 +105,8 @@ class _MachineCode:
 
 
 _code: _MachineCode | None = None
-_code_lock = threading.Lock()
+# Not of threading, to import which takes an emulated guest 10 ms.
+_code_lock = _thread.allocate_lock()
 
 
 def machine_code() -> _MachineCode | None:

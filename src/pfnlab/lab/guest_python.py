@@ -4,6 +4,7 @@ A guest sees nothing of the host's file system.  What a job imports must be in t
 be imported by something that is.
 """
 
+import functools
 import importlib.util
 import json
 import marshal
@@ -16,6 +17,7 @@ from pathlib import Path
 from pfnlab.lab.elf import without_debugging
 from pfnlab.lab.errors import LabError
 from pfnlab.lab.initrd import LINK, PROGRAM, Entry
+from pfnlab.lab.inside.light_functools import WHOLE
 
 PACKAGE = Path(__file__).resolve().parent.parent
 INSIDE = PACKAGE / "lab" / "inside"
@@ -36,13 +38,18 @@ def interpreter() -> Path:
 
 
 def own_modules() -> dict[str, Path]:
-    """The parts of pfnlab that a guest gets, by name; its packages are empty ones."""
+    """The parts of pfnlab that a guest gets, by name; its packages are empty ones.
+
+    Some of them it has instead of Python's, of which functools goes on under another name.
+    """
     found = {
         "dataclasses": INSIDE / "light_dataclasses.py",
+        "functools": INSIDE / "light_functools.py",
         "json": INSIDE / "light_json" / "__init__.py",
         "pathlib": INSIDE / "light_pathlib.py",
         "typing": INSIDE / "light_typing.py",
         "pfnlab.lab.inside.agent": INSIDE / "agent.py",
+        WHOLE: Path(functools.__file__),
     }
     parts = [PACKAGE / "workload.py", PACKAGE / "measured.py", *(PACKAGE / "host").rglob("*.py")]
     for path in sorted(parts):
@@ -64,11 +71,9 @@ def guest_python() -> list[Entry]:
     """
     python = interpreter()
     own = own_modules()
-    wanted = [name for name, path in own.items() if path.parent != INSIDE]
-    command = [str(python), "-I", "-S", str(INSIDE / "imported.py"), str(PACKAGE)]
-    done = subprocess.run(
-        [*command, *STANDARD, *wanted], capture_output=True, text=True, check=False
-    )
+    files = json.dumps({name: str(path) for name, path in own.items()})
+    command = [str(python), "-I", "-S", str(INSIDE / "imported.py"), str(PACKAGE), files]
+    done = subprocess.run([*command, *STANDARD, *own], capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"{python} does not import what a guest needs: {_last_line(done.stderr)}")
     found = json.loads(done.stdout)
