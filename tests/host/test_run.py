@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pfnlab.host.errors import HostError
-from pfnlab.host.run import run
+from pfnlab.host.run import learn, run
 from pfnlab.measured import Measured, MeasuredStep, measured_from_data, measured_to_data
 from pfnlab.workload import (
     Action,
@@ -145,3 +145,18 @@ def test_what_is_not_counted_has_a_reason(
 
     assert measured.missing == dict.fromkeys(("calls", "leaves", "memtypes"), "not here")
     assert set(measured.step("0").state) == {"VmPTE"}
+
+
+def test_a_design_that_is_known_is_not_looked_for(
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfnlab.host.run._designs", {})
+    monkeypatch.setattr("pfnlab.host.run.learn_offsets", lambda _known: None)
+    monkeypatch.setattr("pfnlab.host.run.name_of_running", lambda release: f"of {release}")
+
+    learn({})
+    found = run(workload(()), device, 2)
+    assert found.design == f"of {found.kernel}"
+
+    learn({}, "remap_on_fault")
+    assert run(workload(()), device, 2).design == "remap_on_fault"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,14 @@ def test_a_guest_is_told_where_members_of_structs_are(tmp_path: Path) -> None:
     a_kernel.image.write_bytes(b"kernel" + blob.data())
 
     assert json.dumps(dict.fromkeys(MEMBERS, 8)).encode() in initrd(a_kernel).read_bytes()
+
+
+def test_a_guest_is_told_the_design_of_the_module_that_it_loads(tmp_path: Path) -> None:
+    symbols = b"\0vfio_pci_mmap_huge_fault\0vfio_pci_core_mmap\0"
+    folder = tmp_path / "modules" / "kernel" / "drivers" / "vfio" / "pci"
+    folder.mkdir(parents=True)
+    (folder / "vfio-pci-core.ko").write_bytes(b"\x7fELF" + symbols)
+    (folder / "vfio-pci.ko").write_bytes(b"\x7fELF\0depends=vfio-pci-core\0")
+    a_kernel = replace(kernel(tmp_path), modules=tmp_path / "modules")
+
+    assert b'"design": "huge_fault"' in initrd(a_kernel).read_bytes()

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import cache
 from typing import Protocol
 
 from pfnlab.host.access import Signals
@@ -39,6 +38,7 @@ from pfnlab.workload import (
 
 FIRST_IOVA = 4 << 30  # above what the IOMMU of a PC keeps for interrupts
 Done = Callable[[MeasuredStep], None]
+_designs: dict[str, str] = {}  # names by release, as far as they are known
 
 
 class Device(Protocol):
@@ -91,20 +91,23 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
     )
 
 
-def learn(offsets: dict[str, int]) -> None:
+def learn(offsets: dict[str, int], design: str = "") -> None:
     """Find out what stays as it is while this kernel runs: later runs, also in forks, have it.
 
-    `offsets` of members of structs need not be found any more.
+    `offsets` of members of structs, and the name of the `design`, need not be found any more.
     """
     with suppress(HostError):
         learn_offsets(offsets)
+    if design:
+        _designs[os.uname().release] = design
     design_name(os.uname().release)
 
 
-@cache
 def design_name(release: str) -> str:
     """Of the running kernel, which does not change while this process lives."""
-    return name_of_running(release=release)
+    if release not in _designs:
+        _designs[release] = name_of_running(release=release)
+    return _designs[release]
 
 
 class Runner:

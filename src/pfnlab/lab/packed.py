@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
@@ -9,7 +10,7 @@ from pfnlab.lab.files import digest, least_used, mark, written
 from pfnlab.lab.guest_python import guest_python, interpreter, recipe
 from pfnlab.lab.initrd import FOLDER, Entry, archive
 from pfnlab.lab.kernels import KernelImage
-from pfnlab.lab.modules import load_order
+from pfnlab.lab.modules import Module, load_order
 from pfnlab.lab.vmlinux import btf_of
 
 KEPT = 8  # of 13 MB each
@@ -40,22 +41,31 @@ def _entries(kernel: KernelImage, image: Path) -> list[Entry]:
     entries = [Entry(name, mode=FOLDER) for name in EMPTY_FOLDERS]
     entries += [
         Entry("lab/modules", "".join(f"/{path}\n" for path in modules).encode()),
-        Entry("lab/offsets", json.dumps(_offsets(image)).encode()),
+        Entry("lab/known", json.dumps(_known(image, found)).encode()),
     ]
     entries += [Entry(path, data) for path, data in modules.items()]
     return [*entries, *guest_python()]
 
 
-def _offsets(image: Path) -> dict[str, int]:
-    """What a guest needs to know of structs, if the image tells: to find it there takes longer."""
+def _known(image: Path, modules: list[Module]) -> dict[str, object]:
+    """What a guest need not find out, which takes it longer: arguments of host.run.learn().
+
+    offsets  where members of structs are, if the image tells
+    design   that of the vfio-pci that the guest loads, if it is a module
+    """
     from pfnlab.host.btf import Btf
     from pfnlab.host.levels import MEMBERS
+    from pfnlab.host.mapping_design import CORE_MODULES, design_in
 
-    try:
+    known: dict[str, object] = {"offsets": {}}
+    with suppress(HostError):
         btf = Btf(btf_of(image))
-        return {member: btf.offset(member) for member in MEMBERS}
-    except HostError:
-        return {}
+        known["offsets"] = {member: btf.offset(member) for member in MEMBERS}
+    files = {Path(module.path).name: module for module in modules}
+    core = next((files[name] for name in CORE_MODULES if name in files), None)
+    if core is not None:
+        known["design"] = design_in(Path(core.path), core.data).name
+    return known
 
 
 def _kernel_mark(kernel: KernelImage) -> str:

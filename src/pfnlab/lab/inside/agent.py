@@ -43,7 +43,7 @@ PACKED_FROM = 500
 # there in each run.
 EARLY = ("pfnlab.host.device", "pfnlab.host.run", "pfnlab.host.job")
 LEARNS = "pfnlab.host.run"
-OFFSETS = "/lab/offsets"  # of members of structs, which the lab has read from the kernel's image
+KNOWN = "/lab/known"  # what the lab has read from the files of the kernel
 
 Answer = Callable[[Mapping[str, object]], None]
 SetClock = Callable[[float], None]
@@ -232,8 +232,8 @@ def work(channel: str) -> None:
     """In a guest: be the agent, on a serial port."""
     for name in EARLY:
         importlib.import_module(name)
-    with open(OFFSETS, encoding="utf-8") as file:
-        importlib.import_module(LEARNS).learn(json.load(file))
+    with open(KNOWN, encoding="utf-8") as file:
+        importlib.import_module(LEARNS).learn(**json.load(file))
     gc.freeze()
     gc.enable()
     serve(open_terminal(channel), set_clock=guest_clock)
