@@ -12,10 +12,12 @@ from pfnlab.lab.qemu import (
     INIT_ARGUMENTS,
     PORTS,
     SEVERAL_CPUS,
+    Device,
     Machine,
     best_accelerator,
     command_line,
     find_qemu,
+    fits_later,
     kernel_command_line,
     port_address,
     version,
@@ -99,6 +101,20 @@ def test_ports_are_where_the_guest_looks_for_them() -> None:
     assert [f"pref64-reserve={size}B" in port for size, port in zip(PORTS, ports, strict=True)] == [
         True
     ] * len(PORTS)
+
+
+def test_ports_leave_more_than_half_of_the_addresses_free() -> None:
+    assert sum(PORTS) < 1 << 39
+
+
+def test_a_bar_fits_later_if_its_port_has_an_aligned_place_for_it_wherever_it_begins() -> None:
+    def testdev(gib: int) -> Device:
+        return Device("pci-testdev", {"membar": gib << 30})
+
+    assert fits_later([])
+    assert fits_later([testdev(128), testdev(32), testdev(16), Device("ivshmem-plain", memory=1)])
+    assert not fits_later([testdev(256)])
+    assert not fits_later([testdev(1), testdev(64)])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,11 @@ from pfnlab.lab.errors import LabError
 PROGRAM = "qemu-system-x86_64"
 Accelerator = Literal["kvm", "tcg"]
 GIB = 1 << 30
-# Addresses that each port keeps for the BARs of a device that is plugged in later.  They need not
-# begin at a multiple of a BAR's size, so that half of them may be of no use.  QEMU emulates 40 bits
-# of physical address: a BAR of 256 GiB is the largest that there can be.
-PORTS = (512 * GIB, 32 * GIB, 32 * GIB, 32 * GIB)
+# Addresses that each port keeps for the BARs of a device.  QEMU emulates 40 bits of physical address,
+# and SeaBIOS 1.16.3 wants as much free above the ports as they keep: together less than half.  Older
+# ones let them begin right above memory, and not at a multiple of a BAR's size.  A device that is
+# there at boot gets an address all the same; one that is plugged in later see fits_later().
+PORTS = (256 * GIB, 64 * GIB, 32 * GIB, 32 * GIB)
 # Without fast strings the kernel copies and clears by eight bytes, and not by one: an emulator does
 # them one by one, and takes 12% longer to boot and run a job.  Without cmpxchg16b the kernel's
 # allocator does without it: QEMU 7.2 left garbage in the flags after it, in one run of seven.
@@ -50,6 +52,16 @@ class Device:
     model: str
     properties: dict[str, str | int | bool] = field(default_factory=dict)
     memory: int = 0
+
+    @property
+    def bar(self) -> int:
+        """The size of its BAR."""
+        return self.memory or int(self.properties.get("membar", 0))
+
+
+def fits_later(devices: Sequence[Device]) -> bool:
+    """Whether there is an address for each, wherever the range of its port begins."""
+    return all(device.bar * 2 <= size for device, size in zip(devices, PORTS, strict=False))
 
 
 @dataclass(frozen=True)

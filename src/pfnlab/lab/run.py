@@ -27,6 +27,7 @@ from pfnlab.lab.qemu import (
     Machine,
     best_accelerator,
     find_qemu,
+    fits_later,
     port_address,
 )
 from pfnlab.lab.snapshot import remove, restore, snapshot
@@ -131,11 +132,12 @@ def waiting_guest(
 ) -> Iterator[Guest]:
     """A guest whose agent waits: from a snapshot if there is a cache for one, or booted.
 
+    A BAR of 256 GiB has an address only in a guest that boots with it.
     One that boots finds its devices as it does so, which is faster than to find them later.
     """
     with ExitStack() as stack:
         guest = None
-        if cache is not None:
+        if cache is not None and fits_later(devices):
             tell(f"starting {release} from a snapshot")
             guest = _from_snapshot(stack, program, machine, release, cache, deadline, tell)
         if guest is not None:
