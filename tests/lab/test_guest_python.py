@@ -33,8 +33,8 @@ sys.meta_path.insert(0, Code(marshal.load(open(sys.argv[1] + "/code", "rb"))))
 for name in sys.argv[2:]:
     __import__(name)
 import json
-print(json.dumps([m.__file__ for m in sys.modules.values()
-                  if getattr(m, "__file__", None) and m.__spec__.origin != "frozen"]))
+print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)
+                  if m.__spec__ and m.__spec__.origin != "frozen"]))
 """
 
 
@@ -87,7 +87,9 @@ def test_a_job_imports_nothing_that_a_guest_does_not_have(
     for name in ("begin.pyc", "code"):
         (tmp_path / name).write_bytes(entries[f"lab/{name}"].data)
     agent = "pfnlab.lab.inside.agent"
-    command = [str(interpreter()), "-I", "-S", "-c", IMPORT, str(tmp_path), agent, *JOBS, *STANDARD]
+    program = tmp_path / "imports.py"
+    program.write_text(IMPORT)
+    command = [str(interpreter()), "-I", "-S", str(program), str(tmp_path), agent, *JOBS, *STANDARD]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
 
     files = set(json.loads(ran.stdout)) - {str(tmp_path / "begin.pyc")}

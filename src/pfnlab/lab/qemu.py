@@ -14,10 +14,10 @@ from pfnlab.lab.errors import LabError
 PROGRAM = "qemu-system-x86_64"
 Accelerator = Literal["kvm", "tcg"]
 GIB = 1 << 30
-# Addresses that each port keeps for the BARs of a device.  QEMU emulates 40 bits of physical address,
-# and SeaBIOS 1.16.3 wants as much free above the ports as they keep: together less than half.  Older
-# ones let them begin right above memory, and not at a multiple of a BAR's size.  A device that is
-# there at boot gets an address all the same; one that is plugged in later see fits_later().
+# Addresses that each port keeps for the BARs of a device.  QEMU emulates 40 bits of them, of which
+# SeaBIOS 1.16.3 leaves as many free above the ports as they keep: together less than half.  Older
+# ones let them begin right above memory, and not at a multiple of a BAR's size.  There is a place
+# for a device that is there at boot all the same; for one that is plugged in see fits_later().
 PORTS = (256 * GIB, 64 * GIB, 32 * GIB, 32 * GIB)
 # Without fast strings the kernel copies and clears by eight bytes, and not by one: an emulator does
 # them one by one, and takes 12% longer to boot and run a job.  Without cmpxchg16b the kernel's

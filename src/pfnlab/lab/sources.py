@@ -9,7 +9,7 @@ from pfnlab.lab.errors import LabError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Those that have kernels.  By codename: mirrors may have old copies under "stable" and the like.
-OTHER_SUITES = ("bookworm-backports", "trixie", "trixie-backports", "forky", "sid")
+OTHER_SUITES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid")
 OTHER_SECURITY_SUITES = ("bookworm-security", "trixie-security")
 
 
