@@ -57,7 +57,10 @@ def _zstd(data: bytes) -> bytes:
         zstd = importlib.import_module("compression.zstd")  # Python 3.14
     except ModuleNotFoundError:
         return _zstd_by_tool(data)
-    unpacked: bytes = zstd.ZstdDecompressor().decompress(data)
+    try:
+        unpacked: bytes = zstd.ZstdDecompressor().decompress(data)
+    except zstd.ZstdError as error:
+        raise HostError(f"damaged: {error}") from error
     return unpacked
 
 
