@@ -4,6 +4,7 @@ import json
 import marshal
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pfnlab.lab.guest_python import (
     STANDARD,
     guest_python,
     interpreter,
+    light_modules,
     own_modules,
     recipe,
 )
@@ -54,7 +56,12 @@ def test_a_guest_gets_host_and_the_data_that_pass_and_no_more() -> None:
 
     assert {"pfnlab.workload", "pfnlab.measured", "pfnlab.host", *JOBS} <= set(modules)
     inside = {name for name, path in modules.items() if path.is_relative_to(INSIDE)}
-    light = {"dataclasses", "functools", "json", "pathlib", "typing"}
+    light = set(light_modules()) - {WHOLE}
+    assert light == (
+        {"dataclasses", "functools", "json", "pathlib", "typing"}
+        if sys.version_info < (3, 14)
+        else set()
+    )
     assert inside == {*light, "pfnlab.lab.inside.agent"}
     assert all(
         name.startswith(("pfnlab.host", "pfnlab.workload", "pfnlab.measured"))

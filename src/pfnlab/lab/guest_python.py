@@ -38,24 +38,30 @@ def interpreter() -> Path:
 
 
 def own_modules() -> dict[str, Path]:
-    """The parts of pfnlab that a guest gets, by name; its packages are empty ones.
-
-    Some of them it has instead of Python's, of which functools goes on under another name.
-    """
-    found = {
-        "dataclasses": INSIDE / "light_dataclasses.py",
-        "functools": INSIDE / "light_functools.py",
-        "json": INSIDE / "light_json" / "__init__.py",
-        "pathlib": INSIDE / "light_pathlib.py",
-        "typing": INSIDE / "light_typing.py",
-        "pfnlab.lab.inside.agent": INSIDE / "agent.py",
-        WHOLE: Path(functools.__file__),
-    }
+    """The parts of pfnlab that a guest gets, by name; its packages are empty ones."""
+    found = {"pfnlab.lab.inside.agent": INSIDE / "agent.py", **light_modules()}
     parts = [PACKAGE / "workload.py", PACKAGE / "measured.py", *(PACKAGE / "host").rglob("*.py")]
     for path in sorted(parts):
         names = path.relative_to(PACKAGE).with_suffix("").parts
         found[".".join(("pfnlab", *(name for name in names if name != "__init__")))] = path
     return found
+
+
+def light_modules() -> dict[str, Path]:
+    """What a guest has instead of modules of Python, and where Python's own functools is.
+
+    From 3.14 on its modules need more of each other than the light ones have.
+    """
+    if sys.version_info >= (3, 14):
+        return {}
+    return {
+        "dataclasses": INSIDE / "light_dataclasses.py",
+        "functools": INSIDE / "light_functools.py",
+        "json": INSIDE / "light_json" / "__init__.py",
+        "pathlib": INSIDE / "light_pathlib.py",
+        "typing": INSIDE / "light_typing.py",
+        WHOLE: Path(functools.__file__),
+    }
 
 
 def recipe() -> list[bytes]:

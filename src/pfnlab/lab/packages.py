@@ -73,6 +73,7 @@ class Apt:
                 f"Dir::Etc::SourceList={self._sources}",
                 "Dir::Etc::SourceParts=/dev/null",
                 "Acquire::Languages=none",
+                "Acquire::Check-Valid-Until=false",  # a mirror that lags behind has kernels, too
                 "APT::Get::List-Cleanup=false",  # both kinds of sources share the lists
                 "APT::Architecture=amd64",
                 "APT::Sandbox::User=",  # its user may not enter somebody's cache
