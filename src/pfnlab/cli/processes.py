@@ -84,7 +84,12 @@ class Processes:
             target=_work, args=(its, inherited, self.board.checker, self.hungry, self.stop)
         )
         process.daemon = True
-        process.start()
+        # Ctrl-C goes to all processes.  Until the new one ignores it, it would do what the parent does.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         its.close()
         worker = Worker(process, mine)
         self.workers.append(worker)
@@ -117,7 +122,8 @@ def _work(
     pipe: Connection, inherited: list[Connection], checker: Checker, hungry: Any, stop: Any
 ) -> None:
     """The life of a process: tasks, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to end
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for other in inherited:
         other.close()
 
