@@ -84,7 +84,7 @@ class Processes:
             target=_work, args=(its, inherited, self.board.checker, self.hungry, self.stop)
         )
         process.daemon = True
-        # Ctrl-C goes to all processes.  Until the new one ignores it, it would do what the parent does.
+        # Ctrl-C goes to all processes: until this one ignores it, it would do as its parent does.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
