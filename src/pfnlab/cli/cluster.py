@@ -22,9 +22,9 @@ LOCAL = "local"
 
 
 class Actor:
-    """What runs on the cluster."""
+    """What runs on the cluster.  A check gets so many seconds before it is split."""
 
-    def __init__(self, checker: Checker, files: dict[str, str]) -> None:
+    def __init__(self, checker: Checker, files: dict[str, str], patience: float) -> None:
         for path, text in files.items():
             file = Path(path)
             if not file.exists():
@@ -33,6 +33,7 @@ class Actor:
             elif file.read_text(encoding="utf-8") != text:
                 raise ModelError(f"{path} is another file on a machine of the cluster")
         self.checker = checker
+        self.patience = patience
         self.stopped = False
 
     def process(self) -> int:
@@ -49,7 +50,7 @@ class Actor:
             if task.work is None:
                 return self.checker.whole(
                     task.pair,
-                    lambda seconds: self.stopped or seconds >= PATIENCE,
+                    lambda seconds: self.stopped or seconds >= self.patience,
                     lambda: self.stopped,
                 )
             return self.checker.slice(
@@ -62,7 +63,7 @@ class Actor:
 class Cluster:
     """All processors of a cluster."""
 
-    def __init__(self, board: Board, address: str) -> None:
+    def __init__(self, board: Board, address: str, patience: float = PATIENCE) -> None:
         try:
             import ray
         except ImportError as error:
@@ -70,6 +71,7 @@ class Cluster:
         self.ray: Any = ray
         self.board = board
         self.address = address
+        self.patience = patience
         self.tasks: dict[Any, tuple[Any, Task]] = {}  # by what will come: actor and task
         self.idle: list[Any] = []
         self.processes: list[Any] = []  # the numbers of those that were begun
@@ -123,7 +125,7 @@ class Cluster:
             num_cpus=1, max_restarts=0, concurrency_groups={"work": 1, "stop": 1}
         )(Actor)
         checker = Checker(self.board.checker.options)
-        actor = remote.remote(checker, _files(self.board))
+        actor = remote.remote(checker, _files(self.board), self.patience)
         self.processes.append(actor.process.options(concurrency_group="stop").remote())
         return actor
 
