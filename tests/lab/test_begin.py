@@ -54,6 +54,7 @@ def test_a_module_ends_where_its_signature_begins() -> None:
     assert begin.unsigned(b"module") == len(b"module")
 
 
+@pytest.mark.lab
 @pytest.mark.slow
 def test_of_a_real_module_nothing_but_its_signature_is_left_out(real_kernel: FindKernel) -> None:
     kernel = real_kernel("6.1")
