@@ -37,6 +37,8 @@ class Guest:
     Everything that it is told and tells goes over sockets without a name, so nothing of a guest
     is in a file system.  If this process is killed, the kernel ends QEMU.  `deadline` is by
     time.monotonic(): what takes longer is a GuestError, which has the console with it.
+
+    One with a snapshot `incoming`, or that is `paused`, begins when it is told so: go_on().
     """
 
     def __init__(
@@ -48,12 +50,13 @@ class Guest:
         ram: Path | None = None,
         share: bool = False,
         incoming: bool = False,
+        paused: bool = False,
     ) -> None:
         self._program = program
         self._machine = machine
         self._deadline = deadline
         self._memory = (ram, share)
-        self._incoming = incoming
+        self._options = ["-incoming", "defer"] if incoming else ["-S"] if paused else []
         self._kept = b""
         self._waiting = b""
         self._console_ended = False
@@ -65,7 +68,7 @@ class Guest:
             ours[name], theirs[name] = socket.socketpair()
         fds = {name: end.fileno() for name, end in theirs.items()}
         command = command_line(self._program, self._machine, fds, *self._memory)
-        command += ["-incoming", "defer"] if self._incoming else []
+        command += self._options
         self._errors: IO[bytes] = os.fdopen(os.memfd_create("errors of QEMU"), "w+b")
         self._sockets = ours
         try:
@@ -115,6 +118,10 @@ class Guest:
             self._process.kill()
         self._process.wait()
         self._close()
+
+    def go_on(self) -> None:
+        """Let it run."""
+        self.qmp.do("cont")
 
     def wait_until_ready(self) -> None:
         """Wait for the agent.  Raises SilentGuest, of KVM only, or GuestError."""

@@ -144,8 +144,9 @@ def waiting_guest(
             guest.plug(devices)
         else:
             tell(f"booting {release}")
-            guest = stack.enter_context(Guest(program, machine, deadline))
-            guest.plug(devices)
+            guest = stack.enter_context(Guest(program, machine, deadline, paused=True))
+            guest.plug(devices)  # before the firmware looks for devices
+            guest.go_on()
             guest.wait_until_ready()
         yield guest
 

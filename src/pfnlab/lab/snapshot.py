@@ -88,7 +88,7 @@ def restore(guest: Guest, folder: Path) -> None:
     status = guest.qmp.wait_while("query-status", {"inmigrate", "prelaunch"})
     if status != "paused":
         raise GuestError(f"the snapshot did not start: {status}")
-    guest.qmp.do("cont")
+    guest.go_on()
 
 
 def remove(folder: Path) -> None:
