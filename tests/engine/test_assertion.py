@@ -5,7 +5,6 @@ import pytest
 from pfnlab import check, explore, replay
 from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, word
 from pfnlab.engine.assertion import ASSERTION
-from pfnlab.errors import ModelError as Misuse
 from pfnlab.kernel import Lab
 from pfnlab.verdict import Counterexample
 from tests.engine.runs import Build, broken, every_run
@@ -127,7 +126,7 @@ def test_other_exceptions_are_errors_of_the_program() -> None:
     def divides() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(Misuse, match="ZeroDivisionError"):
+    with pytest.raises(ModelError, match="ZeroDivisionError"):
         explore(scenario_of(lambda program: program.add_task("one", divides)))
 
 

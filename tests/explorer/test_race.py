@@ -1,7 +1,5 @@
 """The two steps that a reader should look at first."""
 
-from collections.abc import Callable
-
 from pfnlab.engine import (
     Program,
     Shared,
@@ -25,8 +23,6 @@ from pfnlab.engine.label import (
 )
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.race import racing_pair
-from pfnlab.explorer.result import Finding
-from pfnlab.explorer.search import Reduced, Search
 from tests.explorer.small_programs import reduced
 
 X, Y = 1, 2  # words, by number
@@ -174,7 +170,7 @@ def joined(program: Program) -> None:
 
 
 def test_what_a_task_did_comes_before_what_others_do_after_a_join() -> None:
-    assert first(joined).trace.race is None
+    assert reduced(joined).findings[0].trace.race is None
 
 
 def test_what_a_task_did_before_it_started_another_comes_before_that() -> None:
@@ -191,7 +187,7 @@ def test_what_a_task_did_before_it_started_another_comes_before_that() -> None:
         program.add_task("begin", begin)
         program.add_task("look", look, lazy=True)
 
-    assert first(build).trace.race is None
+    assert reduced(build).findings[0].trace.race is None
 
 
 def test_a_wait_comes_after_the_write_that_ended_it() -> None:
@@ -209,11 +205,7 @@ def test_a_wait_comes_after_the_write_that_ended_it() -> None:
         program.add_task("write_both", write_both)
         program.add_task("look", look)
 
-    assert first(build).trace.race is None
-
-
-def first(build: Callable[[Program], None]) -> Finding:
-    return Search(Program, build, Reduced).run().findings[0]
+    assert reduced(build).findings[0].trace.race is None
 
 
 class Words(Shared):

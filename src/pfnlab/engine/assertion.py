@@ -4,8 +4,7 @@ Only those of the user count.  One of pfnlab itself that fails is an error of pf
 """
 
 import linecache
-from collections.abc import Iterator
-from types import FrameType, TracebackType
+import traceback
 
 from pfnlab.engine.operation import VIOLATE, Operation
 from pfnlab.engine.program import Program, Rule
@@ -23,7 +22,7 @@ def assertion_failed(
 
     If that rule is left out, the task has just ended.  Raises the error if it is not the user's.
     """
-    frames = list(_frames(error.__traceback__))
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
     innermost = frames[-1]
     name = str(innermost.f_globals.get("__name__", ""))
     if name.startswith("pfnlab.") and not name.startswith(_OF_USERS):
@@ -41,10 +40,3 @@ def assertion_failed(
         frozenset[int](),
     )
     return Operation(VIOLATE, "assert", value=value, rule=ASSERTION)
-
-
-def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
-    """From the task down to the assert."""
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next

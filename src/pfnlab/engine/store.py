@@ -141,7 +141,7 @@ class Store:
         if event >= len(self.marks) and event > 0:
             return
         log, length = self.log, self.marks[event] if event > 0 else 0
-        undone = log[length:]
+        undone = log[length:]  # mypyc does not compile reversed() of it
         undone.reverse()
         for entry in undone:
             if isinstance(entry, Change):

@@ -4,7 +4,7 @@ Python's own makes a named tuple, whose code it compiles: 30 ms by emulation.
 """
 
 import importlib
-from _functools import (  # type: ignore[import-not-found]
+from _functools import (  # type: ignore[import-not-found]  # it has no stub
     _lru_cache_wrapper,
     partial,
     reduce,
