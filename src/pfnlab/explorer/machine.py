@@ -30,9 +30,6 @@ class Machine(Dependence):
     def __init__(self, execution: Execution, depth: int | None = None) -> None:
         program = execution.program
         self.tasks = len(program.tasks)
-        # who is asked for a step, after each task's last one
-        every = list(range(self.tasks))
-        self.order: list[list[int]] = [every[task:] + every[:task] for task in every or [0]]
         # interchangeable tasks: who must have made its first step before this one
         self.after = [-1] * self.tasks
         for group in program.alike:

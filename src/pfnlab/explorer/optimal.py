@@ -59,6 +59,10 @@ class Optimal:
         self.optimal = optimal
         self.limit = limit
         self.frames = [Frame([], [])]
+        # Who is asked for a step: the task that made the last one, as long as it can, so that
+        # what others do is undone as late as can be; then the first one that can.
+        tasks = range(self.machine.tasks or 1)
+        self.order = [[last, *(task for task in tasks if task != last)] for last in tasks]
         self.continued = 0  # the task that made the last step
         self.in_vain = False  # the last execution was given up as one that was seen
         self.planned = 0  # branches in all trees
@@ -132,11 +136,18 @@ class Optimal:
     def _open(self, frame: Frame) -> bool:
         """Choose a step where nothing has been planned; False at the end."""
         machine, tree, sleep = self.machine, frame.tree, frame.sleep
+        actors = machine.actors
         found = False
-        for task in machine.order[self.continued]:
-            node = machine.actors[task].node
+        for task in self.order[self.continued]:
+            node = actors[task].node
             if node.code < PLAIN and machine.enabled(task):
                 found = True
+                if node.op.options == 1:
+                    if sleep and self._sleeps(frame, task, 0):
+                        continue
+                    tree.append(Branch(task, 0, NOTHING))
+                    self.planned += 1
+                    break
                 for choice in range(node.op.options):
                     if not (sleep and self._sleeps(frame, task, choice)):
                         tree.append(Branch(task, choice, NOTHING))

@@ -87,6 +87,9 @@ class Branch:
         weak = False
         for at in range(self._place, self._stop):
             step = self._row[at]
+            if left and left[0].task == step.task and left[0].choice == step.choice:
+                del left[0]  # as nearly always
+                continue
             place = weak_initial(step.task, step.choice, step.label, left)
             if place < 0:
                 return self._part(at), weak
@@ -165,6 +168,8 @@ def insert(
     while True:
         follow: list[Branch] | None = None
         for branch in tree:
+            if branch is current and dependent(branch.label, left[-1].label):
+                continue  # the step that it races with comes last, and none of its task's comes
             place = weak_initial(branch.task, branch.choice, branch.label, left)
             if place < 0:
                 continue
