@@ -7,12 +7,15 @@ and never otherwise.  So an edit takes effect at once, and an old binary cannot 
 
 The results are the same either way.  `python -X pfnlab=interpreted` runs the sources as they
 are.  Importing `pfnlab` imports this module before all others; it imports none of them.
+Which one it is is decided when a module of the core is first asked for: to look costs 20 ms,
+and what has nothing to explore need not pay them.
 """
 
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -68,15 +71,12 @@ class Finder:
 
     def __init__(self, binary: Path) -> None:
         self.binary = str(binary)
-        self.names = {
-            LIBRARY,
-            *(f"pfnlab.{path.removesuffix('.py').replace('/', '.')}" for path in CORE),
-        }
+        self.names = {f"pfnlab.{path.removesuffix('.py').replace('/', '.')}" for path in CORE}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self.names:
+        if fullname != LIBRARY and (fullname not in self.names or why_not()):
             return None
         loader = ExtensionFileLoader(fullname, self.binary)
         return spec_from_file_location(fullname, self.binary, loader=loader)
@@ -104,23 +104,31 @@ def why_interpreted(folder: Path = FOLDER, package: Path = PACKAGE) -> str:
     return "" if (folder / BINARY).is_file() else "the compiled files are gone"
 
 
-def _choose() -> str:
-    """Have the core imported from the binary if that can be; else return why not."""
+def _tell_nobody(_why: str) -> None:
+    """As a library."""
+
+
+# Is called at once when the sources have changed; the command has its own.
+tell: Callable[[str], None] = _tell_nobody
+
+
+@cache
+def why_not() -> str:
+    """Why the core of this process is not the compiled one, or "" if it is."""
     why = why_interpreted()
     if not why:
-        finder = Finder(FOLDER / BINARY)
-        sys.meta_path.insert(0, finder)
         try:
             __import__(LIBRARY)
         except ImportError as error:
-            sys.meta_path.remove(finder)
             why = f"the compiled files cannot be loaded: {error}"
+    if why == STALE:
+        tell(why)
     return why
 
 
-WHY_INTERPRETED: Final = _choose()
+sys.meta_path.insert(0, Finder(FOLDER / BINARY))
 
 
 def description() -> str:
     """Which core runs, in words, and why if it is not the compiled one."""
-    return f"interpreted core: {WHY_INTERPRETED}" if WHY_INTERPRETED else "compiled core"
+    return f"interpreted core: {why_not()}" if why_not() else "compiled core"

@@ -28,7 +28,7 @@ def results(*python: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_both_cores_make_the_same_schedules_and_find_the_same() -> None:
-    if core.WHY_INTERPRETED:
+    if core.why_not():
         pytest.skip(core.description())
 
     compiled, interpreted = results(), results("-X", "pfnlab=interpreted")

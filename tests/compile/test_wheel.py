@@ -58,7 +58,7 @@ def run(command: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(core.WHY_INTERPRETED != "", reason=core.description())
+@pytest.mark.skipif(core.why_not() != "", reason=core.description())
 def test_the_wheel_has_a_compiled_core_and_without_a_compiler_the_same_interpreted(
     tmp_path: Path,
 ) -> None:

@@ -115,10 +115,13 @@ def run(arguments: list[str]) -> int:
     return int(status or 0)
 
 
+def _tell_of_core(why: str) -> None:
+    print(f"pfnlab: the core runs interpreted: {why}", file=sys.stderr)
+
+
 def main() -> None:
     """The entry point."""
-    if core.WHY_INTERPRETED == core.STALE:
-        print(f"pfnlab: the core runs interpreted: {core.STALE}", file=sys.stderr)
+    core.tell = _tell_of_core
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()
