@@ -3,8 +3,10 @@
     python -m bench.lab            measure, and write docs/lab.md
     python -m bench.lab --print    measure, and print it only
 
-A bare boot is the kernel, busybox, and an init that switches off at once, by the same command
-line of QEMU.  Cold is `pfnlab lab run` with --no-snapshot; all take turns.
+A bare boot is the kernel, busybox, and an init that switches off at once.  The plain one is of
+the kernel file as its package has it, with the fewest options of QEMU and of the kernel.  The
+fast one has all that makes runs in the lab fast: the kernel unpacked, and the same options.
+Cold is `pfnlab lab run` with --no-snapshot; all take turns.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from pfnlab.lab.files import default_cache, written
 from pfnlab.lab.guest import Guest
 from pfnlab.lab.initrd import FOLDER, PROGRAM, Entry, archive
 from pfnlab.lab.kernels import KernelImage, find_kernel
-from pfnlab.lab.qemu import Machine, best_accelerator, find_qemu, version
+from pfnlab.lab.qemu import GIB, Machine, best_accelerator, find_qemu, version
 from pfnlab.lab.vmlinux import fastest_image
 
 PAGE = ROOT / "docs" / "lab.md"
@@ -29,9 +31,8 @@ BUSYBOX = Path("/bin/busybox")  # of the package busybox-static
 INIT = b"#!/bin/busybox sh\n/bin/busybox poweroff -f\n"
 
 
-def bare_boot(kernel: KernelImage) -> float:
-    cache = default_cache()
-    initrd = cache / "initrd" / "bare.cpio"
+def bare_initrd() -> Path:
+    initrd = default_cache() / "initrd" / "bare.cpio"
     entries = [
         Entry("bin/busybox", BUSYBOX.read_bytes(), PROGRAM),
         Entry("init", INIT, PROGRAM),
@@ -39,7 +40,27 @@ def bare_boot(kernel: KernelImage) -> float:
     ]
     with written(initrd) as file:
         file.write(archive(entries))
-    bare = Machine(fastest_image(kernel.image, cache), initrd, best_accelerator())
+    return initrd
+
+
+def plain_boot(kernel: KernelImage) -> float:
+    command = [
+        *(find_qemu(), "-machine", f"q35,accel={best_accelerator()}", "-m", str(GIB >> 20)),
+        *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
+        *("-kernel", str(kernel.image), "-initrd", str(bare_initrd())),
+        *("-append", "console=ttyS0 panic=-1"),
+    ]
+    began = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    seconds = time.perf_counter() - began
+    if b"Run /init" not in done.stdout or b"Kernel panic" in done.stdout:
+        raise SystemExit(f"bench: {kernel.release} did not boot:\n{done.stdout.decode()[-2000:]}")
+    return seconds
+
+
+def fast_boot(kernel: KernelImage) -> float:
+    image = fastest_image(kernel.image, default_cache())
+    bare = Machine(image, bare_initrd(), best_accelerator())
     began = time.perf_counter()
     try:
         with Guest(find_qemu(), bare, time.monotonic() + 120) as guest:
@@ -64,23 +85,28 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     load_before = load()
-    lines = [["kernel", "bare boot", "cold run", "cold : bare", "from a snapshot"]]
+    lines = [
+        ["kernel", "plain boot", "fast boot", "cold run", ": plain", ": fast", "from a snapshot"]
+    ]
     for series in SERIES:
         kernel = find_kernel(series, default_cache())
         if kernel is None:
             raise SystemExit(f"bench: no kernel {series} here; run make lab")
         lab_run(kernel)  # packs the initrd and makes the snapshot
-        bare, cold, warm = [], [], []
+        plain, fast, cold, warm = [], [], [], []
         for _ in range(options.repeats):
-            bare.append(bare_boot(kernel))
+            plain.append(plain_boot(kernel))
+            fast.append(fast_boot(kernel))
             cold.append(lab_run(kernel, "--no-snapshot"))
             warm.append(lab_run(kernel))
         lines.append(
             [
                 kernel.version,
-                with_spread(bare, 1),
+                with_spread(plain, 1),
+                with_spread(fast, 1),
                 with_spread(cold, 1),
-                ratio(cold, bare),
+                ratio(cold, plain),
+                ratio(cold, fast),
                 with_spread(warm, 2),
             ]
         )

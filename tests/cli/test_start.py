@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-MODEL = ("pfnlab.engine", "pfnlab.kernel", "pfnlab.explorer", "pfnlab.designs")
+from pfnlab import core
+
+MODEL = ("pfnlab.engine", "pfnlab.kernel", "pfnlab.explorer", "pfnlab.designs", core.LIBRARY)
 IMPORTED = "import sys, pfnlab.cli.{}; print(*sorted(sys.modules))"
 
 
