@@ -87,6 +87,29 @@ def test_jobs_are_read_from_a_file_or_from_stdin(
     assert sum("measured" in each for each in answers(capsys.readouterr().out)) == 2
 
 
+class Ended(BaseException):
+    """Of the process."""
+
+
+def test_a_machine_that_is_not_needed_any_more_is_left_after_the_last_job_alone(
+    devices: list[tuple[str, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    monkeypatch.setattr("os._exit", end)
+    one = json.loads(line(device=0))
+    asked = {"jobs": [one, {**one, "device": "none"}, one], "devices": ["first"], "leave": True}
+    with pytest.raises(Ended, match="2"):
+        job.run_text(json.dumps(asked))
+
+    said = [next(iter(each)) for each in answers(capsys.readouterr().out)]
+    assert said == ["step", "step", "measured", "error", "step", "step", "measured"]
+    assert [name for name, _unbind in devices] == ["first", "none", "first"]
+
+
 def test_the_policy_is_set_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(job, "thp_policy", lambda: "madvise")

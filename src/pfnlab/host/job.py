@@ -1,16 +1,19 @@
 """python -m pfnlab.host.job [FILE]: run jobs in a guest, one in each line of a file or stdin.
 
     {"workload": ..., "device": "0000:00:04.0" or "1b36:0005", "bar": 2, "thp": "always"}
-    {"jobs": [...], "devices": [...]}
+    {"jobs": [...], "devices": [...], "leave": true}
 
 workload is that of workload.to_data().  The second form has several jobs, whose "device" may be
-a number, counted in "devices".  Each step is one line when it is over, and so is all of a job at
+a number, counted in "devices".  With "leave" the machine is not needed any more: after the last
+job the probes and the binding to vfio-pci are left to it, which takes an emulated guest 0.1 s
+to put back.  Each step is one line when it is over, and so is all of a job at
 its end; a guest that dies has delivered what it had.
 
     {"step": ...}   {"measured": ...}   {"error": "..."}
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +26,7 @@ from pfnlab.host.errors import HostError
 from pfnlab.host.machine import THP_ENABLED, thp_policy
 from pfnlab.host.pci import ROOT, write
 from pfnlab.host.run import run
-from pfnlab.measured import MeasuredStep, measured_to_data
+from pfnlab.measured import Measured, MeasuredStep, measured_to_data
 from pfnlab.workload import from_data
 
 
@@ -47,9 +50,11 @@ def run_text(line: str) -> int:
     """All jobs of one line."""
     asked = json.loads(line)
     devices = asked.get("devices", [])
+    jobs = asked.get("jobs", [asked])
     status = 0
-    for job in asked.get("jobs", [asked]):
-        status = max(status, attempt(partial(run_job, job, devices)))
+    for number, job in enumerate(jobs, 1):
+        leave = status if asked.get("leave", False) and number == len(jobs) else None
+        status = max(status, attempt(partial(run_job, job, devices, leave)))
     return status
 
 
@@ -62,13 +67,19 @@ def attempt(what: Callable[[], int]) -> int:
         return 2
 
 
-def run_job(job: dict[str, Any], devices: Sequence[str]) -> int:
+def run_job(job: dict[str, Any], devices: Sequence[str], leave: int | None = None) -> int:
+    """With `leave` the process ends with this status when it is done, and puts nothing back."""
     workload = from_data(job["workload"])
     device = job["device"]
     name = devices[device] if isinstance(device, int) else device
+
+    def over(measured: Measured) -> None:
+        say({"measured": measured_to_data(measured)})
+        if leave is not None:
+            os._exit(leave)
+
     with thp_set(job.get("thp")), VfioDevice(name, unbind=True) as opened:
-        measured = run(workload, opened, job["bar"], say_step)
-    say({"measured": measured_to_data(measured)})
+        run(workload, opened, job["bar"], say_step, over)
     return 0
 
 

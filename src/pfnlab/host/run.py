@@ -54,9 +54,16 @@ class Device(Protocol):
     def unmap_dma(self, iova: int) -> None: ...
 
 
-def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step: None) -> Measured:
+def run(
+    workload: Workload,
+    device: Device,
+    bar: int,
+    done: Done = lambda _step: None,
+    over: Callable[[Measured], None] = lambda _measured: None,
+) -> Measured:
     """Do every action, in this process.  `done` is told each step when it is over.
 
+    `over` is told all of it while the probes are still there, and may end the process.
     The device decodes memory when the workload begins, and has no mapping when it is over.
     Raises HostError for what cannot be done, and OSError from the kernel.
     """
@@ -75,20 +82,22 @@ def run(workload: Workload, device: Device, bar: int, done: Done = lambda _step:
                 done(step)
         finally:
             runner.close()
-    machine = read_machine()
-    return Measured(
-        replace(runner.workload(), bar=Bar(resource.size, resource.address)),
-        tuple(steps),
-        machine.kernel,
-        design_name(machine.kernel),
-        f"{device.pci.id} {device.pci.bdf} BAR {bar}",
-        machine.name,
-        machine.virtual,
-        time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
-        machine.thp,
-        machine.version,
-        observer.missing,
-    )
+        machine = read_machine()
+        measured = Measured(
+            replace(runner.workload(), bar=Bar(resource.size, resource.address)),
+            tuple(steps),
+            machine.kernel,
+            design_name(machine.kernel),
+            f"{device.pci.id} {device.pci.bdf} BAR {bar}",
+            machine.name,
+            machine.virtual,
+            time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+            machine.thp,
+            machine.version,
+            observer.missing,
+        )
+        over(measured)
+    return measured
 
 
 def learn(offsets: dict[str, int], design: str = "") -> None:

@@ -40,7 +40,7 @@ def measuring_job(asked: Sequence[Asked]) -> Job:
         for workload, thp in asked
     ]
     devices = tuple(Device("pci-testdev", {"membar": size}) for size in sizes)
-    return Job("pfnlab.host.job", {"jobs": jobs}, devices)
+    return Job("pfnlab.host.job", {"jobs": jobs, "leave": True}, devices)
 
 
 def memory_for(workload: Workload) -> int:
