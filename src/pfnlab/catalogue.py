@@ -18,11 +18,11 @@ from types import ModuleType
 from typing import TypeVar
 
 from pfnlab import designs, scenarios
-from pfnlab.engine.assertion import ASSERTION
 from pfnlab.engine.deadlock import ENDS, NO_DEADLOCK, NO_LIVELOCK
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.lock import LOCK_BALANCE
 from pfnlab.engine.program import Invariant, Rule, Scenario
+from pfnlab.engine.raised import ASSERTION
 from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
@@ -199,8 +199,12 @@ def explained(error: BaseException, files: set[str]) -> ModelError:
     mine = [frame for frame in frames if frame.filename in files]
     frame = (mine or frames)[-1]
     place = f"{frame.filename}:{frame.lineno}"
+    notes = getattr(error, "__notes__", [])  # in which task, and after which schedule
+    more = f" ({', '.join(notes)})" if notes else ""
     if isinstance(error, ModelError):
         error.place = error.place or (place if mine else "")
+        if len(notes) > 1:  # most are wrong in every schedule
+            error.message += more
+        error.__notes__ = []
         return error
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return ModelError(f"{type(error).__name__}: {error}{notes}", place)
+    return ModelError(f"{type(error).__name__}: {error}{more}", place)

@@ -160,7 +160,10 @@ def replay(
     rules: Iterable[str] | None = None,
     step_limit: int = STEP_LIMIT,
 ) -> Finding | None:
-    """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit."""
+    """Follow one schedule; None if no rule breaks.  Raises BadSchedule if it does not fit.
+
+    An error of a task's code is told like a rule that breaks: Finding.is_error.
+    """
     rules = check_arguments(scenario, design, rules)
     make = program_maker(design, rules, kernel)
     with explaining(source_files(scenario, design)):

@@ -271,7 +271,7 @@ def test_all_findings_shows_every_broken_rule_with_its_replay(pfnlab: Command) -
 
 
 JSON_FIELDS = {
-    "design", "scenario", "verdict", "complete", "why_incomplete", "schedules", "given_up",
+    "design", "scenario", "verdict", "complete", "why_incomplete", "error", "schedules", "given_up",
     "failing", "steps", "policy", "seed", "seconds", "findings", "notes", "walks", "fell_back",
 }  # fmt: skip
 

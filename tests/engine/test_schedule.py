@@ -47,6 +47,7 @@ def test_neighbours_of_one_task_become_one_part() -> None:
 
     assert format_schedule(parts[:2]) == "a:3[1]"
     assert format_schedule([*parts[:2], *parts[3:]]) == "a:4[1.0],b:3"
+    assert format_schedule(parts) == "a:4[1.0],b:3"  # what b's part without a step parts, too
 
 
 PARTS = st.lists(

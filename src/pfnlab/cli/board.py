@@ -146,6 +146,10 @@ class Board:
         if check.racing != task.racing or check.frontier is None or check.result is not None:
             return  # the search has begun anew in the meantime
         check.promised -= task.budget.schedules or 0
+        if done.error:
+            check.result, check.told = self.checker.failed(done.error), False
+            check.frontier = None
+            return
         if done.race:
             # Only race-free accesses need no scheduling: begin anew, with these as steps.
             check.racing |= {done.race}

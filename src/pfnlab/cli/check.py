@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from itertools import product
@@ -23,7 +24,7 @@ from pfnlab.catalogue import (
     scenario_groups,
 )
 from pfnlab.cli.checkpoint import resumable
-from pfnlab.cli.jobs import Where, run_all
+from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson
 from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
@@ -32,6 +33,7 @@ from pfnlab.explorer.result import Result
 from pfnlab.report.broken import summary_text
 from pfnlab.report.counterexample import result_text, verdict_text
 from pfnlab.report.data import report_data
+from pfnlab.report.layout import many
 from pfnlab.report.matrix import column_text, design_text, matrix_text
 from pfnlab.report.saved import saved_text
 from pfnlab.verdict import save as save_counterexample
@@ -119,6 +121,9 @@ def check(
         print(f"pfnlab: going on with {' '.join(pairs[0])}{more}", file=sys.stderr)
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
     results = run_all(pairs, options, where.jobs, where)
+    wrong = {pair: found.error for pair, found in results.items() if found and found.error}
+    if len(results) == len(wrong) == 1:
+        raise ModelError(*wrong.values())
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
@@ -126,7 +131,19 @@ def check(
         print(_text(results, options, all_findings, verbose))
     if save is not None:
         print(_save(save, results, options), file=sys.stderr if as_json else sys.stdout)
+    _tell_errors(wrong)
     return exit_status(list(results.values()))
+
+
+def _tell_errors(wrong: dict[Pair, str]) -> None:
+    """One line for each error, however many checks it has ended."""
+    alike: dict[str, list[Pair]] = {}
+    for pair, error in wrong.items():
+        alike.setdefault(re.split(r" \((?:in task|after) ", error)[0], []).append(pair)
+    for pairs in alike.values():
+        design, scenario = find_design(pairs[0][0]).name, find_scenario(pairs[0][1]).name
+        more = f" and {many(len(pairs) - 1, 'more check')}" if len(pairs) > 1 else ""
+        tell(f"{scenario} on {design}{more}: {wrong[pairs[0]]}")
 
 
 def _check_places(save: Path | None, checkpoint: Path | None) -> None:
@@ -139,10 +156,15 @@ def _check_places(save: Path | None, checkpoint: Path | None) -> None:
 
 
 def exit_status(results: list[Result | None]) -> int:
-    """1 if a rule broke, else 3 if a search did not end, else 0.  After Ctrl-C always 3."""
+    """2 if a program was wrong, else 1 if a rule broke, else 3 if a search did not end, else 0.
+
+    After Ctrl-C always 3.
+    """
     if any(result is None or result.why_incomplete == "interrupted" for result in results):
         return 3
     verdicts = {result.verdict for result in results if result is not None}
+    if "error" in verdicts:
+        return 2
     return 1 if "FAIL" in verdicts else 3 if "incomplete" in verdicts else 0
 
 

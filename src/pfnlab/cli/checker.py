@@ -8,6 +8,7 @@ from typing import Any
 
 from pfnlab.catalogue import explaining, find_design, find_scenario
 from pfnlab.cli.runs import Options, Pair
+from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.result import Result
@@ -89,6 +90,8 @@ class Checker:
             result = self.options.explore(pair, look)
         except Paused:
             return paused
+        except ModelError as error:
+            return Whole(self.failed(str(error)))
         totals = totals_of(last[0], last[1]) if last and self.policy is not None else None
         racing = last[0].racing if last else frozenset()
         return Whole(result, totals, None, racing, result.seconds)
@@ -106,17 +109,25 @@ class Checker:
         key = (pair, racing)
         place = self.places.pop(key, None)
         design, scenario = find_design(pair[0]), find_scenario(pair[1])
-        with explaining(source_files(scenario, design)):
-            if place is None:
-                make = program_maker(design, self.options.rules, self.options.kernel)
-                place = Workplace(
-                    make, scenario, racing, optimal=self.policy.optimal, depth=self.options.depth
-                )
-            done = place.run(work, budget, enough)
+        try:
+            with explaining(source_files(scenario, design)):
+                if place is None:
+                    make = program_maker(design, self.options.rules, self.options.kernel)
+                    place = Workplace(
+                        make, scenario, racing,
+                        optimal=self.policy.optimal, depth=self.options.depth,
+                    )  # fmt: skip
+                done = place.run(work, budget, enough)
+        except ModelError as error:
+            return Slice(error=str(error))
         self.places[key] = place
         if len(self.places) > WORKPLACES:
             self.places.popitem(last=False)[1].end()
         return done
+
+    def failed(self, error: str) -> Result:
+        """The result of a search that the program has ended."""
+        return Result((), 0, 0, 0, False, 0, self.options.policy, error=error)
 
     def result(
         self, pair: Pair, totals: Totals, racing: frozenset[str], why: str, seconds: float

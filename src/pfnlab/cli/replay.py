@@ -65,9 +65,16 @@ def replay(
     elif finding is None:
         print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule}")
     else:
-        print(f"{a_scenario.name} on {a_design.name}: FAIL  {finding.violation.rule}\n")
+        what = "error" if finding.is_error else f"FAIL  {finding.violation.rule}"
+        print(f"{a_scenario.name} on {a_design.name}: {what}\n")
         print(finding_text(finding))
-    return 0 if finding is None else 1
+    return _status(finding)
+
+
+def _status(finding: Finding | None) -> int:
+    if finding is None:
+        return 0
+    return 2 if finding.is_error else 1
 
 
 def _replay_file(
@@ -89,7 +96,7 @@ def _replay_file(
         print(_json(names, finding, partings=partings, changed=list(changed)))
     else:
         print(followed_text(saved, followed, changed))
-    return 0 if finding is None else 1
+    return _status(finding)
 
 
 def load_saved(path: str) -> Saved:

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, Final, final
 
-from pfnlab.engine.assertion import assertion_failed
 from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.operation import END, Operation
+from pfnlab.engine.raised import assertion_failed, error_met
 from pfnlab.engine.task import Task, WorkerPool
 
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     except AssertionError as error:
         program = current_execution().program
         op = task.pending = assertion_failed(task, error, program, CURRENT.recorder)
+    except Exception as error:
+        recorder = CURRENT.recorder
+        if recorder is None or not recorder.whole:
+            raise
+        ModelError.last_one()
+        op = task.pending = error_met(task, error, recorder)
     CURRENT.task = before
     if op.code == END:
         misuse = ModelError.last_one()

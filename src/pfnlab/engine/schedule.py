@@ -51,22 +51,21 @@ def parse_schedule(text: str) -> list[Part]:
 
 def format_schedule(parts: list[Part]) -> str:
     """The text of a schedule; neighbours of one task become one part."""
+    moved = {part.task for part in parts if part.steps}
     merged: list[Part] = []
     for task, steps, choices in parts:
+        # "vcpu:0" is a task that has begun and made no step: it may have read plain fields.
+        if not steps and task in moved:
+            continue
         if merged and merged[-1].task == task:
             last = merged.pop()
             merged.append(Part(task, last.steps + steps, last.choices + choices))
         else:
             merged.append(Part(task, steps, choices))
-    texts = []
-    moved = {part.task for part in merged if part.steps}
-    for task, steps, choices in merged:
-        # "vcpu:0" is a task that has begun and made no step: it may have read plain fields.
-        if steps or task not in moved:
-            texts.append(
-                f"{task}:{steps}" + (f"[{'.'.join(map(str, choices))}]" if choices else "")
-            )
-    return ",".join(texts)
+    return ",".join(
+        f"{task}:{steps}" + (f"[{'.'.join(map(str, choices))}]" if choices else "")
+        for task, steps, choices in merged
+    )
 
 
 def schedule_of(execution: Execution) -> str:
@@ -77,6 +76,13 @@ def schedule_of(execution: Execution) -> str:
         chosen = (event.choice,) if event.options > 1 else ()
         parts.append(Part(tasks[event.task].name, event.steps, chosen))
     return format_schedule(parts)
+
+
+def tell_schedule(error: Exception, execution: Execution) -> None:
+    """Add to an error of a task's code what led to it, if more than one task has moved."""
+    schedule = schedule_of(execution)
+    if "," in schedule:
+        error.add_note(f"after {join_racing(execution.program.racing, schedule)}")
 
 
 def follow(execution: Execution, text: str) -> None:

@@ -13,6 +13,7 @@ from pfnlab.engine.errors import ModelError, Nondeterminism
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.operation import PLAIN_WRITE, REPLACE, WRITE, Operation
 from pfnlab.engine.record import TraceStep
+from pfnlab.engine.schedule import tell_schedule
 from pfnlab.explorer.policy import options
 from pfnlab.explorer.replay import Build, MakeProgram
 from pfnlab.explorer.trie import Trie
@@ -115,12 +116,16 @@ def _told(execution: Execution) -> list[TraceStep]:
 def _run(execution: Execution, seed: int) -> None:
     chance = random.Random(seed)
     execution.restart()
-    while execution.violation is None and execution.steps < STEPS_COMPARED:
-        enabled = options(execution)
-        if not enabled:
-            break
-        choice = chance.choice(enabled)
-        execution.fire(execution.program.tasks[choice.task], choice.option)
+    try:
+        while execution.violation is None and execution.steps < STEPS_COMPARED:
+            enabled = options(execution)
+            if not enabled:
+                break
+            choice = chance.choice(enabled)
+            execution.fire(execution.program.tasks[choice.task], choice.option)
+    except Exception as error:
+        tell_schedule(error, execution)
+        raise
 
 
 def _compare(run: list[TraceStep], other: list[TraceStep]) -> None:

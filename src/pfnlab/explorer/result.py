@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pfnlab.engine.program import Rule, Violation
+from pfnlab.engine.raised import ERROR
 from pfnlab.engine.record import Frame, TraceStep
 
 
@@ -47,6 +48,11 @@ class Finding:
     trace: Trace
     failing: int = 1  # schedules run that broke this rule here
 
+    @property
+    def is_error(self) -> bool:
+        """The code of a task is wrong: only a schedule that is followed again tells it so."""
+        return self.violation.rule == ERROR.name
+
 
 class Note(NamedTuple):
     """A rule that broke and may: what was seen, and the shortest schedule to it."""
@@ -70,6 +76,7 @@ class Result:
     why_incomplete what stopped the search, in words
     steps          of the longest execution
     notes          known exceptions that were met; they change no verdict
+    error          what the program did wrong, so that the search ended, in words
     """
 
     findings: tuple[Finding, ...]
@@ -85,6 +92,7 @@ class Result:
     notes: tuple[Note, ...] = ()
     walks: int = 0
     fell_back: bool = False
+    error: str = ""
 
     @property
     def violation(self) -> Violation | None:
@@ -97,7 +105,9 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """ "ok", "FAIL" or "incomplete"."""
+        """ "ok", "FAIL", "incomplete" or "error"."""
+        if self.error:
+            return "error"
         if self.findings:
             return "FAIL"
         return "ok" if self.complete else "incomplete"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program
-from pfnlab.engine.schedule import join_racing
+from pfnlab.engine.schedule import join_racing, tell_schedule
 from pfnlab.explorer.bounded import Bounded
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.distinct import distinct
@@ -102,6 +102,9 @@ class Search:
             except KeyboardInterrupt:
                 self.why_incomplete = "interrupted"
                 race = ""
+            except Exception as error:
+                tell_schedule(error, execution)
+                raise
             finally:
                 execution.end()
             if not race:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import STEP_LIMIT, Execution
+from pfnlab.engine.schedule import tell_schedule
 from pfnlab.explorer.determinism import check_histories
 from pfnlab.explorer.optimal import TREE_LIMIT, Optimal
 from pfnlab.explorer.replay import Build, MakeProgram
@@ -69,6 +70,7 @@ class Slice:
     wishes   for the owners of frames before the base
     fell_back  it has become Source-DPOR: what others have explored does not fit to that
     race     a field that tasks race for: the whole search begins anew, with it among its steps
+    error    what the program did wrong, so that the whole search is over
     """
 
     totals: Totals = field(default_factory=Totals)
@@ -78,6 +80,7 @@ class Slice:
     wishes: tuple[Wish, ...] = ()
     fell_back: bool = False
     race: str = ""
+    error: str = ""
 
 
 class Workplace:
@@ -111,6 +114,9 @@ class Workplace:
         gc.disable()  # the heap only grows here, and has no garbage to look for
         try:
             return self._run(work, budget, enough)
+        except Exception as error:
+            tell_schedule(error, self.execution)
+            raise
         finally:
             if collecting:
                 gc.enable()

@@ -9,7 +9,7 @@ from pfnlab.explorer.result import Result
 from pfnlab.report.layout import WIDTH, many
 
 LABEL = 4  # characters of most labels
-OK, OPEN, NOT_RUN = "ok", "?", "not run"
+OK, OPEN, NOT_RUN, ERROR = "ok", "?", "not run", "error"
 
 Rules = Mapping[str, Rule]  # those that are known, by name
 Results = Mapping[str, Result | None]  # by scenario; None was not run: it was interrupted
@@ -24,9 +24,11 @@ def label(rule: str, rules: Rules) -> str:
 
 
 def outcome(result: Result | None, rules: Rules) -> str:
-    """The label of the rule that broke, or "ok", "?" or "not run"."""
+    """The label of the rule that broke, or "ok", "?", "error" or "not run"."""
     if result is None:
         return NOT_RUN
+    if result.error:
+        return ERROR
     if result.violation is not None:
         return label(result.violation.rule, rules)
     return OK if result.complete else OPEN
@@ -38,7 +40,7 @@ def in_order(labels: Iterable[str]) -> list[str]:
     def key(text: str) -> tuple[bool, bool, str, int, str]:
         number = re.fullmatch(r"([A-Z]+)(\d+)(\w*)", text)
         letters, digits, rest = number.groups() if number is not None else (text, "0", "")
-        return text in (OPEN, NOT_RUN), number is None, letters, int(digits), rest
+        return text in (OPEN, NOT_RUN, ERROR), number is None, letters, int(digits), rest
 
     return sorted(set(labels), key=key)
 
@@ -96,6 +98,8 @@ def summary_text(results: Iterable[Result | None]) -> str:
     )
     text = f"{ok} ok (every interleaving), {failed} failed"
     text += f", {open_} incomplete ({OPEN})" if open_ else ""
+    wrong = sum(bool(result.error) for result in ran)
+    text += f", {many(wrong, ERROR)}" if wrong else ""
     text += f", {len(every) - len(ran)} {NOT_RUN}" if len(ran) < len(every) else ""
     schedules = sum(result.schedules for result in ran)
     return f"{many(len(every), 'check')}, {many(schedules, 'schedule')}: {text}"

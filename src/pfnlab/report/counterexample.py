@@ -54,6 +54,8 @@ def result_text(
 
 def verdict_text(result: Result, title: str) -> str:
     """The verdict alone, without what was found."""
+    if result.error:
+        return f"{title}: error"
     if result.findings:
         return f"{title}: FAIL  {result.findings[0].violation.rule}"
     return textwrap.fill(f"{title}: {_no_finding(result)}", WIDTH, subsequent_indent="  ")

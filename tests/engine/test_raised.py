@@ -4,7 +4,7 @@ import pytest
 
 from pfnlab import check, explore, replay
 from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, word
-from pfnlab.engine.assertion import ASSERTION
+from pfnlab.engine.raised import ASSERTION
 from pfnlab.kernel import Lab
 from pfnlab.verdict import Counterexample
 from tests.engine.runs import Build, broken, every_run
@@ -73,7 +73,7 @@ def test_the_trace_ends_at_the_assert_with_the_locks_still_held() -> None:
 
     assert trace.steps[-1].verb == "call"
     assert trace.steps[-1].detail.startswith("raise AssertionError(")
-    assert trace.steps[-1].site.startswith("test_assertion.py:")
+    assert trace.steps[-1].site.startswith("test_raised.py:")
     assert [frame.function for frame in trace.call_trace[-2:]] == ["look", "must_be"]
     assert [hold.lock for hold in trace.held["look"]] == ["count1.lock"]
 
@@ -128,6 +128,42 @@ def test_other_exceptions_are_errors_of_the_program() -> None:
 
     with pytest.raises(ModelError, match="ZeroDivisionError"):
         explore(scenario_of(lambda program: program.add_task("one", divides)))
+
+
+def test_a_schedule_that_is_followed_again_tells_an_error_with_its_steps() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+
+        def divide() -> None:
+            with count.lock:
+                raise ZeroDivisionError("by what was read") if count.n else KeyError
+
+        program.add_task("writes", lambda: setattr(count, "n", 1))
+        program.add_task("divides", divide)
+
+    found = replay(scenario_of(build), None, "writes:1,divides:2", rules=["no_deadlock"])
+
+    assert found is not None and found.is_error
+    assert found.violation.evidence == ("divides: ZeroDivisionError: by what was read",)
+    assert [step.task for step in found.trace.steps] == ["writes", "divides", "divides", "divides"]
+    assert [hold.lock for hold in found.trace.held["divides"]] == ["count1.lock"]
+
+
+def test_misuse_is_told_like_that_too_and_is_not_told_of_what_comes_next() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+
+        def misuse() -> None:
+            setattr(count, "m", count.n)  # noqa: B010
+
+        program.add_task("one", misuse)
+
+    program = scenario_of(build)
+    found = replay(program, None, "one:1")
+
+    assert found is not None and found.is_error
+    assert found.violation.evidence[0].startswith("one: Count has no field m; declare it")
+    assert replay(scenario_of(add_twice(locked=True)), None, "one:1") is None
 
 
 def test_an_assert_of_pfnlab_itself_is_an_error() -> None:

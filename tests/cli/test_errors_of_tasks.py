@@ -1,0 +1,132 @@
+"""Code of tasks that is wrong: other checks go on, and the way to the error is told."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pfnlab.cli.board import Board
+from pfnlab.cli.checker import Checker, Whole
+from pfnlab.cli.runs import Options
+from pfnlab.explorer.state import BEGINNING
+from pfnlab.explorer.totals import Totals
+from tests.cli.command import Command
+
+DIVIDES = '''
+from pfnlab import scenario
+from pfnlab.engine import Program, Shared, word
+
+class Memory(Shared):
+    value = word(0)
+
+@scenario
+def one(program: Program) -> None:
+    """A task divides by what another one writes."""
+    memory = Memory()
+
+    def write() -> None:
+        memory.value = 1
+
+    def divide() -> None:
+        1 // (1 - memory.value)
+
+    program.add_task("writes", write)
+    program.add_task("divides", divide)
+'''
+ERROR = "ZeroDivisionError: integer division or modulo by zero (in task divides, after "
+SCHEDULE = "writes:1,divides:1"
+
+
+@pytest.fixture
+def divides(tmp_path: Path) -> Path:
+    path = tmp_path / "divides.py"
+    path.write_text(DIVIDES)
+    return path
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_other_checks_are_told_first(pfnlab: Command, divides: Path, jobs: str) -> None:
+    ran = pfnlab("check", str(divides), "--jobs", jobs)
+
+    assert ran.status == 2
+    assert ran.out.count(" error\n") > 10
+    assert "checks, 0 schedules: 0 ok (every interleaving), 0 failed, " in ran.out
+    assert ran.err.startswith("pfnlab: one on remap_on_fault and ")
+    assert ran.err.endswith(f" more checks: {divides}:17: {ERROR}{SCHEDULE})\n")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_single_check_is_one_line(pfnlab: Command, divides: Path) -> None:
+    ran = pfnlab("check", "huge_fault", str(divides))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"pfnlab: {divides}:17: {ERROR}{SCHEDULE})\n"
+
+
+def test_json_has_the_error_of_each_check(pfnlab: Command, divides: Path) -> None:
+    ran = pfnlab("check", str(divides), "--json")
+
+    results = json.loads(ran.out)["results"]
+    assert {result["verdict"] for result in results} == {"error"}
+    assert results[0]["error"] == f"{divides}:17: {ERROR}{SCHEDULE})"
+
+
+def test_a_design_that_is_wrong_in_one_scenario_is_checked_in_the_others(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pfnlab("new", "design", "mine")
+    text = Path("mine.py").read_text()
+    wrong = text.replace("return VM_FAULT_SIGBUS", "return {}['SIGBUS']", 1)
+    assert wrong != text
+    Path("mine.py").write_text(wrong)
+    ran = pfnlab("check", "./mine.py")
+
+    assert ran.status == 2
+    counts = re.search(r"checks, .* schedules: (\d+) ok \(.*\), 0 failed, (\d+) errors", ran.out)
+    assert counts is not None and all(int(count) > 10 for count in counts.groups())
+    assert "  zaps      ERROR 3 of 4 " in ran.out
+    assert "            error  zap_vs_fault disable_enable_vs_fault nowait_vs_disable" in ran.out
+    assert ": KeyError: 'SIGBUS' (in task vcpu, after config:" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_replay_shows_the_way_to_the_error(pfnlab: Command, divides: Path) -> None:
+    ran = pfnlab("replay", "huge_fault", str(divides), SCHEDULE)
+
+    assert ran.status == 2
+    assert (
+        ran.out
+        == """\
+one on huge_fault: error
+
+  The code of a task is wrong: it raises an error.
+  divides: ZeroDivisionError: integer division or modulo by zero
+
+  step  writes                    divides
+     1  write  memory1.value = 1                                 divides.py:14
+     2                            read  memory1.value is 1       divides.py:17
+     3                            call  raise ZeroDivisionError  divides.py:17
+                                  ^ error
+
+  race: steps 1 (writes, write) and 2 (divides, read) share no lock: either order can happen
+"""
+    )
+
+
+def test_an_error_in_a_part_of_a_check_ends_all_of_it(divides: Path) -> None:
+    pair, other = ("huge_fault", str(divides)), ("huge_fault", "first_fault")
+    board = Board([pair, other], Checker(Options("dpor", None, None, None, None, None, 0)), 1)
+    for _check in board.checks:
+        task = board.take()
+        assert task is not None
+        board.whole(task, Whole(None, Totals(), BEGINNING))
+    task = board.take()
+    assert task is not None and task.work is not None
+    board.slice(task, board.checker.slice(task.pair, task.racing, task.work, task.budget))
+
+    result = board.results()[pair]
+    assert result is not None and result.error == f"{divides}:17: {ERROR}{SCHEDULE})"
+    task = board.take()
+    assert task is not None and task.pair == other
