@@ -156,7 +156,9 @@ def never_settled() -> Iterator[None]:
 def below_the_current() -> Iterator[None]:
     """A sequence is put below the branch that is being explored."""
     insert = wakeup.insert
-    with patched(optimal, "insert", lambda tree, sequence, _current: insert(tree, sequence)):
+    with patched(
+        optimal, "insert", lambda tree, sequence, _current, _apart: insert(tree, sequence)
+    ):
         yield
 
 

@@ -61,8 +61,8 @@ class Optimal:
         self.frames = [Frame([], [])]
         # Who is asked for a step: the task that made the last one, as long as it can, so that
         # what others do is undone as late as can be; then the first one that can.
-        tasks = range(self.machine.tasks or 1)
-        self.order = [[last, *(task for task in tasks if task != last)] for last in tasks]
+        tasks = range(self.machine.tasks)
+        self.order = [[last, *(task for task in tasks if task != last)] for last in tasks] or [[]]
         self.continued = 0  # the task that made the last step
         self.in_vain = False  # the last execution was given up as one that was seen
         self.planned = 0  # branches in all trees
@@ -219,7 +219,7 @@ class Optimal:
         if second >= 0 and is_same(machine, first, second):
             how = tried(machine, self.frames[first].sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
-                how = self.plan(first, swapped(machine.events, first, second))
+                how = self.plan(first, swapped(machine.events, first, second), apart=True)
             return how != WEAKLY and not chooses(machine, first, second)
         other = Other(machine, first, second)
         sequences = other.sequences()
@@ -240,14 +240,16 @@ class Optimal:
             return self.plan(depth, sequence)
         return how
 
-    def plan(self, depth: int, sequence: list[Event]) -> int:
-        """As want(), of a sequence that was not tried."""
+    def plan(self, depth: int, sequence: list[Event], *, apart: bool = False) -> int:
+        """As want(), of a sequence that was not tried; with `apart` the present branch races with
+        its last step, and its task makes none of them.
+        """
         frame = self.frames[depth]
         if not self.optimal or self.fell_back or self.planned > self.limit:
             self.fell_back = self.fell_back or self.optimal
             self._want_first(frame, sequence)
             return WEAKLY
-        how, added = insert(frame.tree, sequence, frame.current)
+        how, added = insert(frame.tree, sequence, frame.current, apart)
         self.planned += added
         if added and depth < self.base:
             self.above.append((depth, sequence))

@@ -157,10 +157,11 @@ def weak_initial(task: int, choice: int, label: Label, sequence: list[Event]) ->
 
 
 def insert(
-    tree: list[Branch], sequence: list[Event], current: Branch | None = None
+    tree: list[Branch], sequence: list[Event], current: Branch | None = None, apart: bool = False
 ) -> tuple[int, int]:
     """Put a sequence into a forest; below the current branch all will be found anyway.
 
+    With `apart` the current branch cannot begin the sequence, and need not be asked.
     Returns GROWN, COVERED or WEAKLY, and how many branches were added.
     """
     left = sequence.copy()
@@ -168,8 +169,8 @@ def insert(
     while True:
         follow: list[Branch] | None = None
         for branch in tree:
-            if branch is current and dependent(branch.label, left[-1].label):
-                continue  # the step that it races with comes last, and none of its task's comes
+            if apart and branch is current:
+                continue
             place = weak_initial(branch.task, branch.choice, branch.label, left)
             if place < 0:
                 continue
