@@ -23,13 +23,11 @@ class Race:
     """An event, and a later one that depends on it with nothing between them: by positions.
 
     second  -1 - task if it is an operation that is blocked at the end
-    done    it is settled for good that the other order is tried
     """
 
     def __init__(self, first: int, second: int) -> None:
         self.first: Final = first
         self.second: Final = second
-        self.done = False
 
 
 @final
@@ -58,6 +56,8 @@ class Dependence:
         self.events = events
         self.actors = actors
         self.touched: list[Touch | None] = []  # the newest access to each object
+        # Those of which it is not settled yet that the other order is tried, in the order in
+        # which their second events were made.
         self.races: list[Race] = []
 
     def touch(self, event: Event) -> int:

@@ -92,8 +92,8 @@ class Optimal:
     def _extend(self) -> bool:
         """Go on from the present state to the end; False where others have gone all ways."""
         machine, frames = self.machine, self.frames
+        frame = frames[-1]
         while True:
-            frame = frames[-1]
             tree = frame.tree
             if not tree:
                 if not self._open(frame):
@@ -109,7 +109,8 @@ class Optimal:
             sleep = frame.sleep
             if sleep:
                 sleep = still_asleep(sleep, branch.task, label)
-            frames.append(Frame(sleep, branch.after, self.runs))
+            frame = Frame(sleep, branch.after, self.runs)
+            frames.append(frame)
             if machine.stop:
                 return True
         tasks = left(machine)
@@ -209,9 +210,10 @@ class Optimal:
     # ---- races
 
     def _reverse_races(self) -> None:
-        for race in self.machine.races:
-            if not race.done:
-                race.done = self._reverse(race.first, race.second)
+        machine = self.machine
+        machine.races = [
+            race for race in machine.races if not self._reverse(race.first, race.second)
+        ]
 
     def _reverse(self, first: int, second: int) -> bool:
         """See that the other order of a race is tried; whether that is settled for good."""
@@ -220,7 +222,7 @@ class Optimal:
             how = tried(machine, self.frames[first].sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
                 how = self.plan(first, swapped(machine.events, first, second), apart=True)
-            return how != WEAKLY and not chooses(machine, first, second)
+            return how != WEAKLY and not (machine.chooses and chooses(machine, first, second))
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
@@ -261,7 +263,7 @@ class Optimal:
         It would if a choice did, or what the second event, as it ends now, depends on.
         """
         events = self.machine.events
-        if second < 0 or chooses(self.machine, first, second):
+        if second < 0 or (self.machine.chooses and chooses(self.machine, first, second)):
             return False
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)

@@ -86,9 +86,10 @@ def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int
 
 
 def chooses(machine: Machine, first: int, second: int) -> bool:
-    """Whether there is a choice after the second event in what comes after neither."""
-    if not machine.chooses:
-        return False
+    """Whether there is a choice after the second event in what comes after neither.
+
+    To be asked only if there are choices at all: machine.chooses.
+    """
     events, after = machine.events, 1 << first | 1 << second
     for position in range(second + 1, len(events)):
         node: Node = events[position].node

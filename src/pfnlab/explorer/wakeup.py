@@ -171,7 +171,10 @@ def insert(
         for branch in tree:
             if apart and branch is current:
                 continue
-            place = weak_initial(branch.task, branch.choice, branch.label, left)
+            if left and left[0].task == branch.task and left[0].choice == branch.choice:
+                place = 0  # as often
+            else:
+                place = weak_initial(branch.task, branch.choice, branch.label, left)
             if place < 0:
                 continue
             if branch is current:
