@@ -8,8 +8,9 @@ from pfnlab.engine import Program
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.schedule import follow
 from pfnlab.explorer.exhaustive import Exhaustive
+from pfnlab.explorer.replay import replay
 from pfnlab.explorer.result import Finding, Result
-from pfnlab.explorer.search import Limits, Search, replay
+from pfnlab.explorer.search import Limits, Search
 
 Build = Callable[[Any], None]
 

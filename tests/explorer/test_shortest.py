@@ -11,7 +11,8 @@ from pfnlab.engine.execution import Execution
 from pfnlab.engine.program import Rule
 from pfnlab.explorer.exhaustive import Exhaustive
 from pfnlab.explorer.policy import Choice, options
-from pfnlab.explorer.search import Reduced, replay
+from pfnlab.explorer.replay import replay
+from pfnlab.explorer.search import Reduced
 from tests.explorer.random_programs import Statement, programs, scenario_of
 from tests.explorer.rule_programs import rule_programs, ruled
 from tests.explorer.small_programs import (

@@ -5,20 +5,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program
-from pfnlab.engine.schedule import join_racing, tell_schedule
+from pfnlab.engine.schedule import tell_schedule
 from pfnlab.explorer.bounded import Bounded
+from pfnlab.explorer.by_code import run_code, steps_of
 from pfnlab.explorer.determinism import check_histories
-from pfnlab.explorer.distinct import distinct
 from pfnlab.explorer.estimate import Progress, estimate
-from pfnlab.explorer.keep import Candidate, Kept
+from pfnlab.explorer.keep import Kept
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.policy import Policy, options
-from pfnlab.explorer.replay import Build, MakeProgram, replay
-from pfnlab.explorer.result import Finding, Note, Result
+from pfnlab.explorer.policy import Policy
+from pfnlab.explorer.replay import Build, MakeProgram
+from pfnlab.explorer.result import Note, Result
+from pfnlab.explorer.retell import Retelling
 from pfnlab.explorer.walk import Aside, Pct, RandomWalk, walk
 
 WALK_AFTER = 200  # executions.  A search that is over by then needs no help.
@@ -116,14 +116,13 @@ class Search:
             self.kept = Kept()
 
     def result(self, execution: Execution, began: float) -> Result:
-        findings = distinct([self._finding(found) for found in self.kept.candidates.values()])
-        findings += [found for found in self._leftovers(execution) if found is not None]
+        retelling = Retelling(self.make_program, self.build, self.racing, self.limits.steps)
         policy = self.policy
         bound = self._bound()
         complete = isinstance(policy, Reduced) or policy.complete
         notes = self.kept.notes
         return Result(
-            findings=tuple(findings),
+            findings=tuple(retelling.findings(self.kept, execution)),
             schedules=self.schedules,
             given_up=self.given_up,
             failing=self.kept.failing,
@@ -175,7 +174,9 @@ class Search:
         if isinstance(self.policy, RandomWalk | Pct) and not execution.failed_setup:
             return self._run_walks(execution, self.policy, began)
         while self.policy.begin():
-            self._run_one(execution, self.policy)
+            finished, cut = run_code(execution, self.policy, self.kept, self.limits.depth)
+            self.cut = self.cut or cut
+            self._count(steps_of(execution), not finished)
             if self._enough(execution, began):
                 return execution.unchecked_race
         return ""
@@ -252,83 +253,6 @@ class Search:
         self.given_up += given_up
         if steps > self.longest:
             self.longest = steps
-
-    def _run_one(self, execution: Execution, policy: Policy) -> None:
-        """An execution in which the code of tasks runs."""
-        execution.restart()
-        noted = self._keep_new(execution, 0)
-        finished = True
-        depth = self.limits.depth
-        while True:
-            every = options(execution)
-            enabled = every
-            if depth is not None:
-                tasks = execution.program.tasks
-                enabled = [choice for choice in every if tasks[choice.task].steps < depth]
-            if not enabled:
-                self.cut = self.cut or bool(every)
-                if not every:
-                    execution.finish()
-                noted = self._keep_new(execution, noted)
-                break
-            choice = policy.choose(execution, enabled)
-            if choice is None:
-                finished = execution.violation is not None
-                break
-            execution.fire(execution.program.tasks[choice.task], choice.option)
-            noted = self._keep_new(execution, noted)
-            for note in execution.notes:
-                if note.event == len(execution.events) - 1:
-                    self.kept.note(execution, note)
-        policy.end(execution, finished)
-        self._count(steps_of(execution), not finished)
-
-    def _keep_new(self, execution: Execution, noted: int) -> int:
-        """Keep new failures at the moment they happen; count all so far."""
-        for broken in execution.broken[noted:]:
-            self.kept.failure(execution, broken)
-        if execution.broken and not noted:
-            self.kept.failing += 1
-        return len(execution.broken)
-
-    # ---- what was found
-
-    def _leftovers(self, execution: Execution) -> list[Finding | None]:
-        """Rules that executions have only broken together."""
-        found = [monitor.leftover() for monitor in execution.program.monitors]
-        return [
-            replay(
-                self.make_program,
-                self.build,
-                join_racing(self.racing, ";".join(left.schedules)),
-                self.limits.steps,
-            )
-            for left in found
-            if left is not None
-            and left.rule.name not in self.kept.rules()
-            and execution.program.enforces(left.rule)
-        ]
-
-    def _finding(self, candidate: Candidate) -> Finding:
-        """Follow the shortest schedule once more, with its trace."""
-        for telling in (candidate.short, candidate.full):
-            schedule = join_racing(self.racing, telling.schedule)
-            try:
-                finding = replay(self.make_program, self.build, schedule, self.limits.steps)
-            except BadSchedule:
-                continue
-            if finding is not None and finding.violation.rule == candidate.rule:
-                break
-        else:
-            raise AssertionError(f"{candidate.full.schedule} does not break {candidate.rule} again")
-        return Finding(
-            finding.violation, finding.schedule, finding.steps, telling.switches,
-            finding.trace, candidate.failing,
-        )  # fmt: skip
-
-
-def steps_of(execution: Execution) -> int:
-    return sum(event.steps for event in execution.events)
 
 
 def many(number: int, word: str) -> str:
