@@ -43,6 +43,7 @@ CORE: Final = (
     "explorer/wakeup.py",
     "explorer/swap.py",
     "explorer/races.py",
+    "explorer/source.py",
     "explorer/optimal.py",
 )
 GROUP: Final = "pfnlab_core"

@@ -23,11 +23,12 @@ whose branches somebody else explores.  What races want there is kept in `above`
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.execution import Execution
-from pfnlab.engine.label import NOTHING, dependent, sees_more
+from pfnlab.engine.label import NOTHING, sees_more
 from pfnlab.engine.operation import PLAIN
 from pfnlab.explorer.ends import add_blocked, finish, left
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other
+from pfnlab.explorer.source import possible, sleeps, try_everything, want_first
 from pfnlab.explorer.swap import chooses, is_same, swapped, tried
 from pfnlab.explorer.wakeup import (
     COVERED,
@@ -101,7 +102,7 @@ class Optimal:
             elif tree[0].lent and not self._pass(frame):
                 return False
             branch = tree[0]
-            if self.fell_back and branch.label is NOTHING and not self._possible(frame, branch):
+            if self.fell_back and branch.label is NOTHING and not possible(machine, frame, branch):
                 continue
             frame.current = branch
             self.continued = branch.task
@@ -144,35 +145,19 @@ class Optimal:
             if node.code < PLAIN and machine.enabled(task):
                 found = True
                 if node.op.options == 1:
-                    if sleep and self._sleeps(frame, task, 0):
+                    if sleep and sleeps(frame, task, 0):
                         continue
                     tree.append(Branch(task, 0, NOTHING))
                     self.planned += 1
                     break
                 for choice in range(node.op.options):
-                    if not (sleep and self._sleeps(frame, task, choice)):
+                    if not (sleep and sleeps(frame, task, choice)):
                         tree.append(Branch(task, choice, NOTHING))
                         self.planned += 1
                 if tree:
                     break
         self.in_vain = found and not tree
         return bool(tree)
-
-    def _possible(self, frame: Frame, branch: Branch) -> bool:
-        """Whether a step that was only guessed can happen; if so, with all its choices."""
-        if not self.machine.enabled(branch.task):
-            del frame.tree[0]
-            return False
-        for choice in range(1, self.machine.actors[branch.task].node.op.options):
-            if not any(b.task == branch.task and b.choice == choice for b in frame.tree):
-                frame.tree.append(Branch(branch.task, choice, NOTHING))
-        return True
-
-    def _sleeps(self, frame: Frame, task: int, choice: int) -> bool:
-        for other in frame.sleep:
-            if other.task == task and other.choice == choice:
-                return True
-        return False
 
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
@@ -194,7 +179,7 @@ class Optimal:
                     frame.tree[:] = [
                         branch
                         for branch in frame.tree
-                        if not self._sleeps(frame, branch.task, branch.choice)
+                        if not sleeps(frame, branch.task, branch.choice)
                     ]
             if self._pass(frame):
                 break
@@ -226,7 +211,8 @@ class Optimal:
         other = Other(machine, first, second)
         sequences = other.sequences()
         if sequences is None:
-            self._try_everything(first)
+            self.fell_back = True
+            try_everything(self.frames[first], machine.tasks)
             return False
         settled = bool(sequences) and second >= 0
         for sequence in sequences:
@@ -249,7 +235,7 @@ class Optimal:
         frame = self.frames[depth]
         if not self.optimal or self.fell_back or self.planned > self.limit:
             self.fell_back = self.fell_back or self.optimal
-            self._want_first(frame, sequence)
+            want_first(frame, sequence)
             return WEAKLY
         how, added = insert(frame.tree, sequence, frame.current, apart)
         self.planned += added
@@ -267,36 +253,6 @@ class Optimal:
             return False
         label, before = sequence[-1].label, events[second].label
         return label is before or not sees_more(label, before, events[first].label)
-
-    def _want_first(self, frame: Frame, sequence: list[Event]) -> None:
-        """Source-DPOR: some step that could begin the sequence must be tried."""
-        wanted = {(branch.task, branch.choice) for branch in frame.tree}
-        first: Event | None = None
-        for place, event in enumerate(sequence):
-            begins = True
-            for before in range(place):
-                earlier = sequence[before]
-                if earlier.task == event.task or dependent(earlier.label, event.label):
-                    begins = False
-                    break
-            if not begins:
-                continue
-            if (event.task, event.choice) in wanted:
-                return
-            if first is None:
-                first = event
-        assert first is not None
-        frame.tree.append(Branch(first.task, first.choice, first.label))
-
-    def _try_everything(self, depth: int) -> None:
-        """Labels do not tell how a wait can end: try every task that was enabled there."""
-        self.fell_back = True
-        frame = self.frames[depth]
-        wanted = {branch.task for branch in frame.tree}
-        for task in range(self.machine.tasks):
-            if task in wanted or self._sleeps(frame, task, 0):
-                continue
-            frame.tree.append(Branch(task, 0, NOTHING))
 
 
 __all__ = ["COVERED", "GROWN", "Optimal"]
