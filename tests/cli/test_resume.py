@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pfnlab.explorer.walk import walk
 from tests.cli.big import BIG, COMMAND
 from tests.cli.command import Command
 
@@ -87,6 +89,40 @@ def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path)
         "pfnlab: interrupted; --resume goes on from here\n"
     )
     assert schedules_in(file) >= 1000
+
+
+class Late:
+    """A clock that is far on from the first random walk on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        for module in ("explorer.search", "cli.checker"):
+            monkeypatch.setattr(f"pfnlab.{module}.time", self)
+        monkeypatch.setattr("pfnlab.explorer.search.walk", self.walk)
+
+    def perf_counter(self) -> float:
+        return time.perf_counter() + self.seconds
+
+    def walk(self, *arguments: Any) -> None:
+        walk(*arguments)
+        self.seconds = 1000.0
+
+
+@pytest.mark.slow
+def test_a_search_that_came_to_its_limit_in_a_random_walk_goes_on(
+    pfnlab: Command, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("check", "huge_fault", str(big), "--json", "--jobs", "1")
+    where = ("--checkpoint", str(tmp_path / "checkpoint.json"))
+    with monkeypatch.context() as patch:
+        Late(patch)
+        stopped = pfnlab(*command, *where, "--max-seconds", "900")
+    ended = pfnlab(*command, *where, "--resume", "--max-seconds", "90000")
+
+    (early,), (late,) = (json.loads(ran.out)["results"] for ran in (stopped, ended))
+    assert (early["verdict"], early["why_incomplete"]) == ("incomplete", "stopped after 900 s")
+    assert (early["schedules"], early["walks"]) == (200, 1)
+    assert (late["verdict"], late["schedules"], late["given_up"]) == ("ok", TRACES, 0)
 
 
 @pytest.fixture

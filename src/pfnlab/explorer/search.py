@@ -231,10 +231,11 @@ class Search:
                 self.kept.everything(execution, clocked=True, count=0)
             if execution.broken or self._limit_reached(began):
                 break
-        if execution.unchecked_race or self.why_incomplete:
+        if execution.unchecked_race:
             return True
         aside.put_back()
-        return False
+        # Whoever looks on can save the search only where it stands as before.
+        return bool(self.why_incomplete) and self._enough(execution, began)
 
     def _run_walks(self, execution: Execution, policy: RandomWalk | Pct, began: float) -> str:
         machine = Machine(execution, self.limits.depth)
