@@ -93,6 +93,7 @@ class Optimal:
     def _extend(self) -> bool:
         """Go on from the present state to the end; False where others have gone all ways."""
         machine, frames = self.machine, self.frames
+        self.in_vain = False
         frame = frames[-1]
         while True:
             tree = frame.tree
@@ -149,15 +150,15 @@ class Optimal:
                         continue
                     tree.append(Branch(task, 0, NOTHING))
                     self.planned += 1
-                    break
+                    return True
                 for choice in range(node.op.options):
                     if not (sleep and sleeps(frame, task, choice)):
                         tree.append(Branch(task, choice, NOTHING))
                         self.planned += 1
                 if tree:
-                    break
-        self.in_vain = found and not tree
-        return bool(tree)
+                    return True
+        self.in_vain = found
+        return False
 
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
