@@ -24,6 +24,7 @@ from pfnlab.engine.lock import LOCK_BALANCE
 from pfnlab.engine.program import Invariant, Rule, Scenario
 from pfnlab.engine.raised import ASSERTION
 from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
+from pfnlab.errors import words_of
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
 from pfnlab.rules import RULES
@@ -207,4 +208,4 @@ def explained(error: BaseException, files: set[str]) -> ModelError:
             error.message += more
         error.__notes__ = []
         return error
-    return ModelError(f"{type(error).__name__}: {error}{more}", place)
+    return ModelError(f"{words_of(error)}{more}", place)

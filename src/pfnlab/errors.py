@@ -32,6 +32,16 @@ class ModelError(Exception):
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+def words_of(error: BaseException) -> str:
+    """The class of any error, and the first line of what it says."""
+    try:
+        said = str(error).strip().splitlines() or [""]
+    except Exception:
+        said = ["(it cannot say what)"]
+    text = f"{said[0]} ..." if len(said) > 1 else said[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def why_unreadable(error: Exception) -> str:
     """One of UNREADABLE in a few words; what it says by itself may be the whole file."""
     match error:

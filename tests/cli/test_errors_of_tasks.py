@@ -9,6 +9,7 @@ import pytest
 from pfnlab.cli.board import Board
 from pfnlab.cli.checker import Checker, Whole
 from pfnlab.cli.runs import Options
+from pfnlab.errors import words_of
 from pfnlab.explorer.state import BEGINNING
 from pfnlab.explorer.totals import Totals
 from tests.cli.command import Command
@@ -22,20 +23,41 @@ class Memory(Shared):
 
 @scenario
 def one(program: Program) -> None:
-    """A task divides by what another one writes."""
+    """A task does not like what another one writes."""
     memory = Memory()
 
     def write() -> None:
         memory.value = 1
 
     def divide() -> None:
-        1 // (1 - memory.value)
+        if memory.value:
+            raise ValueError("not that")
 
     program.add_task("writes", write)
     program.add_task("divides", divide)
 '''
-ERROR = "ZeroDivisionError: integer division or modulo by zero (in task divides, after "
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise AttributeError
+
+
+ERROR = "ValueError: not that (in task divides, after "
 SCHEDULE = "writes:1,divides:1"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError(), "ValueError"),
+        (ValueError("first\nsecond"), "ValueError: first ..."),
+        (Silent(), "Silent: (it cannot say what)"),
+    ],
+)
+def test_any_error_is_one_line(error: Exception, words: str) -> None:
+    assert words_of(error) == words
 
 
 @pytest.fixture
@@ -53,7 +75,7 @@ def test_the_other_checks_are_told_first(pfnlab: Command, divides: Path, jobs: s
     assert ran.out.count(" error\n") > 10
     assert "checks, 0 schedules: 0 ok (every interleaving), 0 failed, " in ran.out
     assert ran.err.startswith("pfnlab: one on remap_on_fault and ")
-    assert ran.err.endswith(f" more checks: {divides}:17: {ERROR}{SCHEDULE})\n")
+    assert ran.err.endswith(f" more checks: {divides}:18: {ERROR}{SCHEDULE})\n")
     assert ran.err.count("\n") == 1
 
 
@@ -61,7 +83,7 @@ def test_a_single_check_is_one_line(pfnlab: Command, divides: Path) -> None:
     ran = pfnlab("check", "huge_fault", str(divides))
 
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == f"pfnlab: {divides}:17: {ERROR}{SCHEDULE})\n"
+    assert ran.err == f"pfnlab: {divides}:18: {ERROR}{SCHEDULE})\n"
 
 
 def test_json_has_the_error_of_each_check(pfnlab: Command, divides: Path) -> None:
@@ -69,7 +91,7 @@ def test_json_has_the_error_of_each_check(pfnlab: Command, divides: Path) -> Non
 
     results = json.loads(ran.out)["results"]
     assert {result["verdict"] for result in results} == {"error"}
-    assert results[0]["error"] == f"{divides}:17: {ERROR}{SCHEDULE})"
+    assert results[0]["error"] == f"{divides}:18: {ERROR}{SCHEDULE})"
 
 
 def test_a_design_that_is_wrong_in_one_scenario_is_checked_in_the_others(
@@ -102,12 +124,12 @@ def test_replay_shows_the_way_to_the_error(pfnlab: Command, divides: Path) -> No
 one on huge_fault: error
 
   The code of a task is wrong: it raises an error.
-  divides: ZeroDivisionError: integer division or modulo by zero
+  divides: ValueError: not that
 
   step  writes                    divides
-     1  write  memory1.value = 1                                 divides.py:14
-     2                            read  memory1.value is 1       divides.py:17
-     3                            call  raise ZeroDivisionError  divides.py:17
+     1  write  memory1.value = 1                            divides.py:14
+     2                            read  memory1.value is 1  divides.py:17
+     3                            call  raise ValueError    divides.py:18
                                   ^ error
 
   race: steps 1 (writes, write) and 2 (divides, read) share no lock: either order can happen
@@ -127,6 +149,6 @@ def test_an_error_in_a_part_of_a_check_ends_all_of_it(divides: Path) -> None:
     board.slice(task, board.checker.slice(task.pair, task.racing, task.work, task.budget))
 
     result = board.results()[pair]
-    assert result is not None and result.error == f"{divides}:17: {ERROR}{SCHEDULE})"
+    assert result is not None and result.error == f"{divides}:18: {ERROR}{SCHEDULE})"
     task = board.take()
     assert task is not None and task.pair == other

@@ -13,6 +13,7 @@ from pfnlab.engine.operation import VIOLATE, Operation
 from pfnlab.engine.program import Program, Rule
 from pfnlab.engine.record import Recorder
 from pfnlab.engine.task import ENDED, Task
+from pfnlab.errors import words_of
 
 ASSERTION = Rule("assertion", "An assert statement of a task fails.")
 ERROR = Rule("error", "The code of a task is wrong: it raises an error.")
@@ -33,13 +34,13 @@ def assertion_failed(
     if not program.enforces(ASSERTION):
         return ENDED
     statement = linecache.getline(innermost.f_code.co_filename, innermost.f_lineno).strip()
-    said = str(error).partition("\n")[0]
+    said = words_of(error).partition(": ")[2].removesuffix(" ...")  # pytest adds what it was
     return _told(task, error, ASSERTION, said or statement, statement, recorder)
 
 
 def error_met(task: Task, error: Exception, recorder: Recorder) -> Operation:
     """What a task announces that has raised another error."""
-    said = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+    said = error.message if isinstance(error, ModelError) else words_of(error)
     return _told(task, error, ERROR, said, f"raise {type(error).__name__}", recorder)
 
 
