@@ -201,7 +201,7 @@ def explained(error: BaseException, files: set[str]) -> ModelError:
     frame = (mine or frames)[-1]
     place = f"{frame.filename}:{frame.lineno}"
     notes = getattr(error, "__notes__", [])  # in which task, and after which schedule
-    more = f" ({', '.join(notes)})" if notes else ""
+    more = f" ({', '.join(map(str, notes))})" if notes else ""
     if isinstance(error, ModelError):
         error.place = error.place or (place if mine else "")
         if len(notes) > 1:  # most are wrong in every schedule

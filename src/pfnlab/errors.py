@@ -38,7 +38,8 @@ def words_of(error: BaseException) -> str:
         said = str(error).strip().splitlines() or [""]
     except Exception:
         said = ["(it cannot say what)"]
-    text = f"{said[0]} ..." if len(said) > 1 else said[0]
+    text = "".join(letter if letter.isprintable() else "?" for letter in said[0])
+    text += " ..." if len(said) > 1 else ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -94,6 +94,13 @@ def test_json_has_the_error_of_each_check(pfnlab: Command, divides: Path) -> Non
     assert results[0]["error"] == f"{divides}:18: {ERROR}{SCHEDULE})"
 
 
+def test_json_of_a_single_check_has_its_error_too(pfnlab: Command, divides: Path) -> None:
+    ran = pfnlab("check", "huge_fault", str(divides), "--json")
+
+    assert (ran.status, len(json.loads(ran.out)["results"])) == (2, 1)
+    assert ran.err.startswith("pfnlab: one on huge_fault: ")
+
+
 def test_a_design_that_is_wrong_in_one_scenario_is_checked_in_the_others(
     pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

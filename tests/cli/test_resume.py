@@ -125,6 +125,48 @@ def test_a_search_that_came_to_its_limit_in_a_random_walk_goes_on(
     assert (late["verdict"], late["schedules"], late["given_up"]) == ("ok", TRACES, 0)
 
 
+FAR = '''
+from pfnlab import scenario
+from pfnlab.engine import Program, Shared, word
+
+
+class Memory(Shared):
+    x = word(0)
+    z = word(0)
+
+
+@scenario
+def far(program: Program) -> None:
+    """What must be tried comes after two thousand steps."""
+    memory = Memory()
+
+    def write() -> None:
+        memory.x = 1
+
+    def read() -> None:
+        for _ in range(2000):
+            memory.z
+        memory.x
+
+    for name, function in (("one", write), ("two", write), ("read", read)):
+        program.add_task(name, function)
+'''
+
+
+def test_a_search_with_sequences_too_long_to_save_goes_on_to_its_limit_or_its_end(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "far.py"
+    path.write_text(FAR)
+    stopped = pfnlab("check", "huge_fault", str(path), "--max-schedules", "2")
+    whole = pfnlab("check", "huge_fault", str(path))
+
+    assert (stopped.status, stopped.err) == (3, "")
+    assert "INCOMPLETE, 2 schedules without a failure (the limit)" in stopped.out
+    assert (whole.status, whole.err) == (0, "")
+    assert "ok, every interleaving (6 schedules run" in whole.out
+
+
 @pytest.fixture
 def checkpoint(
     pfnlab: Command, impatient: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@
 import pytest
 
 from pfnlab import check, explore, replay
-from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, word
+from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, update, word
 from pfnlab.engine.raised import ASSERTION
 from pfnlab.kernel import Lab
 from pfnlab.verdict import Counterexample
@@ -164,6 +164,61 @@ def test_misuse_is_told_like_that_too_and_is_not_told_of_what_comes_next() -> No
     assert found is not None and found.is_error
     assert found.violation.evidence[0].startswith("one: Count has no field m; declare it")
     assert replay(scenario_of(add_twice(locked=True)), None, "one:1") is None
+
+
+def test_a_task_that_is_a_generator_or_async_is_an_error() -> None:
+    def generates():  # type: ignore[no-untyped-def]
+        yield
+
+    async def waits() -> None:
+        pass
+
+    for function in (generates, waits):
+        with pytest.raises(ModelError, match="task one is a generator, or async: its code would"):
+            explore(scenario_of(lambda program, f=function: program.add_task("one", f)))
+
+
+def test_an_error_that_is_no_exception_is_one_of_the_program_too() -> None:
+    class Stop(BaseException):
+        pass
+
+    def stops() -> None:
+        raise Stop
+
+    with pytest.raises(ModelError, match="task one raised Stop: return instead"):
+        explore(scenario_of(lambda program: program.add_task("one", stops)))
+
+
+def test_an_error_within_a_step_is_told_without_a_schedule_that_does_not_lead_to_it() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+
+        def divide() -> None:
+            update(count, "n", lambda n: 1 // (1 - n))
+
+        program.add_task("writes", lambda: setattr(count, "n", 1))
+        program.add_task("divides", divide)
+
+    with pytest.raises(ModelError, match=r"ZeroDivisionError: [a-z ]*by zero$"):
+        explore(scenario_of(build))
+
+
+def test_an_assert_beside_tasks_that_wait_from_the_beginning() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+
+        def look() -> None:
+            count.n = 1
+            assert count.n == 2
+
+        program.add_task("a", lambda: join("b"))
+        program.add_task("b", lambda: join("a"))
+        program.add_task("c", look)
+
+    result = explore(scenario_of(build))
+
+    assert (result.verdict, result.schedule) == ("FAIL", "")
+    assert result.violation is not None and result.violation.rule == "no_deadlock"
 
 
 def test_an_assert_of_pfnlab_itself_is_an_error() -> None:

@@ -46,6 +46,23 @@ def fault_retry(faulters: int) -> Build:
     return build
 
 
+class Plain(Shared):
+    flag = field(0)
+
+
+def only_look(program: Program) -> None:
+    plain = Plain()
+    for name in "abc":
+        program.add_task(name, lambda: plain.flag)
+    program.interchangeable(*"abc")
+
+
+def test_tasks_that_make_no_step_that_is_counted_all_begin_and_end() -> None:
+    result = reduced(only_look)
+
+    assert (result.verdict, result.schedules) == ("ok", 1)
+
+
 CHAINS = [
     ("counter:4", ["t0 t1 t2 t3"], 24, 1),
     ("counter:3:2", ["t0 t1 t2"], 90, 15),

@@ -122,7 +122,7 @@ def check(
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
     results = run_all(pairs, options, where.jobs, where)
     wrong = {pair: found.error for pair, found in results.items() if found and found.error}
-    if len(results) == len(wrong) == 1:
+    if len(results) == len(wrong) == 1 and not as_json:
         raise ModelError(*wrong.values())
     if as_json:
         rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
@@ -136,10 +136,11 @@ def check(
 
 
 def _tell_errors(wrong: dict[Pair, str]) -> None:
-    """One line for each error, however many checks it has ended."""
+    """One line for each place and class of errors, however many checks these have ended."""
     alike: dict[str, list[Pair]] = {}
     for pair, error in wrong.items():
-        alike.setdefault(re.split(r" \((?:in task|after) ", error)[0], []).append(pair)
+        place = re.match(r".*?:\d+: \w+", error)
+        alike.setdefault(place[0] if place is not None else error, []).append(pair)
     for pairs in alike.values():
         design, scenario = find_design(pairs[0][0]).name, find_scenario(pairs[0][1]).name
         more = f" and {many(len(pairs) - 1, 'more check')}" if len(pairs) > 1 else ""

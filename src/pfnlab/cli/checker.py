@@ -70,19 +70,25 @@ class Checker:
         began = time.perf_counter()
         paused = Whole(None)
         last: list[Any] = []
+        saves = self.policy is not None
 
         def look(search: Search, execution: Execution) -> None:
+            nonlocal saves
             last[:] = [search, execution.program]
             show(search)
             seconds = time.perf_counter() - began
-            if self.policy is None or not isinstance(search.reduced, Optimal):
+            if not saves or not isinstance(search.reduced, Optimal):
                 if interrupted():
                     raise KeyboardInterrupt
                 return
             enough = pause(seconds) or self.options.reached(search.schedules, seconds)
             if enough and not execution.unchecked_race:
+                try:
+                    paused.state = save(search.reduced)
+                except RecursionError:  # sequences of a thousand steps are planned
+                    saves = False
+                    return
                 paused.totals = totals_of(search, execution.program)
-                paused.state = save(search.reduced)
                 paused.racing, paused.seconds = search.racing, seconds
                 raise Paused
 

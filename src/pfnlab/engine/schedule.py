@@ -79,9 +79,12 @@ def schedule_of(execution: Execution) -> str:
 
 
 def tell_schedule(error: Exception, execution: Execution) -> None:
-    """Add to an error of a task's code what led to it, if more than one task has moved."""
+    """Add to an error what led to it, if a task's code has raised it and more than one has moved.
+
+    What goes wrong within a step (in an update, a condition, a rule) has no such schedule.
+    """
     schedule = schedule_of(execution)
-    if "," in schedule:
+    if "," in schedule and getattr(error, "__notes__", None):
         error.add_note(f"after {join_racing(execution.program.racing, schedule)}")
 
 

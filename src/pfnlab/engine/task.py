@@ -11,6 +11,7 @@ worker ready for the next.
 
 import sys
 from collections.abc import Callable
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, final
 
 from greenlet import getcurrent, greenlet
@@ -20,6 +21,7 @@ from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.operation import END, RETRY, Operation
 from pfnlab.engine.spin import Looked
 
+_NEVER_RUN: Final = (GeneratorType, CoroutineType, AsyncGeneratorType)
 ENDED: Final = Operation(END, "end", counted=False)
 
 
@@ -87,13 +89,22 @@ class Worker:
             task = self.task
             assert task is not None
             try:
-                task.function()
+                made: Any = task.function()
+                if isinstance(made, _NEVER_RUN):
+                    if isinstance(made, CoroutineType):
+                        made.close()  # or Python warns of it
+                    raise ModelError(
+                        f"task {task.name} is a generator, or async: its code would never run; "
+                        "a task is a plain function"
+                    )
             except Abandoned:
                 pass
             except Exception as error:  # the program's fault: whoever runs it is told
                 error.add_note(f"in task {task.name}")
                 self.error = error
-            except (SystemExit, GeneratorExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 wrong = ModelError(
                     f"task {task.name} raised {type(error).__name__}: return instead"
                 )

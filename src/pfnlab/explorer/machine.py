@@ -170,6 +170,8 @@ class Machine(Dependence):
             self._report(deadlock.ENDS, (), task)
         elif code == op_.END:
             store.end(task)
+            if self.chained:
+                self._bear(event)  # if it has made no step that is counted
         elif code == op_.VIOLATE:
             self._one_more(event)
             _sentence, evidence, _call, relevant = node.op.value

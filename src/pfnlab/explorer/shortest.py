@@ -48,7 +48,9 @@ def shortened(
     order = order or order_of(events)
     if broken.race is not None:
         order.put_before(*broken.race)
-    keep = set(broken.relevant) or {broken.event}
+    keep = set(broken.relevant)
+    if not keep and not broken.cycle:  # that may be there before any event
+        keep = {broken.event}
     past = order.past(keep)
     earlier = takewhile(lambda other: other is not broken, execution.broken)
     if any(other.event in past for other in earlier):
@@ -63,8 +65,9 @@ def shortened(
 
 
 def _before(cycle: Broken, broken: Broken, past: list[int]) -> bool:
-    """Whether tasks waited for each other before a rule broke."""
-    return max(cycle.relevant) < broken.event and cycle.relevant.issubset(past)
+    """Whether tasks waited for each other before a rule broke: after no event, from the start."""
+    newest = max(cycle.relevant, default=-1)
+    return newest < broken.event and cycle.relevant.issubset(past)
 
 
 def _telling(execution: Execution, events: list[Event]) -> Telling:

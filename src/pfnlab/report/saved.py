@@ -110,7 +110,8 @@ def followed_text(saved: Saved, followed: Followed, changed: tuple[str, ...]) ->
     finding = followed.finding
     parts = []
     if finding is not None:
-        parts.append(f"{title}: FAIL  {finding.violation.rule}\n\n{finding_text(finding)}")
+        what = "error" if finding.is_error else f"FAIL  {finding.violation.rule}"
+        parts.append(f"{title}: {what}\n\n{finding_text(finding)}")
     else:
         parts.append(f"{title}: no rule breaks along the saved counterexample")
     lines = [f"{name} has changed since the counterexample was saved." for name in changed]
@@ -145,4 +146,6 @@ def _outcome(saved: Saved, followed: Followed) -> str:
         return f"{saved.rule} does not break along these steps any more; elsewhere it may."
     if finding.violation.rule == saved.rule:
         return f"{saved.rule} still breaks."
+    if finding.is_error:
+        return f"It was {saved.rule} that broke, and now a task raises an error before that."
     return f"It was {saved.rule} that broke, and is {finding.violation.rule} now."
