@@ -26,8 +26,10 @@ def timed_sweep(runs: Iterable[Run], faults: Faults) -> Cost:
     """Sweep, and count.  Runs are made before the clock starts."""
     made = list(runs)
     with no_collection(), signals_counted():
-        # A signal, so that the pages of its stack are there, too.
-        faults.settle(lambda: _sweep([Run(0, 1, 0)], faults).faults)
+        # A signal, so that the pages of its stack are there, too; and a page that is there, as far
+        # away as what is swept: of numbers as large Python makes no small ones.
+        here = Run(faults.address, 1, 0)
+        faults.settle(lambda: _sweep([Run(0, 1, 0), here], faults).faults)
         return _sweep(made, faults)
 
 

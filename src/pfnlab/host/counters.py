@@ -23,6 +23,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._usage = (ctypes.c_long * 18)()
+        self.address = ctypes.addressof(self._usage)
         self._getrusage = ctypes.CDLL(None, use_errno=True).getrusage
 
     def now(self) -> int:
