@@ -74,6 +74,8 @@ V6_12 = replace(
     V6_16, name="v6.12", pud_cachemode=False, pat_context=False, type1_by_leaf=False,
     mmap_by_pmd=True,
 )  # fmt: skip
+# Huge entries no longer ask for the THP policy.  Measured on 6.12.117, and 6.12.95 is without.
+V6_12_117 = replace(V6_12, name="v6.12.117", thp_gate=False)
 V6_10 = replace(V6_12, name="v6.10")
 V6_9 = replace(V6_10, name="v6.9", mmap_by_pmd=False, hot_reset_info_in_walk=True)
 V6_4 = replace(
@@ -86,7 +88,8 @@ V6_1_192 = replace(V6_1, name="v6.1.192", open_before_copy=True)
 V5_8 = replace(V6_1, name="v5.8", tlb_end_vma_flushes=False)
 
 KERNELS = {
-    kernel.name: kernel for kernel in (V5_8, V6_1, V6_1_192, V6_4, V6_9, V6_10, V6_12, V6_16, V7_3)
+    kernel.name: kernel
+    for kernel in (V5_8, V6_1, V6_1_192, V6_4, V6_9, V6_10, V6_12, V6_12_117, V6_16, V7_3)
 }
 LATEST = "v7.3"
 
@@ -102,11 +105,19 @@ def find_kernel(name: str) -> Kernel:
 def profile_for(version: str) -> Kernel:
     """The newest profile that is no newer than a version of the kernel's source, as 6.12.95.
 
+    One of a stable release is for later ones of its series alone.
     Only a default: a profile is a list of features, and a distribution may have some earlier.
     """
     wanted = version_order(version)
     ordered = sorted(KERNELS.values(), key=lambda kernel: version_order(kernel.name))
-    return [ordered[0], *(k for k in ordered if version_order(k.name) <= wanted)][-1]
+    orders = {kernel.name: version_order(kernel.name) for kernel in ordered}
+    fits = [
+        kernel
+        for kernel in ordered
+        if orders[kernel.name] <= wanted
+        and (len(orders[kernel.name]) == 2 or orders[kernel.name][:2] == wanted[:2])
+    ]
+    return [ordered[0], *fits][-1]
 
 
 def version_order(version: str) -> tuple[int, ...]:
