@@ -13,7 +13,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Finding
 from pfnlab.explorer.saved import Saved
 from pfnlab.report.as_test import test_text
-from pfnlab.report.counterexample import finding_text
+from pfnlab.report.counterexample import titled_text
 from pfnlab.report.data import SCHEMA, finding_data
 from pfnlab.report.saved import followed_text, parting_text, saved_of
 from pfnlab.verdict import follow_saved
@@ -65,9 +65,7 @@ def replay(
     elif finding is None:
         print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule}")
     else:
-        what = "error" if finding.is_error else f"FAIL  {finding.violation.rule}"
-        print(f"{a_scenario.name} on {a_design.name}: {what}\n")
-        print(finding_text(finding))
+        print(titled_text(f"{a_scenario.name} on {a_design.name}", finding))
     return _status(finding)
 
 

@@ -109,15 +109,11 @@ def profile_for(version: str) -> Kernel:
     Only a default: a profile is a list of features, and a distribution may have some earlier.
     """
     wanted = version_order(version)
-    ordered = sorted(KERNELS.values(), key=lambda kernel: version_order(kernel.name))
-    orders = {kernel.name: version_order(kernel.name) for kernel in ordered}
+    ordered = sorted((version_order(kernel.name), kernel.name) for kernel in KERNELS.values())
     fits = [
-        kernel
-        for kernel in ordered
-        if orders[kernel.name] <= wanted
-        and (len(orders[kernel.name]) == 2 or orders[kernel.name][:2] == wanted[:2])
+        name for its, name in ordered if its <= wanted and (len(its) == 2 or its[:2] == wanted[:2])
     ]
-    return [ordered[0], *fits][-1]
+    return KERNELS[fits[-1] if fits else ordered[0][1]]
 
 
 def version_order(version: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from pfnlab.report.layout import WIDTH, many
 
 LABEL = 4  # characters of most labels
 OK, OPEN, NOT_RUN, ERROR = "ok", "?", "not run", "error"
+UNDECIDED = (OPEN, ERROR, NOT_RUN)  # neither ok nor a rule that broke
 
 Rules = Mapping[str, Rule]  # those that are known, by name
 Results = Mapping[str, Result | None]  # by scenario; None was not run: it was interrupted
@@ -40,7 +41,7 @@ def in_order(labels: Iterable[str]) -> list[str]:
     def key(text: str) -> tuple[bool, bool, str, int, str]:
         number = re.fullmatch(r"([A-Z]+)(\d+)(\w*)", text)
         letters, digits, rest = number.groups() if number is not None else (text, "0", "")
-        return text in (OPEN, NOT_RUN, ERROR), number is None, letters, int(digits), rest
+        return text in UNDECIDED, number is None, letters, int(digits), rest
 
     return sorted(set(labels), key=key)
 

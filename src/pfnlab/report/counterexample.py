@@ -41,7 +41,7 @@ def result_text(
     shown = result.findings if all_findings else result.findings[:1]
     texts = []
     for finding in shown:
-        texts.append(f"{title}: FAIL  {finding.violation.rule}\n\n{finding_text(finding)}")
+        texts.append(titled_text(title, finding))
     texts.append(_counts(result, len(shown)))
     if specs is not None and specs[0]:
         for finding in shown:
@@ -70,6 +70,12 @@ def note_text(note: Note) -> str:
 
 def replay_command(design: str, scenario: str, schedule: str, flags: tuple[str, ...] = ()) -> str:
     return shlex.join(["pfnlab", "replay", design, scenario, schedule, *flags])
+
+
+def titled_text(title: str, finding: Finding) -> str:
+    """One finding; or an error, where a schedule was followed again."""
+    what = "error" if finding.is_error else f"FAIL  {finding.violation.rule}"
+    return f"{title}: {what}\n\n{finding_text(finding)}"
 
 
 def finding_text(finding: Finding) -> str:

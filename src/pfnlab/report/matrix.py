@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from pfnlab.explorer.result import Result
 from pfnlab.report.broken import (
-    ERROR,
     NOT_RUN,
     OK,
-    OPEN,
+    UNDECIDED,
     Results,
     Rules,
     in_order,
@@ -64,13 +63,13 @@ def design_text(design: str, groups: Groups, results: Results, rules: Rules) -> 
 def cell_text(result: Result | None, rules: Rules) -> str:
     """ "ok", "FAIL R3", "?", "error" or "not run"."""
     text = outcome(result, rules)
-    return text if text in (OK, OPEN, NOT_RUN, ERROR) else f"FAIL {text}"
+    return text if text in (OK, *UNDECIDED) else f"FAIL {text}"
 
 
 def group_text(results: Results, rules: Rules) -> str:
     """ "ok", or as "3 D1 R7": how many scenarios fail, and which rules they break."""
     others = scenarios_by_outcome(results, rules)
-    parts = [f"{len(others.pop(text))} {text}" for text in (OPEN, ERROR, NOT_RUN) if text in others]
+    parts = [f"{len(others.pop(text))} {text}" for text in UNDECIDED if text in others]
     if others:
         parts.insert(0, f"{sum(map(len, others.values()))} {' '.join(in_order(others))}")
     return ", ".join(parts) or OK
@@ -88,7 +87,7 @@ def _group_line(results: Results, rules: Rules) -> str:
     if any(counts.values()):
         bad = ", ".join(f"{what} {count}" for what, count in counts.items() if count)
         alike = only_outcome(results, rules)
-        each = f": {alike}" if alike not in ("", OPEN, NOT_RUN, ERROR) else ""
+        each = f": {alike}" if alike not in ("", *UNDECIDED) else ""
         verdict = f"{bad} of {len(results)}{each}"
     else:
         verdict = "ok, every interleaving"

@@ -6,7 +6,7 @@ from typing import Any
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.explorer.follow import Followed, Parting
 from pfnlab.explorer.saved import Saved, SavedStep, Source
-from pfnlab.report.counterexample import finding_text, wrapped
+from pfnlab.report.counterexample import titled_text, wrapped
 from pfnlab.report.layout import many
 
 SAVED_SCHEMA = 1
@@ -110,8 +110,7 @@ def followed_text(saved: Saved, followed: Followed, changed: tuple[str, ...]) ->
     finding = followed.finding
     parts = []
     if finding is not None:
-        what = "error" if finding.is_error else f"FAIL  {finding.violation.rule}"
-        parts.append(f"{title}: {what}\n\n{finding_text(finding)}")
+        parts.append(titled_text(title, finding))
     else:
         parts.append(f"{title}: no rule breaks along the saved counterexample")
     lines = [f"{name} has changed since the counterexample was saved." for name in changed]
