@@ -14,12 +14,14 @@ from pfnlab.engine.label import (
     UNLOCK,
     Label,
 )
+from pfnlab.engine.operation import CHOOSE
 from pfnlab.explorer import optimal, swap, wakeup
 from pfnlab.explorer.dependence import Race
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.races import Other
-from pfnlab.explorer.wakeup import COVERED, WEAKLY, Branch, Frame
+from pfnlab.explorer.trie import Step
+from pfnlab.explorer.wakeup import COVERED, WEAKLY, Branch
 
 Mutant = Callable[[], AbstractContextManager[None]]
 
@@ -97,15 +99,18 @@ def without_drop() -> Iterator[None]:
 def choices_everywhere() -> AbstractContextManager[None]:
     """The other options of a choice are tried wherever it comes, also on a planned way."""
 
-    def frame(sleep: list[Branch], tree: list[Branch], since: int = 0) -> Frame:
-        for branch in list(tree):
-            other = 1 - branch.choice
-            known = any(b.task == branch.task and b.choice == other for b in [*tree, *sleep])
-            if branch.label is NOTHING and not known:
-                tree.append(Branch(branch.task, other, NOTHING))
-        return Frame(sleep, tree, since)
+    reverse = Optimal._reverse_races
 
-    return patched(optimal, "Frame", frame)
+    def with_others(search: Optimal) -> None:
+        for frame, event in zip(search.frames, search.machine.events, strict=False):
+            other = 1 - event.choice
+            steps = [*[branch.step for branch in frame.tree], *frame.sleep]
+            known = any(step.task == event.task and step.choice == other for step in steps)
+            if event.node.code == CHOOSE and not known:
+                frame.tree.append(Branch((Step(event.task, other, NOTHING),)))
+        reverse(search)
+
+    return patched(Optimal, "_reverse_races", with_others)
 
 
 @contextmanager
@@ -153,12 +158,10 @@ def never_settled() -> Iterator[None]:
 
 
 @contextmanager
-def below_the_current() -> Iterator[None]:
-    """A sequence is put below the branch that is being explored."""
+def beside_the_current() -> Iterator[None]:
+    """A sequence is planned although the step that is being explored begins it."""
     insert = wakeup.insert
-    with patched(
-        optimal, "insert", lambda tree, sequence, _current, _apart: insert(tree, sequence)
-    ):
+    with patched(optimal, "insert", lambda tree, sequence, _current: insert(tree, sequence)):
         yield
 
 

@@ -136,14 +136,6 @@ class Dependence:
         """Whether an event is the release that a wait was for."""
         return earlier.object == label.object and _RELEASE[earlier.mode]
 
-    def first_after(self, task: int, position: int) -> Event | None:
-        """A task's first event after this position, if it has one."""
-        found: Event | None = None
-        event = self.actors[task].newest
-        while event is not None and event.position > position:
-            found, event = event, event.earlier
-        return found
-
     def meets(self, label: Label, first: int, second: int, end: int) -> bool:
         """Whether a step depends on an event before `end` that comes after neither of the two."""
         after = 1 << first | 1 << second

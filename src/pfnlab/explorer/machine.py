@@ -301,6 +301,7 @@ class Machine(Dependence):
     def undo(self, depth: int) -> None:
         """Take back every event from this position on."""
         events, actors, touched = self.events, self.actors, self.touched
+        rules, chained = self.rules, self.chained
         self.taken_back += len(events) - depth
         undone = events[depth:]
         undone.reverse()
@@ -313,10 +314,11 @@ class Machine(Dependence):
                 touched[label.object] = event.under
             else:
                 self.untouch(event)
-            if event.verdicts is not None:
+            if rules and event.verdicts is not None:
                 self.watch.now = event.verdicts
-            for other in event.bore:
-                actors[other].born = False
+            if chained:
+                for other in event.bore:
+                    actors[other].born = False
         del events[depth:]
         self.store.undo(depth)
         for told in self.told:

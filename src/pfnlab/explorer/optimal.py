@@ -30,6 +30,7 @@ from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.races import Other
 from pfnlab.explorer.source import possible, sleeps, try_everything, want_first
 from pfnlab.explorer.swap import chooses, is_same, swapped, tried
+from pfnlab.explorer.trie import Step
 from pfnlab.explorer.wakeup import (
     COVERED,
     GROWN,
@@ -38,7 +39,9 @@ from pfnlab.explorer.wakeup import (
     Branch,
     Frame,
     asleep,
+    grow,
     insert,
+    step_of,
     still_asleep,
 )
 
@@ -59,14 +62,13 @@ class Optimal:
         self.machine = Machine(execution, depth)
         self.optimal = optimal
         self.limit = limit
-        self.frames = [Frame([], [])]
+        self.frames = [Frame([])]
         # Who is asked for a step: the task that made the last one, as long as it can, so that
         # what others do is undone as late as can be; then the first one that can.
         tasks = range(self.machine.tasks)
         self.order = [[last, *(task for task in tasks if task != last)] for last in tasks] or [[]]
-        self.continued = 0  # the task that made the last step
         self.in_vain = False  # the last execution was given up as one that was seen
-        self.planned = 0  # branches in all trees
+        self.planned = 0  # steps in all trees
         self.fell_back = False  # the trees have outgrown the limit, or labels did not tell enough
         self.runs = 0  # executions that have ended
         self.started = False
@@ -92,29 +94,40 @@ class Optimal:
 
     def _extend(self) -> bool:
         """Go on from the present state to the end; False where others have gone all ways."""
-        machine, frames = self.machine, self.frames
+        machine, frames, runs = self.machine, self.frames, self.runs
         self.in_vain = False
         frame = frames[-1]
+        then: list[Branch] | None = None  # planned after the steps of a row
         while True:
+            if then:
+                frame.tree, then = then, None
             tree = frame.tree
-            if not tree:
-                if not self._open(frame):
-                    break
+            opened = self._open(frame) if not tree else None
+            if opened is not None:
+                row: tuple[Step, ...] = (opened,)
+            elif not tree:
+                break
             elif tree[0].lent and not self._pass(frame):
                 return False
-            branch = tree[0]
-            if self.fell_back and branch.label is NOTHING and not possible(machine, frame, branch):
-                continue
-            frame.current = branch
-            self.continued = branch.task
-            label = branch.label = machine.make(branch.task, branch.choice).label
-            sleep = frame.sleep
-            if sleep:
-                sleep = still_asleep(sleep, branch.task, label)
-            frame = Frame(sleep, branch.after, self.runs)
-            frames.append(frame)
-            if machine.stop:
-                return True
+            else:
+                branch = tree[0]
+                guessed = self.fell_back and branch.step.label is NOTHING
+                if guessed and not possible(machine, frame, branch):
+                    continue
+                del tree[0]
+                row, then = branch.row[branch.place : branch.stop], branch.then
+                self.planned -= len(row)
+            for step in row:
+                event = machine.make(step.task, step.choice)
+                label = event.label
+                frame.current = step if step.label is label else step_of(event)
+                sleep = frame.sleep
+                if sleep:
+                    sleep = still_asleep(sleep, step.task, label)
+                frame = Frame(sleep, runs)
+                frames.append(frame)
+                if machine.stop:
+                    return True
         tasks = left(machine)
         if not self.in_vain:
             finish(machine, tasks)
@@ -130,68 +143,63 @@ class Optimal:
         """
         while frame.tree and frame.tree[0].lent:
             branch = frame.tree.pop(0)
-            frame.sleep = [*frame.sleep, branch]
+            frame.sleep = [*frame.sleep, branch.step]
             frame.tried += 1
             if branch.lent == LENT:
-                frame.lent = (*frame.lent, branch)
+                frame.lent = (*frame.lent, branch.step)
         return bool(frame.tree) and not (frame.lent and not frame.tree[0].leaf)
 
-    def _open(self, frame: Frame) -> bool:
-        """Choose a step where nothing has been planned; False at the end."""
-        machine, tree, sleep = self.machine, frame.tree, frame.sleep
-        actors = machine.actors
+    def _open(self, frame: Frame) -> Step | None:
+        """Choose a step where nothing has been planned; of a choice, plan each option."""
+        machine, sleep = self.machine, frame.sleep
+        actors, events = machine.actors, machine.events
         found = False
-        for task in self.order[self.continued]:
+        for task in self.order[events[-1].task if events else 0]:
             node = actors[task].node
             if node.code < PLAIN and machine.enabled(task):
                 found = True
-                if node.op.options == 1:
-                    if sleep and sleeps(frame, task, 0):
-                        continue
-                    tree.append(Branch(task, 0, NOTHING))
-                    self.planned += 1
-                    return True
-                for choice in range(node.op.options):
+                options = node.op.options
+                if options == 1:
+                    if not (sleep and sleeps(frame, task, 0)):
+                        return node.step or Step(task, 0, NOTHING)
+                    continue
+                for choice in range(options):
                     if not (sleep and sleeps(frame, task, choice)):
-                        tree.append(Branch(task, choice, NOTHING))
-                        self.planned += 1
-                if tree:
-                    return True
+                        frame.tree.append(Branch((Step(task, choice, NOTHING),)))
+                self.planned += len(frame.tree)
+                if frame.tree:
+                    return None
         self.in_vain = found
-        return False
+        return None
 
     def _backtrack(self) -> bool:
         """Back to the newest state from which something is left to try."""
         frames, base = self.frames, self.base
-        while len(frames) > base:
-            frame = frames[-1]
+        for depth in range(len(frames) - 1, base - 1, -1):
+            frame = frames[depth]
+            if not frame.tree and not frame.lent:
+                continue
             current = frame.current
             if current is not None:
-                self.planned -= 1
-                if len(frame.tree) == 1 and not frame.lent:
-                    frames.pop()
-                    continue
-                current.forget()
                 frame.sleep = [*frame.sleep, current]
                 frame.tried += 1
-                del frame.tree[0]
                 frame.current = None
                 if not self.optimal or self.fell_back:
-                    frame.tree[:] = [
+                    frame.tree = [
                         branch
                         for branch in frame.tree
-                        if not sleeps(frame, branch.task, branch.choice)
+                        if not sleeps(frame, branch.step.task, branch.step.choice)
                     ]
             if self._pass(frame):
-                break
+                del frames[depth + 1 :]
+                self.machine.undo(depth)
+                return True
             if frame.lent:
+                del frames[depth + 1 :]
                 self.waiting = True
                 return False
-            frames.pop()
-        if len(frames) <= base:
-            return False
-        self.machine.undo(len(frames) - 1)
-        return True
+        del frames[base:]
+        return False
 
     # ---- races
 
@@ -205,9 +213,12 @@ class Optimal:
         """See that the other order of a race is tried; whether that is settled for good."""
         machine = self.machine
         if second >= 0 and is_same(machine, first, second):
-            how = tried(machine, self.frames[first].sleep, first, second)
+            frame = self.frames[first]
+            how = tried(machine, frame.sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
-                how = self.plan(first, swapped(machine.events, first, second), apart=True)
+                others = [branch.row[branch.place] for branch in frame.tree]
+                new = not others or tried(machine, others, first, second) == GROWN
+                how = self.plan(first, swapped(machine.events, first, second), new=new)
             return how != WEAKLY and not (machine.chooses and chooses(machine, first, second))
         other = Other(machine, first, second)
         sequences = other.sequences()
@@ -229,16 +240,21 @@ class Optimal:
             return self.plan(depth, sequence)
         return how
 
-    def plan(self, depth: int, sequence: list[Event], *, apart: bool = False) -> int:
-        """As want(), of a sequence that was not tried; with `apart` the present branch races with
-        its last step, and its task makes none of them.
+    def plan(self, depth: int, sequence: list[Event], *, new: bool | None = None) -> int:
+        """As want(), of a sequence that was not tried.
+
+        It is known whether it is `new` where the present step does not begin it: then no other
+        does if it is.
         """
         frame = self.frames[depth]
         if not self.optimal or self.fell_back or self.planned > self.limit:
             self.fell_back = self.fell_back or self.optimal
             want_first(frame, sequence)
             return WEAKLY
-        how, added = insert(frame.tree, sequence, frame.current, apart)
+        if new:
+            how, added = GROWN, grow(frame.tree, sequence)
+        else:
+            how, added = insert(frame.tree, sequence, frame.current if new is None else None)
         self.planned += added
         if added and depth < self.base:
             self.above.append((depth, sequence))

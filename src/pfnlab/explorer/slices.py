@@ -173,9 +173,8 @@ def give_away(search: Optimal, most: int | None) -> list[State]:
     for depth in range(search.base, len(frames)):
         frame = search.frames[depth]
         way, saved = frames[:depth], frames[depth]
-        for branch, ahead in zip(frame.tree, _taken(saved), strict=True):
-            if branch is not frame.current:
-                _give(branch, [*way, ahead], parts, most)
+        for branch, ahead in zip(frame.tree, _taken(saved)[saved.taken :], strict=True):
+            _give(branch, [*way, ahead], parts, most)
             if len(parts) == most:
                 return parts
     return parts

@@ -7,7 +7,8 @@ Optimal-DPOR becomes when its trees outgrow their limit (optimal.py).
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import NOTHING, dependent
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.wakeup import Branch, Frame
+from pfnlab.explorer.trie import Step
+from pfnlab.explorer.wakeup import Branch, Frame, step_of
 
 
 def sleeps(frame: Frame, task: int, choice: int) -> bool:
@@ -20,18 +21,28 @@ def sleeps(frame: Frame, task: int, choice: int) -> bool:
 
 def possible(machine: Machine, frame: Frame, branch: Branch) -> bool:
     """Whether a step that was only guessed can happen; if so, with all its choices."""
-    if not machine.enabled(branch.task):
+    task = branch.step.task
+    if not machine.enabled(task):
         del frame.tree[0]
         return False
-    for choice in range(1, machine.actors[branch.task].node.op.options):
-        if not any(b.task == branch.task and b.choice == choice for b in frame.tree):
-            frame.tree.append(Branch(branch.task, choice, NOTHING))
+    planned = {(other.step.task, other.step.choice) for other in frame.tree}
+    for choice in range(1, machine.actors[task].node.op.options):
+        if (task, choice) not in planned:
+            frame.tree.append(Branch((Step(task, choice, NOTHING),)))
     return True
+
+
+def wanted(frame: Frame) -> set[tuple[int, int]]:
+    """The steps that are planned, the one that is taken among them."""
+    steps = [branch.step for branch in frame.tree]
+    if frame.current is not None:
+        steps.append(frame.current)
+    return {(step.task, step.choice) for step in steps}
 
 
 def want_first(frame: Frame, sequence: list[Event]) -> None:
     """Some step that could begin the sequence must be tried."""
-    wanted = {(branch.task, branch.choice) for branch in frame.tree}
+    planned = wanted(frame)
     first: Event | None = None
     for place, event in enumerate(sequence):
         begins = True
@@ -42,20 +53,20 @@ def want_first(frame: Frame, sequence: list[Event]) -> None:
                 break
         if not begins:
             continue
-        if (event.task, event.choice) in wanted:
+        if (event.task, event.choice) in planned:
             return
         if first is None:
             first = event
     assert first is not None
-    frame.tree.append(Branch(first.task, first.choice, first.label))
+    frame.tree.append(Branch((step_of(first),)))
 
 
 def try_everything(frame: Frame, tasks: int) -> None:
     """Labels do not tell how a wait can end: try every task, as far as it can go on there."""
-    wanted = {branch.task for branch in frame.tree}
+    planned = {task for task, _choice in wanted(frame)}
     for task in range(tasks):
-        if task not in wanted and not sleeps(frame, task, 0):
-            frame.tree.append(Branch(task, 0, NOTHING))
+        if task not in planned and not sleeps(frame, task, 0):
+            frame.tree.append(Branch((Step(task, 0, NOTHING),)))
 
 
 __all__ = ["possible", "sleeps", "try_everything", "want_first"]

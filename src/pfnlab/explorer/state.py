@@ -12,7 +12,8 @@ from pfnlab.engine.event import Event
 from pfnlab.engine.label import NOTHING
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.wakeup import EXPLORED, OWN, Branch, Frame, insert, still_asleep
+from pfnlab.explorer.trie import Step
+from pfnlab.explorer.wakeup import EXPLORED, OWN, Branch, Frame, insert, step_of, still_asleep
 
 Steps = tuple[tuple[int, int], ...]
 
@@ -74,21 +75,23 @@ def save(search: Optimal) -> State:
 
 def frame_state(frame: Frame) -> FrameState:
     slept = frame.sleep[len(frame.sleep) - frame.tried :]
+    current = frame.current
     return FrameState(
-        frame.current is not None,
-        tuple(_step(branch) for branch in slept),
-        tuple(place for place, branch in enumerate(slept) if branch in frame.lent),
-        # What comes after the present branch is in the next frame.
-        tuple(_step(b) if b is frame.current else twig_of(b) for b in frame.tree),
+        current is not None,
+        tuple(_twig(step) for step in slept),
+        tuple(place for place, step in enumerate(slept) if step in frame.lent),
+        # What comes after the present step is in the next frame.
+        (*([_twig(current)] if current is not None else []), *map(twig_of, frame.tree)),
     )
 
 
-def _step(branch: Branch) -> Twig:
-    return Twig(branch.task, branch.choice, branch.label is not NOTHING, branch.lent)
+def _twig(step: Step) -> Twig:
+    return Twig(step.task, step.choice, step.label is not NOTHING)
 
 
 def twig_of(branch: Branch) -> Twig:
-    return _step(branch)._replace(after=tuple(twig_of(after) for after in branch.after))
+    after = tuple(twig_of(after) for after in branch.after)
+    return _twig(branch.step)._replace(lent=branch.lent, after=after)
 
 
 def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> None:
@@ -96,20 +99,16 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
     machine = search.machine
     search.base, search.started, search.fell_back = state.base, state.started, state.fell_back
     search.frames = frames = []
-    inherited: list[Branch] = []
-    tree: list[Branch] | None = None  # what the branch above has planned
+    inherited: list[Step] = []
     for depth, saved in enumerate(state.frames):
-        grown = [_branch(machine, twig) for twig in saved.tree]
-        if tree is None:
-            tree = grown
-        else:
-            tree[:] = grown
-        slept = [_branch(machine, twig) for twig in saved.slept]
-        frame = Frame([*inherited, *slept], tree)
+        tree = [_branch(machine, twig) for twig in saved.tree]
+        slept = [_branch(machine, twig).step for twig in saved.slept]
+        frame = Frame([*inherited, *slept])
         frame.tried = len(slept)
-        search.planned += _number(saved.tree)
+        search.planned += _number(saved.tree) - saved.taken
         frame.lent = tuple(slept[place] for place in saved.lent)
-        frame.current = tree[0] if saved.taken else None
+        frame.current = tree.pop(0).step if saved.taken else None
+        frame.tree = tree
         frames.append(frame)
         path = path_to(state, depth)
         present = saved.tree[0][:2] if saved.taken else None
@@ -118,11 +117,9 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
                 _grant(search, wish, depth)
         if frame.current is None:
             break
-        branch = frame.current
-        event = _make(machine, branch.task, branch.choice)
-        branch.label = event.label
-        inherited = still_asleep(frame.sleep, branch.task, event.label)
-        tree = branch.after
+        event = _make(machine, frame.current.task, frame.current.choice)
+        frame.current = step_of(event)
+        inherited = still_asleep(frame.sleep, event.task, event.label)
 
 
 def path_to(state: State, depth: int) -> Steps:
@@ -140,9 +137,11 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
     if wish.done:
         (step,) = wish.steps
         machine.undo(depth)
-        branch = _find([*tree, *frame.lent], *step)
-        branch.lent = EXPLORED
-        frame.lent = tuple(lent for lent in frame.lent if lent is not branch)
+        slept = [lent for lent in frame.lent if (lent.task, lent.choice) == step]
+        if tree is frame.tree and slept:
+            frame.lent = tuple(lent for lent in frame.lent if lent is not slept[0])
+        else:
+            _find(tree, *step).lent = EXPLORED
         return
     sequence = [_make(machine, task, choice) for task, choice in wish.steps]
     machine.undo(depth)
@@ -154,23 +153,22 @@ def _grant(search: Optimal, wish: Wish, depth: int) -> None:
 
 def _find(tree: list[Branch], task: int, choice: int) -> Branch:
     for branch in tree:
-        if branch.task == task and branch.choice == choice:
+        if branch.step.task == task and branch.step.choice == choice:
             return branch
     raise AssertionError("a branch was given away, and nobody knows it any more")
 
 
 def _branch(machine: Machine, twig: Twig) -> Branch:
     """A branch with the labels that its steps have from here."""
-    branch = Branch(twig.task, twig.choice, NOTHING)
-    branch.lent = twig.lent
-    if twig.known:
-        branch.label = _make(machine, twig.task, twig.choice).label
-        branch.after = [_branch(machine, after) for after in twig.after]
-        machine.undo(len(machine.events) - 1)
-    elif twig.after:
-        _make(machine, twig.task, twig.choice)
-        branch.after = [_branch(machine, after) for after in twig.after]
-        machine.undo(len(machine.events) - 1)
+    label, then = NOTHING, None
+    if twig.known or twig.after:
+        event = _make(machine, twig.task, twig.choice)
+        then = [_branch(machine, after) for after in twig.after]
+        machine.undo(event.position)
+        if twig.known:
+            label = event.label
+    branch = Branch((Step(twig.task, twig.choice, label),))
+    branch.lent, branch.then = twig.lent, then
     return branch
 
 

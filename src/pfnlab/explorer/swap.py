@@ -11,8 +11,8 @@ from pfnlab.engine.label import LOCK as MUTEX
 from pfnlab.engine.label import TRYLOCK, Label, dependent
 from pfnlab.engine.operation import CHOOSE, LOCK
 from pfnlab.explorer.machine import Machine
-from pfnlab.explorer.trie import Node
-from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY, Branch
+from pfnlab.explorer.trie import Node, Step
+from pfnlab.explorer.wakeup import COVERED, GROWN, WEAKLY
 
 
 def between(events: list[Event], first: int, second: int) -> list[int]:
@@ -54,23 +54,25 @@ def swapped(events: list[Event], first: int, second: int) -> list[Event]:
     return sequence
 
 
-def tried(machine: Machine, sleep: list[Branch], first: int, second: int) -> int:
-    """As asleep() of wakeup.py, of the sequence that swapped() makes."""
+def tried(machine: Machine, steps: list[Step], first: int, second: int) -> int:
+    """Whether one of these steps begins the sequence that swapped() makes: as asleep()."""
     weak = False
-    events = machine.events
-    after = 1 << first | 1 << second
-    for branch in sleep:
-        event = machine.first_after(branch.task, first)
-        label = branch.label
-        if event is not None:
+    events, actors = machine.events, machine.actors
+    after, low = 1 << first | 1 << second, first + 1
+    for step in steps:
+        label, event = step.label, None
+        at = actors[step.task].newest
+        while at is not None and at.position > first:
+            event, at = at, at.earlier
+        if event is not None:  # the first one of its task there
             position = event.position
             if position == second or not event.past & after:
-                if event.choice != branch.choice:
+                if event.choice != step.choice:
                     continue
                 if event.label is label and not label.waits:
                     # It comes first if there is nothing else from `first` on that it comes after.
                     # (A wait comes after more, which the other order leaves out.)
-                    if event.past >> (first + 1) == 1 << (position - first - 1):
+                    if event.past >> low == 1 << (position - low):
                         return COVERED
                 elif not machine.meets(
                     label, first, second, position if position != second else len(events)
