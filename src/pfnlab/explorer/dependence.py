@@ -139,18 +139,15 @@ class Dependence:
     def meets(self, label: Label, first: int, second: int, end: int) -> bool:
         """Whether a step depends on an event before `end` that comes after neither of the two."""
         after = 1 << first | 1 << second
-        events = self.events
+        events, touched = self.events, self.touched
         for number, mode in label.accesses:
-            if number >= len(self.touched):
-                continue
-            touch = self.touched[number]
+            touch = touched[number] if number < len(touched) else None
             row = mode * MODES
-            while touch is not None and touch.position > first:
-                if (
-                    touch.position < end
-                    and CONFLICT[row + touch.mode]
-                    and not events[touch.position].past & after
-                ):
+            while touch is not None:
+                at = touch.position
+                if at <= first:
+                    break
+                if at < end and CONFLICT[row + touch.mode] and not events[at].past & after:
                     return True
                 touch = touch.under
         return False

@@ -69,9 +69,9 @@ def tried(machine: Machine, steps: list[Step], first: int, second: int) -> int:
             if position == second or not event.past & after:
                 if event.choice != step.choice:
                     continue
-                if event.label is label and not label.waits:
+                if event.label is label and not (label.waits and position == second):
                     # It comes first if there is nothing else from `first` on that it comes after.
-                    # (A wait comes after more, which the other order leaves out.)
+                    # (A wait that is the second comes after more, which is left out here.)
                     if event.past >> low == 1 << (position - low):
                         return COVERED
                 elif not machine.meets(
