@@ -8,6 +8,7 @@ from typing import Final, final
 
 from pfnlab.engine.event import Event, Touch
 from pfnlab.engine.label import ADD, CONFLICT, MODES, RELEASES, WRITE, Label
+from pfnlab.engine.operation import JOIN
 from pfnlab.explorer.trie import STOPPED, Node
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
@@ -60,27 +61,56 @@ class Dependence:
         # which their second events were made.
         self.races: list[Race] = []
 
-    def touch(self, event: Event) -> int:
-        """An event touches one object, and no other: its races, newest first; returns its past."""
-        touched, number, past = self.touched, event.label.object, event.before
-        while number >= len(touched):
-            touched.append(None)
-        touch = event.under = touched[number]
-        row = event.mode * MODES
-        while touch is not None:
-            if CONFLICT[row + touch.mode]:
-                earlier = touch.position
-                if not past >> earlier & 1:
-                    self.races.append(Race(earlier, event.position))
-                    past |= self.events[earlier].past
-                if _LAST[touch.mode]:
-                    break
-            touch = touch.under
-        touched[number] = event
+    def enter(self, event: Event, actor: Actor, position: int) -> None:
+        """An event is made now: what happens before it, and its races with earlier ones."""
+        label, events, touched, earlier = event.label, self.events, self.touched, actor.newest
+        past = earlier.past if earlier is not None else actor.birth
+        event.node, event.position, event.earlier, event.before = (
+            actor.node, position, earlier, past,
+        )  # fmt: skip
+        if label.size == 1 and not label.waits:
+            number, row = label.object, label.mode * MODES
+            while number >= len(touched):
+                touched.append(None)
+            touch = event.under = touched[number]
+            while touch is not None:
+                if CONFLICT[row + touch.mode]:
+                    if not past >> touch.position & 1:
+                        self.races.append(Race(touch.position, position))
+                        past |= events[touch.position].past
+                    if _LAST[touch.mode]:
+                        break
+                touch = touch.under
+            touched[number] = event
+        else:
+            past = self._enter_other(event)
+        event.past = past | 1 << position
+        events.append(event)
+        actor.newest = event
+        actor.steps = actor.steps + event.steps
+
+    def _enter_other(self, event: Event) -> int:
+        """Of a wait, or an event that touches none or several objects; returns its past."""
+        label, events, past, node = event.label, self.events, event.before, event.node
+        if label.size == 1:
+            return self.wait(event)
+        if node.code == JOIN:
+            event.before = past | self.past_of(node.op.number)
+            return event.before
+        for place in self.conflicts(label, event.before, wait=label.waits):
+            theirs = events[place]
+            if label.waits:
+                if not (label.blocking and self.releases(theirs.label, label)):
+                    self.races.append(Race(place, event.position))
+                past |= theirs.past
+            elif not past >> place & 1:
+                self.races.append(Race(place, event.position))
+                past |= theirs.past
+        self._touch_all(event)
         return past
 
     def wait(self, event: Event) -> int:
-        """As touch(), of a wait: it may end before any of the others, but not without a release."""
+        """As enter(): a wait may end before any of the others, but not without a release."""
         touched, label, before = self.touched, event.label, event.before
         number, row, past = label.object, label.mode * MODES, before
         while number >= len(touched):
@@ -96,7 +126,7 @@ class Dependence:
         touched[number] = event
         return past
 
-    def touch_all(self, event: Event) -> None:
+    def _touch_all(self, event: Event) -> None:
         """An event touches several objects."""
         touched = self.touched
         for number, mode in event.label.accesses:
@@ -105,7 +135,7 @@ class Dependence:
             touched[number] = Touch(event.position, mode, touched[number])
 
     def untouch(self, event: Event) -> None:
-        """Take back touch_all() of the newest event."""
+        """Take back the accesses of the newest event."""
         touched = self.touched
         for number, _mode in event.label.accesses:
             touch = touched[number]

@@ -17,7 +17,7 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.store import Store
-from pfnlab.explorer.dependence import Actor, Dependence, Race
+from pfnlab.explorer.dependence import Actor, Dependence
 from pfnlab.explorer.trie import STOPPED, Node, Trie
 
 NO_DEPTH: Final = 1 << 60
@@ -98,7 +98,9 @@ class Machine(Dependence):
         if self.rules and store.label.writes:
             return self._made_watched(task, choice, actor, result)
         event = Event(task, choice, store.label, node.steps)
-        self._enter(event, actor, position)
+        self.enter(event, actor, position)
+        if self.chained and event.steps:
+            self._bear(event)
         if node.special:
             self._special(event, op)
             if store.parked[task]:
@@ -123,7 +125,9 @@ class Machine(Dependence):
         broken = self.watch.after(store.label)
         event = Event(task, choice, store.label, node.steps)
         event.verdicts = verdicts
-        self._enter(event, actor, len(self.events))
+        self.enter(event, actor, len(self.events))
+        if self.chained and event.steps:
+            self._bear(event)
         if node.special:
             self._special(event, op)
         for rule, evidence in broken:
@@ -224,38 +228,6 @@ class Machine(Dependence):
             at = parent
         trail.reverse()
         return trail
-
-    # ---- order and races
-
-    def _enter(self, event: Event, actor: Actor, position: int) -> None:
-        """An event is made now: what happens before it, and its races with earlier ones."""
-        label, events, node, earlier = event.label, self.events, actor.node, actor.newest
-        before = earlier.past if earlier is not None else actor.birth
-        event.node, event.position, event.earlier = node, position, earlier
-        actor.newest = event
-        event.before = past = before
-        if label.size == 1:
-            past = self.wait(event) if label.waits else self.touch(event)
-        elif node.code == op_.JOIN:
-            event.before = past = before | self.past_of(node.op.number)
-        elif label.waits:
-            for place in self.conflicts(label, before, wait=True):
-                theirs = events[place]
-                if not (label.blocking and self.releases(theirs.label, label)):
-                    self.races.append(Race(place, position))
-                past |= theirs.past
-            self.touch_all(event)
-        elif label.size:
-            for place in self.conflicts(label, before, wait=False):
-                if not past >> place & 1:
-                    self.races.append(Race(place, position))
-                    past |= events[place].past
-            self.touch_all(event)
-        event.past = past | 1 << position
-        events.append(event)
-        actor.steps = actor.steps + event.steps
-        if self.chained and event.steps:
-            self._bear(event)
 
     # ---- rules
 
