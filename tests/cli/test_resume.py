@@ -153,13 +153,43 @@ def far(program: Program) -> None:
 '''
 
 
-def test_a_search_with_sequences_too_long_to_save_goes_on_to_its_limit_or_its_end(
-    pfnlab: Command, tmp_path: Path
-) -> None:
+@pytest.fixture
+def far(tmp_path: Path) -> str:
     path = tmp_path / "far.py"
     path.write_text(FAR)
-    stopped = pfnlab("check", "huge_fault", str(path), "--max-schedules", "2")
-    whole = pfnlab("check", "huge_fault", str(path))
+    return str(path)
+
+
+def test_a_search_that_plans_thousands_of_steps_ahead_goes_on_from_where_it_stopped(
+    pfnlab: Command, far: str, tmp_path: Path
+) -> None:
+    command = ("check", "huge_fault", far, "--checkpoint", str(tmp_path / "far.json"))
+    stopped = pfnlab(*command, "--max-schedules", "2")
+    ended = pfnlab(*command, "--resume", "--max-schedules", "90000", "--jobs", "2")
+
+    assert stopped.status == 3
+    assert "INCOMPLETE, 2 schedules without a failure (the limit)" in stopped.out
+    assert (ended.status, "ok, every interleaving (6 schedules run" in ended.out) == (0, True)
+
+
+def test_a_search_that_plans_thousands_of_steps_ahead_is_explored_by_several_processes(
+    pfnlab: Command, far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfnlab.cli.jobs.SHARE", 0.0)
+    ran = pfnlab("check", "huge_fault", far, "--jobs", "2")
+
+    assert (ran.status, "ok, every interleaving (6 schedules run" in ran.out) == (0, True)
+
+
+def test_a_search_that_cannot_be_saved_goes_on_to_its_limit_or_its_end(
+    pfnlab: Command, far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(_search: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("pfnlab.cli.checker.save", save)
+    stopped = pfnlab("check", "huge_fault", far, "--max-schedules", "2")
+    whole = pfnlab("check", "huge_fault", far)
 
     assert (stopped.status, stopped.err) == (3, "")
     assert "INCOMPLETE, 2 schedules without a failure (the limit)" in stopped.out

@@ -56,7 +56,7 @@ def test_a_search_saved_after_every_execution_finds_the_same() -> None:
 def test_a_state_of_another_program_is_refused() -> None:
     search = Optimal(Execution(Program(), lastzero(3)))
     (frame,) = BEGINNING.frames
-    strange = BEGINNING._replace(frames=(frame._replace(tree=(Twig(17, 0, True),)),))
+    strange = BEGINNING._replace(frames=(frame._replace(tree=(Twig(((17, 0, True),)),)),))
 
     with pytest.raises(ModelError, match="does not fit"):
         restore(search, strange)

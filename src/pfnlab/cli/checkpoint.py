@@ -26,7 +26,7 @@ from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
 from pfnlab.lab.files import default_cache, written
 
-FORMAT = 2
+FORMAT = 3
 EVERY = 10.0  # seconds
 KEPT = 30 * 24 * 3600.0  # seconds
 

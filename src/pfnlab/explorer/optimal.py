@@ -111,11 +111,13 @@ class Optimal:
                 return False
             else:
                 branch = tree[0]
-                guessed = self.fell_back and branch.step.label is NOTHING
-                if guessed and not possible(machine, frame, branch):
-                    continue
+                if self.fell_back:
+                    if branch.step.label is NOTHING and not possible(machine, frame, branch):
+                        continue
+                    row, then = (branch.step,), branch.after  # each may be a choice
+                else:
+                    row, then = branch.row[branch.place : branch.stop], branch.then
                 del tree[0]
-                row, then = branch.row[branch.place : branch.stop], branch.then
                 self.planned -= len(row)
             for step in row:
                 event = machine.make(step.task, step.choice)

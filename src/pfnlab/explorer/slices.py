@@ -185,8 +185,8 @@ def _taken(frame: FrameState) -> list[FrameState]:
     return [
         frame._replace(
             taken=True,
-            slept=(*frame.slept, *[twig._replace(after=()) for twig in frame.tree[:place]]),
-            tree=(twig._replace(after=()), *frame.tree[place + 1 :]),
+            slept=(*frame.slept, *[before.first for before in frame.tree[:place]]),
+            tree=(twig.first, *frame.tree[place + 1 :]),
         )
         for place, twig in enumerate(frame.tree)
     ]
@@ -194,17 +194,19 @@ def _taken(frame: FrameState) -> list[FrameState]:
 
 def _give(branch: Branch, way: list[FrameState], parts: list[State], most: int | None) -> None:
     """Give away the leaves of a branch."""
-    if branch.leaf:
-        if not branch.lent:
-            branch.lent = LENT
-            parts.append(State((*way, *BEGINNING.frames), len(way)))
-        return
-    twigs = tuple(twig_of(after) for after in branch.after)
-    frame = FrameState(False, (), (), twigs)
-    for after, ahead in zip(branch.after, _taken(frame), strict=True):
-        if len(parts) == most:
-            return
-        _give(after, [*way, ahead], parts, most)
+    while not branch.leaf:
+        after = branch.after
+        frame = FrameState(False, (), (), tuple(map(twig_of, after)))
+        *others, last = zip(after, _taken(frame), strict=True)
+        for other, ahead in others:
+            if len(parts) == most:
+                return
+            _give(other, [*way, ahead], parts, most)
+        branch, ahead = last
+        way = [*way, ahead]
+    if not branch.lent and len(parts) != most:
+        branch.lent = LENT
+        parts.append(State((*way, *BEGINNING.frames), len(way)))
 
 
 def _wish(work: Work, depth: int, events: list[Event]) -> Wish:

@@ -19,13 +19,21 @@ Steps = tuple[tuple[int, int], ...]
 
 
 class Twig(NamedTuple):
-    """A branch: its step, whether its label is known, and what comes after it."""
+    """A branch: steps in a row, each with whether its label is known, and what comes after them."""
 
-    task: int
-    choice: int
-    known: bool
+    row: tuple[tuple[int, int, bool], ...]
     lent: int = OWN
     after: tuple["Twig", ...] = ()
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """Its first step."""
+        return self.row[0][:2]
+
+    @property
+    def first(self) -> "Twig":
+        """That alone."""
+        return Twig(self.row[:1])
 
 
 class FrameState(NamedTuple):
@@ -85,13 +93,13 @@ def frame_state(frame: Frame) -> FrameState:
     )
 
 
-def _twig(step: Step) -> Twig:
-    return Twig(step.task, step.choice, step.label is not NOTHING)
+def _twig(*row: Step) -> Twig:
+    return Twig(tuple((step.task, step.choice, step.label is not NOTHING) for step in row))
 
 
 def twig_of(branch: Branch) -> Twig:
-    after = tuple(twig_of(after) for after in branch.after)
-    return _twig(branch.step)._replace(lent=branch.lent, after=after)
+    twig = _twig(*branch.row[branch.place : branch.stop])
+    return twig._replace(lent=branch.lent, after=tuple(map(twig_of, branch.then or ())))
 
 
 def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> None:
@@ -111,7 +119,7 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
         frame.tree = tree
         frames.append(frame)
         path = path_to(state, depth)
-        present = saved.tree[0][:2] if saved.taken else None
+        present = saved.tree[0].step if saved.taken else None
         for wish in wishes:
             if wish.path[:depth] == path and wish.path[depth : depth + 1] != (present,):
                 _grant(search, wish, depth)
@@ -124,7 +132,7 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
 
 def path_to(state: State, depth: int) -> Steps:
     """The steps that lead to the state of a frame."""
-    return tuple(frame.tree[0][:2] for frame in state.frames[:depth])
+    return tuple(frame.tree[0].step for frame in state.frames[:depth])
 
 
 def _grant(search: Optimal, wish: Wish, depth: int) -> None:
@@ -160,20 +168,22 @@ def _find(tree: list[Branch], task: int, choice: int) -> Branch:
 
 def _branch(machine: Machine, twig: Twig) -> Branch:
     """A branch with the labels that its steps have from here."""
-    label, then = NOTHING, None
-    if twig.known or twig.after:
-        event = _make(machine, twig.task, twig.choice)
-        then = [_branch(machine, after) for after in twig.after]
-        machine.undo(event.position)
-        if twig.known:
-            label = event.label
-    branch = Branch((Step(twig.task, twig.choice, label),))
-    branch.lent, branch.then = twig.lent, then
+    row: list[Step] = []
+    begin = len(machine.events)
+    for place, (task, choice, known) in enumerate(twig.row, 1):
+        label = NOTHING
+        if known or place < len(twig.row) or twig.after:  # if not, nobody knows if it can happen
+            event = _make(machine, task, choice)
+            label = event.label if known else NOTHING
+        row.append(Step(task, choice, label))
+    branch = Branch(tuple(row))
+    branch.lent, branch.then = twig.lent, [_branch(machine, after) for after in twig.after]
+    machine.undo(begin)
     return branch
 
 
 def _number(twigs: tuple[Twig, ...]) -> int:
-    return sum(1 + _number(twig.after) for twig in twigs)
+    return sum(len(twig.row) + _number(twig.after) for twig in twigs)
 
 
 def _make(machine: Machine, task: int, choice: int) -> Event:
@@ -201,8 +211,8 @@ def _frame_from(data: Any) -> FrameState:
 
 def _twigs_from(data: Any) -> tuple[Twig, ...]:
     return tuple(
-        Twig(task, choice, known, lent, _twigs_from(after))
-        for task, choice, known, lent, after in data
+        Twig(tuple((task, choice, known) for task, choice, known in row), lent, _twigs_from(after))
+        for row, lent, after in data
     )
 
 
