@@ -15,6 +15,7 @@ FILES = sorted(FOLDER.glob("*.json"))
 RUNS = {
     "6.1.192": ("remap_on_fault", "v6.1.192"),
     "6.12.95": ("huge_fault", "v6.12"),
+    "6.12.117": ("huge_fault", "v6.12.117"),
     "6.18.15": ("huge_fault", "v6.16"),
     "7.3.4": ("huge_fault", "v7.3"),
 }
@@ -27,6 +28,7 @@ NO_PMD = {("first", "tables pte", 2, 1), ("touch", "calls pmd", 62, 64),
 EXPLAINED = {
     "6.1.192": {NEIGHBOURS: BEFORE, "MAP_DMA, off": {("map_dma", "tables pmd", 1, 0)}},
     "6.12.95": {NEIGHBOURS: {("map", "tables pmd", 1, 0)} | NO_PUD},
+    "6.12.117": {NEIGHBOURS: {("map", "tables pmd", 1, 0)} | NO_PUD},
     "6.18.15": {NEIGHBOURS: BEFORE | NO_PUD | NO_PMD},
     "7.3.4": {NEIGHBOURS: BEFORE | NO_PUD | NO_PMD},
 }
@@ -40,7 +42,7 @@ def comparisons(path: Path) -> list[Comparison]:
     ]
 
 
-def test_four_kernels_are_on_file_with_every_case() -> None:
+def test_five_kernels_are_on_file_with_every_case() -> None:
     assert {path.stem for path in FILES} == set(RUNS)
     for path in FILES:
         assert [name for name, _measured in load(path)] == [one.name for one in cases()]
