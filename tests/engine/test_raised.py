@@ -1,9 +1,21 @@
 """Asserts of tasks: one that fails is a finding."""
 
+from collections.abc import Callable
+
 import pytest
 
 from pfnlab import check, explore, replay
-from pfnlab.engine import ModelError, Program, Shared, join, mutex, scenario, update, word
+from pfnlab.engine import (
+    ModelError,
+    Program,
+    Shared,
+    join,
+    mutex,
+    scenario,
+    update,
+    wait_event,
+    word,
+)
 from pfnlab.engine.raised import ASSERTION
 from pfnlab.kernel import Lab
 from pfnlab.verdict import Counterexample
@@ -189,17 +201,91 @@ def test_an_error_that_is_no_exception_is_one_of_the_program_too() -> None:
         explore(scenario_of(lambda program: program.add_task("one", stops)))
 
 
-def test_an_error_within_a_step_is_told_without_a_schedule_that_does_not_lead_to_it() -> None:
+def changed_by(change: Callable[[int], object]) -> Build:
+    """One task writes 1, and another changes what it finds."""
+
+    def build(program: Program) -> None:
+        count = Count()
+        program.add_task("writes", lambda: setattr(count, "n", 1))
+        program.add_task("changes", lambda: update(count, "n", change))
+
+    return build
+
+
+def test_an_error_within_a_step_is_told_with_its_task_and_the_schedule_that_leads_to_it() -> None:
+    with pytest.raises(ModelError) as caught:
+        explore(scenario_of(changed_by(lambda n: 1 // (1 - n))))
+
+    assert (
+        caught.value.message
+        == (
+            "ZeroDivisionError: integer division or modulo by zero "
+            "(in task changes, after writes:1,changes:1)"
+        )
+        or "ZeroDivisionError: division by zero (in task" in caught.value.message
+    )
+
+
+def test_a_condition_that_raises_is_an_error_of_the_task_that_waits() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+        program.add_task("writes", lambda: setattr(count, "n", 1))
+        program.add_task("waits", lambda: wait_event(count, "n", lambda n: [True][n]))
+
+    with pytest.raises(ModelError, match=r"IndexError: .* \(in task waits, after writes:1,waits:1"):
+        explore(scenario_of(build))
+
+
+def test_a_condition_may_give_any_value() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+        program.add_task("writes", lambda: setattr(count, "n", 2))
+        program.add_task("waits", lambda: wait_event(count, "n", lambda n: n))
+
+    assert explore(scenario_of(build)).verdict == "ok"
+
+
+def test_an_assert_within_a_step_is_a_finding_with_that_step() -> None:
+    def change(old: int) -> int:
+        assert not old, "it was written"
+        return 5
+
+    found = explore(scenario_of(changed_by(change))).findings[0]
+
+    assert (found.violation.rule, found.schedule) == ("assertion", "writes:1,changes:2")
+    assert found.violation.evidence == ("changes: it was written",)
+    assert [step.detail for step in found.trace.steps[1:]] == [
+        "count1.n raises AssertionError",
+        'assert not old, "it was written"',
+    ]
+
+
+def test_a_task_may_catch_what_its_step_raises() -> None:
+    seen = []
+
     def build(program: Program) -> None:
         count = Count()
 
-        def divide() -> None:
-            update(count, "n", lambda n: 1 // (1 - n))
+        def change() -> None:
+            try:
+                update(count, "n", lambda n: 1 // (1 - n))
+            except ZeroDivisionError:
+                seen.append(count.n)
 
         program.add_task("writes", lambda: setattr(count, "n", 1))
-        program.add_task("divides", divide)
+        program.add_task("changes", change)
 
-    with pytest.raises(ModelError, match=r"ZeroDivisionError: [a-z ]*by zero$"):
+    result = explore(scenario_of(build))
+
+    assert (result.verdict, result.schedules, set(seen)) == ("ok", 2, {1})
+
+
+def test_a_step_within_a_step_is_an_error_that_says_what_is_wrong() -> None:
+    def build(program: Program) -> None:
+        count = Count()
+        program.add_task("nests", lambda: update(count, "n", lambda n: n + count.n))
+
+    with pytest.raises(ModelError, match=r"shared state is used where it cannot be: in a function"):
         explore(scenario_of(build))
 
 

@@ -124,7 +124,7 @@ class Execution(Outcome):
         result = fire(self.store, op, task.index, choice)
         self.pending[task.index] = None
         if self.recorder is not None and op.counted:
-            detail = op.detail(result) if op.detail is not None else ""
+            detail = op.told(result)
             site = self.recorder.site(task)
             step = TraceStep(self.steps, task.name, op.verb, detail, site, self.store.label)
             self.recorder.add(step)

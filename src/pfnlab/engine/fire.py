@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from pfnlab.engine import operation as op_
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import ADD, NOTHING, READ, WRITE, Label
-from pfnlab.engine.operation import Operation
+from pfnlab.engine.operation import Operation, Raised
 from pfnlab.engine.store import Store
 
 
@@ -59,8 +59,7 @@ def ready(store: Store, op: Operation, task: int) -> bool:
         free = free_to_read(held, task) if code == op_.DOWN_READ else free_to_write(held)
         return free or (op.signal >= 0 and bool(store.values[op.signal]))
     if code == op_.WAIT:
-        assert op.ready is not None
-        return bool(op.ready(store.values[op.number]))
+        return _holds(op, store.values[op.number])
     if code == op_.COND_WAKE:
         return store.values[op.number] is None and task not in store.values[op.cells[0]]
     if code == op_.RETRY:
@@ -69,6 +68,15 @@ def ready(store: Store, op: Operation, task: int) -> bool:
     if code == op_.JOIN:
         return store.ended[op.number]
     return code < op_.PLAIN
+
+
+def _holds(op: Operation, value: Any) -> bool:
+    """Whether a condition is true; also where it raises, as its task comes to do that then."""
+    assert op.ready is not None
+    try:
+        return bool(op.ready(value))
+    except Exception:
+        return True
 
 
 def fire(store: Store, op: Operation, task: int, choice: int) -> Any:
@@ -97,7 +105,12 @@ def _atomic(store: Store, op: Operation, cells: tuple[int, ...], task: int, cloc
     """Read all words, write those that change; who sees no difference counts as a reader."""
     assert op.act is not None
     before = tuple([store.values[cell] for cell in cells])
-    after, result = op.act(before)
+    try:
+        if op.ready is not None:
+            op.ready(before[0])
+        after, result = op.act(before)
+    except Exception as error:
+        after, result = before, Raised(error)
     changed = 0
     place = 0
     for old, new in zip(before, after, strict=True):

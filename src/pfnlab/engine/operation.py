@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from pfnlab.engine.label import NOTHING, Label
+from pfnlab.errors import words_of
 
 # Visible.
 START: Final = 0  # a task begins: what it does before its first step belongs to this one
@@ -49,6 +50,22 @@ VIOLATE: Final = 41
 
 
 @final
+class Raised:
+    """The result of a step whose function raises: the task does, where it makes the step."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Final = error
+        self.said: Final = words_of(error)
+        self.place: Final = error.__traceback__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Raised) and self.said == other.said
+
+    def __hash__(self) -> int:
+        return hash(self.said)
+
+
+@final
 class Operation:
     """One operation.
 
@@ -76,7 +93,7 @@ class Operation:
         cells: tuple[int, ...] = (),
         value: Any = None,
         act: Callable[[Any], Any] | None = None,
-        ready: Callable[[Any], bool] | None = None,
+        ready: Callable[[Any], Any] | None = None,
         signal: int = -1,
         options: int = 1,
         label: Label = NOTHING,
@@ -114,6 +131,12 @@ class Operation:
     def waits(self) -> bool:
         """Whether it may have to wait."""
         return self.code in WAITING
+
+    def told(self, result: Any) -> str:
+        """What it was about and how it ended, for a trace."""
+        if isinstance(result, Raised):
+            return f"{self.target.name} raises {type(result.error).__name__}"
+        return self.detail(result) if self.detail is not None else ""
 
     def same(self, other: "Operation") -> bool:
         """Whether a task that is run again announces the same."""

@@ -81,7 +81,7 @@ def schedule_of(execution: Execution) -> str:
 def tell_schedule(error: Exception, execution: Execution) -> None:
     """Add to an error what led to it, if a task's code has raised it and more than one has moved.
 
-    What goes wrong within a step (in an update, a condition, a rule) has no such schedule.
+    What goes wrong in a rule has no such schedule.
     """
     schedule = schedule_of(execution)
     if "," in schedule and getattr(error, "__notes__", None):

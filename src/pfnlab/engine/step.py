@@ -14,7 +14,7 @@ from pfnlab.engine.cell import Cell
 from pfnlab.engine.current import CURRENT, current_execution, running, running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import READ, WRITE, Label
-from pfnlab.engine.operation import Operation
+from pfnlab.engine.operation import Operation, Raised
 from pfnlab.engine.program import Rule
 from pfnlab.engine.race import NO_DATA_RACE, NO_USE_AFTER_FREE
 from pfnlab.engine.task import announce
@@ -26,11 +26,15 @@ def perform(operation: Operation) -> Any:
     """Announce an operation, wait until it has happened, and return its result."""
     task = running_task()
     if task.index < 0:
-        return current_execution().immediately(operation)
-    recorder = CURRENT.recorder
-    if recorder is not None:
-        recorder.announce(task)
-    return announce(task, operation)
+        result = current_execution().immediately(operation)
+    else:
+        recorder = CURRENT.recorder
+        if recorder is not None:
+            recorder.announce(task)
+        result = announce(task, operation)
+    if isinstance(result, Raised):
+        raise result.error.with_traceback(result.place)
+    return result
 
 
 def read_plain(

@@ -100,7 +100,9 @@ class Worker:
             except Abandoned:
                 pass
             except Exception as error:  # the program's fault: whoever runs it is told
-                error.add_note(f"in task {task.name}")
+                note = f"in task {task.name}"
+                if note not in getattr(error, "__notes__", ()):  # if not raised before (Raised)
+                    error.add_note(note)
                 self.error = error
             except KeyboardInterrupt:
                 raise
@@ -203,5 +205,9 @@ def _answered(task: Task, operation: Operation) -> Any:
 def _pause() -> Any:
     """Give the processor back to the engine; return what it resumes with."""
     parent = getcurrent().parent
-    assert parent is not None, "only tasks pause"
+    if parent is None:
+        raise ModelError(
+            "shared state is used where it cannot be: in a function of update() or wait_event(), "
+            "which are part of a step, or changed in a rule"
+        )
     return parent.switch()
