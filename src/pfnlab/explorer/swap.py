@@ -58,10 +58,10 @@ def tried(machine: Machine, steps: list[Step], first: int, second: int) -> int:
     """Whether one of these steps begins the sequence that swapped() makes: as asleep()."""
     weak = False
     events, actors = machine.events, machine.actors
-    after, low = 1 << first | 1 << second, first + 1
+    after, low, last = 1 << first | 1 << second, first + 1, events[second]
     for step in steps:
         label, event = step.label, None
-        at = actors[step.task].newest
+        at = last if step.task == last.task else actors[step.task].newest
         while at is not None and at.position > first:
             event, at = at, at.earlier
         if event is not None:  # the first one of its task there
@@ -81,7 +81,7 @@ def tried(machine: Machine, steps: list[Step], first: int, second: int) -> int:
                 continue
         if not weak:
             weak = not (
-                dependent(label, events[second].label)
+                dependent(label, last.label)
                 or machine.meets(label, first, second, len(events))
             )
     return WEAKLY if weak else GROWN
