@@ -23,7 +23,7 @@ from pfnlab.engine.execution import Execution
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.search import Reduced, Search
 
-SHORTEST = 0.1  # seconds of one run
+SHORTEST = 0.4  # seconds of one run
 
 
 class Explored(NamedTuple):
