@@ -197,7 +197,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         peers = Peers(Path(folder))
         parts = [
-            f"Executions a second and core, of the search alone; CPU time; * stopped after {most}:\n",
+            "Executions a second and core, of the search alone, of CPU time"
+            f" (* stopped after {most}):\n",
             rates(RATES[:2] if quick else RATES, repeats),
             "\nCommand to verdict, CPU seconds of all processes (SPIN: generate, compile, run):\n",
             verdicts(peers, list(VERDICTS)[:1] if quick else list(VERDICTS), repeats),

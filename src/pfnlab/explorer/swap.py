@@ -81,8 +81,7 @@ def tried(machine: Machine, steps: list[Step], first: int, second: int) -> int:
                 continue
         if not weak:
             weak = not (
-                dependent(label, last.label)
-                or machine.meets(label, first, second, len(events))
+                dependent(label, last.label) or machine.meets(label, first, second, len(events))
             )
     return WEAKLY if weak else GROWN
 
