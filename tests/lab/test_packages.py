@@ -167,6 +167,15 @@ def test_lists_are_fetched_again_only_when_they_are_old(apt: FakeApt, cache: Pat
     assert len(apt.asked("update")) == 2
 
 
+def test_apt_keeps_what_it_has_read_of_the_lists_also_where_the_host_has_it_keep_none(
+    apt: FakeApt, cache: Path
+) -> None:
+    available_kernels(cache, quiet)
+
+    for call in apt.asked("search"):
+        assert "Dir::Cache::pkgcache=every.pkgcache.bin" in call.split()
+
+
 def test_without_a_network_there_are_no_lists(apt: FakeApt, cache: Path) -> None:
     apt.fails("offline")
 

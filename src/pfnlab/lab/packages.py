@@ -70,6 +70,9 @@ class Apt:
             for option in (
                 f"Dir::State::Lists={folder / 'lists'}",
                 f"Dir::Cache={folder / 'cache'}",
+                # Containers are often told to keep none, and each call then reads all lists again.
+                f"Dir::Cache::pkgcache={name}.pkgcache.bin",
+                f"Dir::Cache::srcpkgcache={name}.srcpkgcache.bin",
                 f"Dir::Etc::SourceList={self._sources}",
                 "Dir::Etc::SourceParts=/dev/null",
                 "Acquire::Languages=none",
