@@ -213,17 +213,9 @@ def changed_by(change: Callable[[int], object]) -> Build:
 
 
 def test_an_error_within_a_step_is_told_with_its_task_and_the_schedule_that_leads_to_it() -> None:
-    with pytest.raises(ModelError) as caught:
+    words = r"by zero \(in task changes, after writes:1,changes:1\)$"
+    with pytest.raises(ModelError, match=words):
         explore(scenario_of(changed_by(lambda n: 1 // (1 - n))))
-
-    assert (
-        caught.value.message
-        == (
-            "ZeroDivisionError: integer division or modulo by zero "
-            "(in task changes, after writes:1,changes:1)"
-        )
-        or "ZeroDivisionError: division by zero (in task" in caught.value.message
-    )
 
 
 def test_a_condition_that_raises_is_an_error_of_the_task_that_waits() -> None:
