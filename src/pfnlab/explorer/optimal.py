@@ -218,6 +218,8 @@ class Optimal:
             frame = self.frames[first]
             how = tried(machine, frame.sleep, first, second)
             if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
+                # The present step races with the last of them, and its task makes none: it begins
+                # no such sequence.
                 others = [branch.row[branch.place] for branch in frame.tree]
                 new = not others or tried(machine, others, first, second) == GROWN
                 how = self.plan(first, swapped(machine.events, first, second), new=new)
@@ -239,14 +241,15 @@ class Optimal:
         """A sequence must be tried from the state at this depth: GROWN, COVERED or WEAKLY."""
         how = asleep(self.frames[depth].sleep, sequence)
         if how == GROWN or (how == WEAKLY and (not self.optimal or self.fell_back)):
-            return self.plan(depth, sequence)
+            return self.plan(depth, sequence, self.frames[depth].current)
         return how
 
-    def plan(self, depth: int, sequence: list[Event], *, new: bool | None = None) -> int:
-        """As want(), of a sequence that was not tried.
+    def plan(
+        self, depth: int, sequence: list[Event], current: Step | None = None, *, new: bool = False
+    ) -> int:
+        """As want(), of a sequence that was not tried, unless the `current` step begins it.
 
-        It is known whether it is `new` where the present step does not begin it: then no other
-        does if it is.
+        It is `new` if nothing that is planned begins it.
         """
         frame = self.frames[depth]
         if not self.optimal or self.fell_back or self.planned > self.limit:
@@ -256,7 +259,7 @@ class Optimal:
         if new:
             how, added = GROWN, grow(frame.tree, sequence)
         else:
-            how, added = insert(frame.tree, sequence, frame.current if new is None else None)
+            how, added = insert(frame.tree, sequence, current)
         self.planned += added
         if added and depth < self.base:
             self.above.append((depth, sequence))
