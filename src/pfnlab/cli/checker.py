@@ -85,7 +85,7 @@ class Checker:
             if enough and not execution.unchecked_race:
                 try:
                     paused.state = save(search.reduced)
-                except RecursionError:  # sequences of a thousand steps are planned
+                except RecursionError:  # planned ways part hundreds of times in a row
                     saves = False
                     return
                 paused.totals = totals_of(search, execution.program)

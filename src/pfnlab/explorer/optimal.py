@@ -45,7 +45,7 @@ from pfnlab.explorer.wakeup import (
     still_asleep,
 )
 
-TREE_LIMIT = 2_000_000  # branches in all trees at the same time
+TREE_LIMIT = 2_000_000  # steps in all trees at the same time
 
 
 class Optimal:

@@ -25,7 +25,7 @@ def possible(machine: Machine, frame: Frame, branch: Branch) -> bool:
     if not machine.enabled(task):
         del frame.tree[0]
         return False
-    planned = {(other.step.task, other.step.choice) for other in frame.tree}
+    planned = wanted(frame)
     for choice in range(1, machine.actors[task].node.op.options):
         if (task, choice) not in planned:
             frame.tree.append(Branch((Step(task, choice, NOTHING),)))

@@ -155,7 +155,7 @@ def insert(
 ) -> tuple[int, int]:
     """Put a sequence into a forest; below the current step all will be found anyway.
 
-    Returns GROWN, COVERED or WEAKLY, and how many branches were added.
+    Returns GROWN, COVERED or WEAKLY, and how many steps were added.
     """
     if current is not None and weak_initial(current, sequence) >= 0:
         return WEAKLY, 0
