@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from pfnlab.host import memory
 from pfnlab.host.errors import HostError
-from pfnlab.host.machine_code import OLD_ACTION, Layout
+from pfnlab.host.guarded_read import OLD_ACTION, Layout
+from pfnlab.host.machine_code import make_executable
 from pfnlab.host.touches import Run
 from pfnlab.workload import PAGE
 
-SIGNALS = SIGBUS, SIGSEGV = 7, 11  # in the order of machine_code
+SIGNALS = SIGBUS, SIGSEGV = 7, 11  # in the order of old_actions
 AT_ONCE = 1 << 20  # accesses, between which Python sees Ctrl-C
 SA_SIGINFO, SA_NODEFER, SA_ONSTACK = 4, 0x40000000, 0x08000000
 
@@ -51,9 +52,7 @@ class _MachineCode:
     def __init__(self) -> None:
         code, data = (memory.mmap(0, PAGE) for _page in range(2))
         self.layout = Layout(code, data)
-        text = self.layout.bytes_of_code()
-        ctypes.memmove(code, text, len(text))
-        memory.mprotect(code, PAGE, memory.PROT_READ | memory.PROT_EXEC)
+        make_executable(code, self.layout.bytes_of_code())
         # ctypes lets other threads run meanwhile.
         self.sweep = ctypes.CFUNCTYPE(
             ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64

@@ -9,57 +9,64 @@ from collections.abc import Callable
 from functools import cache
 
 from pfnlab.host import memory
+from pfnlab.host.machine_code import bytes_of, make_executable
 from pfnlab.workload import PAGE
 
 
 def pair(offset: int) -> str:
     """Two entries: rax gets the bits by which they are not as expected."""
-    return (
-        f"4c8b57{offset:02x}"      # mov r10, [rdi + offset]
-        "4d31ca"                   # xor r10, r9
-        "4c09d0"                   # or rax, r10
-        "4d8d1411"                 # lea r10, [r9 + rdx]
-        f"4c3357{offset + 8:02x}"  # xor r10, [rdi + offset + 8]
-        "4c09d0"                   # or rax, r10
-        "4d8d0c51"                 # lea r9, [r9 + 2 * rdx]
-    )  # fmt: skip
+    return f"""
+    4c8b57{offset:02x}      ; mov r10, [rdi + {offset}]
+    4d31ca        ; xor r10, r9
+    4c09d0        ; or rax, r10
+    4d8d1411      ; lea r10, [r9 + rdx]
+    4c3357{offset + 8:02x}      ; xor r10, [rdi + {offset + 8}]
+    4c09d0        ; or rax, r10
+    4d8d0c51      ; lea r9, [r9 + rdx*2]"""
 
 
 # Eight entries at once, as jumps are what an emulated CPU is slow at.
-CODE = bytes.fromhex(
-    "4c8b0f"        # mov r9, [rdi]
-    "56"            # push rsi
-    "41bb40000000"  # mov r11d, 64: eights to the end of a table
-    "4883fe08"      # EIGHT: cmp rsi, 8
-    "0f8294000000"  # jb ONE
-    "31c0"          # xor eax, eax
-    + pair(0) + pair(16) + pair(32) + pair(48) +
-    "4885c8"        # test rax, rcx
-    "751f"          # jne BACK
-    "4883c740"      # add rdi, 64
-    "4883ee08"      # sub rsi, 8
-    "41ffcb"        # dec r11d
-    "0f857affffff"  # jne EIGHT
-    "41bb40000000"  # mov r11d, 64
-    "4c01c7"        # add rdi, r8
-    "e96cffffff"    # jmp EIGHT
-    "4989d2"        # BACK: mov r10, rdx
-    "49c1e203"      # shl r10, 3
-    "4d29d1"        # sub r9, r10
-    "4885f6"        # ONE: test rsi, rsi
-    "7417"          # je DONE
-    "4c8b17"        # mov r10, [rdi]
-    "4d31ca"        # xor r10, r9
-    "4985ca"        # test r10, rcx
-    "750c"          # jne DONE
-    "4901d1"        # add r9, rdx
-    "4883c708"      # add rdi, 8
-    "48ffce"        # dec rsi
-    "ebe4"          # jmp ONE
-    "58"            # DONE: pop rax
-    "4829f0"        # sub rax, rsi
-    "c3"            # ret
-)  # fmt: skip
+ALIKE = f"""
+    4c8b0f        ; mov r9, [rdi]
+    56            ; push rsi
+    41bb40000000  ; mov r11d, 64  # eights to the end of a table
+EIGHT:
+    4883fe08      ; cmp rsi, 8
+    0f8294000000  ; jb ONE
+    31c0          ; xor eax, eax
+{pair(0)}
+{pair(16)}
+{pair(32)}
+{pair(48)}
+    4885c8        ; test rax, rcx
+    751f          ; jne BACK
+    4883c740      ; add rdi, 64
+    4883ee08      ; sub rsi, 8
+    41ffcb        ; dec r11d
+    0f857affffff  ; jne EIGHT
+    41bb40000000  ; mov r11d, 64
+    4c01c7        ; add rdi, r8
+    e96cffffff    ; jmp EIGHT
+BACK:
+    4989d2        ; mov r10, rdx
+    49c1e203      ; shl r10, 3
+    4d29d1        ; sub r9, r10
+ONE:
+    4885f6        ; test rsi, rsi
+    7417          ; je DONE
+    4c8b17        ; mov r10, [rdi]
+    4d31ca        ; xor r10, r9
+    4985ca        ; test r10, rcx
+    750c          ; jne DONE
+    4901d1        ; add r9, rdx
+    4883c708      ; add rdi, 8
+    48ffce        ; dec rsi
+    ebe4          ; jmp ONE
+DONE:
+    58            ; pop rax
+    4829f0        ; sub rax, rsi
+    c3            ; ret
+"""
 
 
 def alike(address: int, count: int, step: int, mask: int, jump: int = 0) -> int:
@@ -80,6 +87,5 @@ def machine_code() -> Callable[[int, int, int, int, int], int] | None:
     if os.uname().machine != "x86_64":
         return None
     page = memory.mmap(0, PAGE)
-    ctypes.memmove(page, CODE, len(CODE))
-    memory.mprotect(page, PAGE, memory.PROT_READ | memory.PROT_EXEC)
+    make_executable(page, bytes_of(ALIKE))
     return ctypes.CFUNCTYPE(ctypes.c_uint64, *(ctypes.c_uint64,) * 5)(page)
