@@ -1,6 +1,7 @@
 """Asserts of tasks: one that fails is a finding."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,6 +10,7 @@ from pfnlab.engine import (
     ModelError,
     Program,
     Shared,
+    invariant,
     join,
     mutex,
     scenario,
@@ -279,6 +281,43 @@ def test_a_step_within_a_step_is_an_error_that_says_what_is_wrong() -> None:
 
     with pytest.raises(ModelError, match=r"shared state is used where it cannot be: in a function"):
         explore(scenario_of(build))
+
+
+def never_both(program: Program) -> None:
+    """Two tasks write, and a rule does not like what it then reads."""
+    count, other = Count(), Count()
+
+    @invariant
+    def one_alone(_program: Program) -> Iterator[str]:
+        """One alone is written."""
+        if count.n and other.n:
+            raise ZeroDivisionError("both")
+        yield from ()
+
+    program.always(one_alone)
+    program.add_task("one", lambda: setattr(count, "n", 1))
+    program.add_task("other", lambda: setattr(other, "n", 1))
+
+
+def test_what_a_rule_raises_is_told_with_the_rule_and_the_schedule_that_leads_to_it() -> None:
+    words = r"ZeroDivisionError: both \(in rule one_alone, after (one:1,other:1|other:1,one:1)\)$"
+    with pytest.raises(ModelError, match=words):
+        explore(scenario_of(never_both))
+    with pytest.raises(ZeroDivisionError) as caught:
+        every_run(never_both)
+    assert caught.value.__notes__ == ["in rule one_alone", "after one:1,other:1"]
+
+
+def test_a_schedule_that_is_followed_again_tells_what_a_rule_raises_with_its_steps() -> None:
+    found = replay(scenario_of(never_both), None, "other:1,one:1")
+
+    assert found is not None and found.is_error
+    assert found.violation.sentence == "The code of a rule is wrong: it raises an error."
+    (evidence,) = found.violation.evidence
+    assert re.fullmatch(
+        r"ZeroDivisionError: both \(in rule one_alone, test_raised\.py:\d+\)", evidence
+    )
+    assert [step.task for step in found.trace.steps] == ["other", "one"]
 
 
 def test_an_assert_beside_tasks_that_wait_from_the_beginning() -> None:

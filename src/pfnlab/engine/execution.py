@@ -18,6 +18,7 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.outcome import Broken, Outcome
 from pfnlab.engine.program import Heard, Program
 from pfnlab.engine.race import evidence_of
+from pfnlab.engine.raised import rule_failed
 from pfnlab.engine.record import Recorder, TraceStep
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.task import Task, WorkerPool
@@ -128,13 +129,14 @@ class Execution(Outcome):
             site = self.recorder.site(task)
             step = TraceStep(self.steps, task.name, op.verb, detail, site, self.store.label)
             self.recorder.add(step)
-        broken: list[watch.Broken] = []
-        if self.store.label.writes and self.program.invariants:
-            # Also after a rule broke: the label must not depend on what came before it.
-            broken = self.watch.after(self.store.label)
         event = Event(task.index, choice, self.store.label, int(op.counted))
         event.options = op.options
         self.events.append(event)
+        broken: list[watch.Broken] = []
+        if self.store.label.writes and self.program.invariants:
+            # Also after a rule broke: the label must not depend on what came before it.
+            broken = self._look(task)
+            event.label = self.store.label
         if op.code == op_.REPLACE and self.store.race is not None:
             self._race(task, op)
         for rule, evidence in broken:
@@ -219,6 +221,16 @@ class Execution(Outcome):
         return result
 
     # ---- rules
+
+    def _look(self, task: Task) -> list[watch.Broken]:
+        """Which rules a step has broken."""
+        try:
+            return self.watch.after(self.store.label)
+        except Exception as error:
+            if self.recorder is None or not self.recorder.whole:
+                raise
+            self.report(*rule_failed(error), task)
+            return []
 
     def _race(self, task: Task, op: Operation) -> None:
         earlier, cell = self.store.race, op.target

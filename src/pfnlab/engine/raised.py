@@ -1,4 +1,4 @@
-"""What the code of a task raises.
+"""What the code of a task, or of a rule, raises.
 
 An `assert` of the user that fails is a finding, with the schedule that led there.  One of pfnlab
 itself that fails is an error of pfnlab.  Any other error ends a search, as the program is wrong;
@@ -7,6 +7,7 @@ where a schedule is followed again, it is told like a rule that breaks, with the
 
 import linecache
 import traceback
+from pathlib import Path
 
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.operation import VIOLATE, Operation
@@ -17,6 +18,7 @@ from pfnlab.errors import words_of
 
 ASSERTION = Rule("assertion", "An assert statement of a task fails.")
 ERROR = Rule("error", "The code of a task is wrong: it raises an error.")
+_OF_RULES = Rule(ERROR.name, "The code of a rule is wrong: it raises an error.")
 _OF_USERS = ("pfnlab.designs.", "pfnlab.scenarios.")  # ours are examples of theirs
 
 
@@ -40,8 +42,23 @@ def assertion_failed(
 
 def error_met(task: Task, error: Exception, recorder: Recorder) -> Operation:
     """What a task announces that has raised another error."""
-    said = error.message if isinstance(error, ModelError) else words_of(error)
-    return _told(task, error, ERROR, said, f"raise {type(error).__name__}", recorder)
+    return _told(task, error, ERROR, _said(error), f"raise {type(error).__name__}", recorder)
+
+
+def rule_failed(error: Exception) -> tuple[Rule, str, tuple[str, ...]]:
+    """What is reported of a rule that raises where a schedule is followed again."""
+    ModelError.last_one()
+    innermost = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(innermost.filename).name}:{innermost.lineno}"
+    return (
+        _OF_RULES,
+        _OF_RULES.sentence,
+        (f"{_said(error)} ({', '.join(error.__notes__)}, {where})",),
+    )
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, ModelError) else words_of(error)
 
 
 def _told(

@@ -79,10 +79,7 @@ def schedule_of(execution: Execution) -> str:
 
 
 def tell_schedule(error: Exception, execution: Execution) -> None:
-    """Add to an error what led to it, if a task's code has raised it and more than one has moved.
-
-    What goes wrong in a rule has no such schedule.
-    """
+    """Add to an error of a task or a rule what led to it, if more than one task has moved."""
     schedule = schedule_of(execution)
     if "," in schedule and getattr(error, "__notes__", None):
         error.add_note(f"after {join_racing(execution.program.racing, schedule)}")

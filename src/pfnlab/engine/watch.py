@@ -123,6 +123,9 @@ class Watch:
             rule = self.rules[place]
             evidence = tuple(str(item) for item in rule.check(self.program))
             read = dict(self.reading)
+        except Exception as error:
+            error.add_note(f"in rule {self.rules[place].rule.name}")
+            raise
         finally:
             self.reading = None
             CURRENT.watch = None

@@ -122,7 +122,11 @@ class Machine(Dependence):
         op = node.op
         verdicts = self.watch.now
         self.watch.now = list(verdicts)
-        broken = self.watch.after(store.label)
+        try:
+            broken = self.watch.after(store.label)
+        except Exception:
+            self.events.append(Event(task, choice, store.label, node.steps))  # to tell of it
+            raise
         event = Event(task, choice, store.label, node.steps)
         event.verdicts = verdicts
         self.enter(event, actor, len(self.events))
