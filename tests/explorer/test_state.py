@@ -1,6 +1,7 @@
 """A search that is saved and goes on later is the same search."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,11 @@ from pfnlab.catalogue import find_design, find_scenario
 from pfnlab.engine import Program
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
+from pfnlab.engine.label import NOTHING
 from pfnlab.explorer.optimal import Optimal
-from pfnlab.explorer.state import BEGINNING, Twig, restore, save, state_from
+from pfnlab.explorer.state import BEGINNING, Twig, restore, save, state_from, twig_of
+from pfnlab.explorer.trie import Step
+from pfnlab.explorer.wakeup import LENT, Branch
 from pfnlab.verdict import program_maker
 from tests.explorer.parts import alone, counted, in_parts, told
 from tests.explorer.test_slices import lastzero
@@ -60,3 +64,26 @@ def test_a_state_of_another_program_is_refused() -> None:
 
     with pytest.raises(ModelError, match="does not fit"):
         restore(search, strange)
+
+
+@pytest.mark.parametrize("task", ["1", -1, None, 1.0, True])
+def test_what_is_no_number_of_a_task_is_no_state(task: Any) -> None:
+    (frame,) = BEGINNING.frames
+    state = BEGINNING._replace(frames=(frame._replace(tree=(Twig(((task, 0, True),)),)),))
+
+    with pytest.raises(ValueError, match="is no number of a task or choice"):
+        state_from(json.loads(json.dumps(state)))
+
+
+def test_a_row_that_was_taken_apart_is_saved_as_one() -> None:
+    steps = tuple(Step(task, 0, NOTHING) for task in range(3_000))
+    whole, apart = Branch(steps), Branch(steps)
+    tree = apart.after
+    while tree:
+        (branch,) = tree
+        tree = branch.after
+
+    assert twig_of(apart) == twig_of(whole)
+    branch.lent = LENT
+    last = twig_of(apart).after[0]
+    assert (last.row[-1][0], last.lent, len(twig_of(apart).row)) == (2_999, LENT, 2_999)

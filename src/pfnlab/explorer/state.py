@@ -98,8 +98,13 @@ def _twig(*row: Step) -> Twig:
 
 
 def twig_of(branch: Branch) -> Twig:
-    twig = _twig(*branch.row[branch.place : branch.stop])
-    return twig._replace(lent=branch.lent, after=tuple(map(twig_of, branch.then or ())))
+    """A branch; rows that follow each other without an alternative are one."""
+    row = [*branch.row[branch.place : branch.stop]]
+    last = branch
+    while last.then is not None and len(last.then) == 1 and last.then[0].lent == OWN:
+        (last,) = last.then
+        row += last.row[last.place : last.stop]
+    return _twig(*row)._replace(lent=last.lent, after=tuple(map(twig_of, last.then or ())))
 
 
 def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> None:
@@ -201,25 +206,36 @@ def _make(machine: Machine, task: int, choice: int) -> Event:
 def state_from(data: Any) -> State:
     """A state of what JSON has made of it: lists, where it had tuples."""
     frames, base, started, fell_back = data
-    return State(tuple(_frame_from(frame) for frame in frames), base, started, fell_back)
+    every = tuple(_frame_from(frame) for frame in frames)
+    return State(every, _whole(base), bool(started), bool(fell_back))
 
 
 def _frame_from(data: Any) -> FrameState:
     taken, slept, lent, tree = data
-    return FrameState(taken, _twigs_from(slept), tuple(lent), _twigs_from(tree))
+    return FrameState(bool(taken), _twigs_from(slept), tuple(map(_whole, lent)), _twigs_from(tree))
 
 
 def _twigs_from(data: Any) -> tuple[Twig, ...]:
     return tuple(
-        Twig(tuple((task, choice, known) for task, choice, known in row), lent, _twigs_from(after))
+        Twig(
+            tuple((_whole(task), _whole(choice), bool(known)) for task, choice, known in row),
+            _whole(lent),
+            _twigs_from(after),
+        )
         for row, lent, after in data
     )
 
 
 def wish_from(data: Any) -> Wish:
     path, steps, done = data
-    return Wish(_steps_from(path), _steps_from(steps), done)
+    return Wish(_steps_from(path), _steps_from(steps), bool(done))
 
 
 def _steps_from(data: Any) -> Steps:
-    return tuple((task, choice) for task, choice in data)
+    return tuple((_whole(task), _whole(choice)) for task, choice in data)
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r} is no number of a task or choice")
+    return number
