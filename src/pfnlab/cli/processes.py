@@ -13,6 +13,7 @@ from typing import Any
 
 from pfnlab.cli.board import Board, Task
 from pfnlab.cli.checker import Checker
+from pfnlab.cli.stuck import no_endless_code
 
 PATIENCE = 1.0  # seconds that a check may take before it is split among idle processes
 SHARE = 5.0  # seconds after which it is in parts anyway, so that a checkpoint can be written
@@ -130,19 +131,20 @@ def _work(
     def pause(seconds: float) -> bool:
         return bool(stop.value) or seconds >= SHARE or (seconds >= PATIENCE and bool(hungry.value))
 
-    while True:
-        try:
-            task: Task = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            came: Any
-            if task.work is None:
-                came = checker.whole(task.pair, pause, lambda: bool(stop.value))
-            else:
-                came = checker.slice(
-                    task.pair, task.racing, task.work, task.budget, lambda _t: bool(stop.value)
-                )
-        except Exception as error:
-            came = error
-        pipe.send(came)
+    with no_endless_code():
+        while True:
+            try:
+                task: Task = pipe.recv()
+            except (EOFError, OSError):
+                return
+            try:
+                came: Any
+                if task.work is None:
+                    came = checker.whole(task.pair, pause, lambda: bool(stop.value))
+                else:
+                    came = checker.slice(
+                        task.pair, task.racing, task.work, task.budget, lambda _t: bool(stop.value)
+                    )
+            except Exception as error:
+                came = error
+            pipe.send(came)

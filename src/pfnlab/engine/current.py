@@ -23,6 +23,7 @@ class Current:
     task       whose code runs; the setup while a scenario is set up
     watch      of the execution, while it evaluates a rule
     recorder   of the execution, if it has one
+    runs       how often the code of any task has gone on
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Current:
         self.task: Task | None = None
         self.watch: Watch | None = None
         self.recorder: Recorder | None = None
+        self.runs = 0
 
     def enter(self, execution: "Execution", task: Task | None) -> None:
         """This execution is at work from now on."""
@@ -64,6 +66,7 @@ def running_task() -> Task:
 def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     """Run a task's own code up to its next announcement: from its beginning, or with a result."""
     before, CURRENT.task = CURRENT.task, task
+    CURRENT.runs += 1
     try:
         op = pool.start(task) if task.worker is None else pool.resume(task, result)
     except AssertionError as error:

@@ -1,0 +1,41 @@
+"""Code that makes no step: nothing else comes to it, so a clock finds it."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pfnlab.engine.current import CURRENT
+from pfnlab.errors import ModelError
+
+LONG = 10.0  # seconds between two looks
+
+
+@contextmanager
+def no_endless_code(long: float | None = None) -> Iterator[None]:
+    """Raise ModelError in the code of a task, or of a setup, that is the same at two looks.
+
+    A loop that touches no shared state, in other words, which no limit of steps ends.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield
+        return
+    seconds, seen = LONG if long is None else long, -1
+
+    def look(*_: object) -> None:
+        nonlocal seen
+        task, seen_before = CURRENT.task, seen
+        seen = CURRENT.runs if task is not None else -1
+        if task is not None and seen == seen_before:
+            raise ModelError(
+                f"the code of {task.name} has run for {seconds:g} s without a step; "
+                "is this a loop that touches no shared state?"
+            )
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
