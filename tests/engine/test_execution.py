@@ -348,3 +348,16 @@ def test_a_rule_of_the_engine_that_is_not_enforced_is_no_finding() -> None:
                 pass
 
     assert rules_broken(build) == []
+
+
+def test_a_setup_that_ends_python_is_an_error() -> None:
+    def build(_program: Program) -> None:
+        raise SystemExit(5)
+
+    with pytest.raises(ModelError, match="the setup raised SystemExit: return instead"):
+        run(build)
+
+
+def test_a_task_that_is_no_function_is_refused() -> None:
+    with pytest.raises(ModelError, match="task one is 3; a task is a function"):
+        Program().add_task("one", 3)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from tests.engine.runs import (
     enabled,
     every_run,
     outcomes,
-    rules_broken,
     run,
     values,
     without_lines,
@@ -279,7 +278,9 @@ def test_releasing_for_write_what_is_held_for_read_breaks_lock_balance() -> None
             device.sem.down_read()
             device.sem.up_write()
 
-    assert rules_broken(build) == ["lock_balance"]
+    violation = every_run(build).findings[0].violation
+    assert violation.rule == "lock_balance"
+    assert violation.evidence == ("task calls up_write for device1.sem and holds it for read.",)
 
 
 def killable(way: str, seen: list[bool]) -> tuple[Build, dict[str, Task]]:

@@ -1,6 +1,7 @@
 """Schedules as text."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +94,7 @@ def test_an_execution_tells_the_schedule_that_it_followed(schedule: str) -> None
             "write config:N[CHOICE]",
         ),
         ("config:1[2]", "config has no choice 2 in choose"),
+        ("vcpu:1[1]", "vcpu never makes choice 1 that the schedule gives it"),
         (
             "vcpu:2",
             "vcpu cannot stop after step 2: its next place to wait is after step 3",
@@ -151,3 +153,13 @@ def test_a_task_that_has_begun_and_made_no_step_is_named() -> None:
     assert execution.violation.rule == "no_data_race"
     assert schedule_of(execution).startswith("reader:0,writer:")
     assert run(build, "writer:1").violation is None
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\nb", "a:1", "a,b", "a;b", "a!b", "a[0]", 7])
+def test_a_name_that_no_schedule_can_have_is_refused(name: Any) -> None:
+    with pytest.raises(ModelError, match=r"a task cannot be called .*: schedules name it"):
+        Program().add_task(name, lambda: None)
+
+
+def test_a_name_may_be_several_words() -> None:
+    assert parse_schedule("thread 1:2,b:1") == [Part("thread 1", 2), Part("b", 1)]

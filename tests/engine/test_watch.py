@@ -260,3 +260,18 @@ def test_a_known_exception_that_is_not_asked_for_is_not_noted() -> None:
         program.enforced = frozenset({"never_both"})
 
     assert Search(Lab, build, Reduced).run().notes == ()
+
+
+def test_a_rule_that_changes_what_it_looks_at_is_an_error() -> None:
+    @invariant
+    def changes(lab: Lab) -> Iterator[str]:
+        """It writes."""
+        lab.device.x = 5
+        yield from ()
+
+    def build(program: Lab) -> None:
+        program.device = Device()
+        program.always(changes)
+
+    with pytest.raises(ModelError, match=r"a rule only looks, and this one does: write device1.x"):
+        Execution(Lab(), build)

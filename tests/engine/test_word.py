@@ -4,9 +4,20 @@ from typing import Any
 
 import pytest
 
-from pfnlab.engine import ModelError, Program, Shared, compare_exchange, mutex, update, word
+from pfnlab.engine import (
+    ModelError,
+    Program,
+    Shared,
+    compare_exchange,
+    field,
+    mutex,
+    update,
+    wait_event,
+    word,
+)
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.label import Label, dependent
+from pfnlab.engine.shared import free
 from pfnlab.engine.word import words
 from tests.engine.runs import broken, every_run, outcomes, run, values
 
@@ -224,3 +235,59 @@ def test_a_word_takes_part_in_every_interleaving() -> None:
         program.add_task("two", write)
 
     assert every_run(build).schedules == 6  # 4! / (2! 2!)
+
+
+@pytest.mark.parametrize(
+    ("verb", "attribute", "is_one"),
+    [
+        ("update", "plain", "plain of mixed1 is a field"),
+        ("wait_event", "plain", "plain of mixed1 is a field"),
+        ("compare_exchange", "lock", "lock of mixed1 is a mutex"),
+        ("wait_event", "marks", "marks of mixed1 is a words"),
+        ("update", "nosuch", "nosuch of mixed1 is no member"),
+    ],
+)
+def test_what_is_no_word_cannot_be_used_as_one(verb: str, attribute: str, is_one: str) -> None:
+    class Mixed(Shared):
+        plain = field(0)
+        lock = mutex()
+        marks = words()
+
+    calls = {
+        "update": lambda mixed: update(mixed, attribute, lambda old: old),
+        "wait_event": lambda mixed: wait_event(mixed, attribute, bool),
+        "compare_exchange": lambda mixed: compare_exchange(mixed, attribute, 0, 1),
+    }
+
+    def build(program: Program) -> None:
+        mixed = Mixed()
+        program.add_task("task", lambda: calls[verb](mixed))
+
+    with pytest.raises(ModelError) as caught:
+        run(build)
+
+    assert caught.value.message == f"{verb}() needs a word; {is_one}"
+
+
+def test_a_word_of_an_object_that_was_freed_cannot_be_updated() -> None:
+    class Freed(Shared, freeable=True):
+        x = word(0)
+
+    def build(program: Program) -> None:
+        freed = Freed()
+
+        @program.task
+        def task() -> None:
+            free(freed)
+            update(freed, "x", lambda old: old + 1)
+
+    assert every_run(build).findings[0].violation.rule == "no_use_after_free"
+
+
+def test_a_word_takes_no_value_that_cannot_be_hashed() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: setattr(device, "x", [1]))
+
+    with pytest.raises(ModelError, match=r"device1.x = \[1\]: a word takes what can be hashed"):
+        run(build)

@@ -66,7 +66,12 @@ def _read(cell: Cell) -> Operation:
 def write_word(cell: Cell, value: Any) -> None:
     """A write counts as one even if the value stays the same."""
     key = ("write", type(value), value)
-    op = cell.operations.get(key)
+    try:
+        op = cell.operations.get(key)
+    except TypeError as error:
+        raise ModelError(
+            f"{cell.name} = {show(value)}: a word takes what can be hashed, as a tuple, not a list"
+        ) from error
     if op is None:
         collection = cell.store.collection[cell.number]
         added = ((collection, ADD),) if collection >= 0 else ()

@@ -83,7 +83,7 @@ def describe(
         op, task = pending[index], tasks[index]
         if op is None or not op.waits or ready(store, op, index):
             continue
-        what = f" for {op.target.name}" if op.target is not None else ""
+        verb, what = op.verb, f" for {op.target.name}" if op.target is not None else ""
         what = f" for {tasks[op.number].name}" if op.code == op_.JOIN else what
         others = [_holder(op, tasks[other]) for other in blockers_of(store, op, index)]
         if op.code == op_.JOIN:
@@ -92,9 +92,11 @@ def describe(
             why = f", held by {' and '.join(others)}"
         elif op.code in (op_.WAIT, op_.COND_WAKE):
             why = ", and nobody will wake it"
+            if op.code == op_.COND_WAKE:  # it waits for its turn, and not for the lock
+                verb, what = "wait", f" for {op.value}"
         else:
             why = ", held by nobody that will let go"
-        lines.append(f"{task.name} waits in {op.verb}{what}{_at(sites(task))}{why}.")
+        lines.append(f"{task.name} waits in {verb}{what}{_at(sites(task))}{why}.")
     return tuple(lines)
 
 

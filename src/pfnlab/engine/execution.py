@@ -61,6 +61,11 @@ class Execution(Outcome):
                 self.report(broken[0].rule, broken[0].rule.sentence, broken[1], self.setup)
         except SetupFailed:
             pass
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            what = f"the setup raised {type(error).__name__}: return instead"
+            raise ModelError(what).with_traceback(error.__traceback__) from error
         self.failed_setup = list(self.broken)
         self.heard_in_setup = list(self.heard)
         CURRENT.task = None

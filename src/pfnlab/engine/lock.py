@@ -112,9 +112,11 @@ class Lock(Cell):
     def must_hold(self, verb: str, mode: str) -> None:
         task = running_task()
         if not any(hold.lock is self and hold.mode == mode for hold in task.held):
+            other = task.holds(self)
+            how = f"holds it for {other.mode}" if other is not None else "does not hold it"
             violate(
                 LOCK_BALANCE,
-                f"{task.name} calls {verb} for {self.name} and does not hold it.",
+                f"{task.name} calls {verb} for {self.name} and {how}.",
                 call=f"{verb}({self.name})",
             )
 

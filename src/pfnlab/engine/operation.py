@@ -71,7 +71,8 @@ class Operation:
 
     number   of the cell or lock that it is about, or of a task to start or to wait for
     cells    of ATOMIC: the numbers of its words; of INIT: of the new cells
-    value    what is written; of RETRY the length of the history where the task began to try
+    value    what is written; of RETRY the length of the history where the task began to try; of
+             COND_WAKE the name of the queue
     act      ATOMIC: old values to (new values, result).  REPLACE, RACY, PLAIN_WRITE: old
              value to new.  WAIT: as ATOMIC, of one value
     ready    WAIT: value to whether it may go on

@@ -1,5 +1,6 @@
 """What is explored: tasks, and the rules that must hold between their steps."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -100,6 +101,10 @@ class Monitor(Protocol):
         """Add what another one, of the same program, has kept."""
 
 
+_WORD = r"[^\s,:;!\[\]]+"
+NAME = rf"{_WORD}(?: {_WORD})*"  # of a task, as a schedule can name it
+
+
 @dataclass
 class Program(Transparent):
     """The tasks and rules of one scenario; a scenario is a function that fills it in.
@@ -122,6 +127,13 @@ class Program(Transparent):
         self, name: str, function: Callable[[], Any], *, lazy: bool = False
     ) -> Callable[[], Any]:
         """Declare a task by name.  A lazy one begins when another task calls start(name)."""
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            raise ModelError(
+                f"a task cannot be called {name!r}: schedules name it, so its name is a word, or "
+                "some with a blank between two, without , : ; ! [ ]"
+            )
+        if not callable(function):
+            raise ModelError(f"task {name} is {function!r}; a task is a function")
         if any(task.name == name for task in self.tasks):
             raise ModelError(f"two tasks are called {name}; give each its own name")
         self.tasks.append(Task(name, len(self.tasks), function, lazy))

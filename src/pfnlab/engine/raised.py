@@ -18,7 +18,6 @@ from pfnlab.errors import words_of
 
 ASSERTION = Rule("assertion", "An assert statement of a task fails.")
 ERROR = Rule("error", "The code of a task is wrong: it raises an error.")
-_OF_RULES = Rule(ERROR.name, "The code of a rule is wrong: it raises an error.")
 _OF_USERS = ("pfnlab.designs.", "pfnlab.scenarios.")  # ours are examples of theirs
 
 
@@ -50,11 +49,8 @@ def rule_failed(error: Exception) -> tuple[Rule, str, tuple[str, ...]]:
     ModelError.last_one()
     innermost = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(innermost.filename).name}:{innermost.lineno}"
-    return (
-        _OF_RULES,
-        _OF_RULES.sentence,
-        (f"{_said(error)} ({', '.join(error.__notes__)}, {where})",),
-    )
+    sentence = "The code of a rule is wrong: it raises an error."
+    return ERROR, sentence, (f"{_said(error)} ({', '.join(error.__notes__)}, {where})",)
 
 
 def _said(error: Exception) -> str:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import Execution
+from pfnlab.engine.program import NAME
 from pfnlab.engine.task import Task
 
-_PART = re.compile(r"([^\s:,;\[\]]+):(\d+)(?:\[(\d+(?:\.\d+)*)\])?")
+_PART = re.compile(rf"({NAME}):(\d+)(?:\[(\d+(?:\.\d+)*)\])?")
 
 
 def split_racing(text: str) -> tuple[frozenset[str], str]:
@@ -120,6 +121,8 @@ def _follow_part(execution: Execution, task: Task, part: Part) -> None:
             if choice >= pending.options:
                 raise BadSchedule(f"{task.name} has no choice {choice} in {pending.verb}")
         execution.fire(task, choice)
+    if choices and execution.violation is None:
+        raise BadSchedule(f"{task.name} never makes choice {choices[0]} that the schedule gives it")
     if task.steps > goal and execution.violation is None:
         raise BadSchedule(
             f"{task.name} cannot stop after step {goal}: its next place to wait is after "

@@ -25,6 +25,9 @@ T = TypeVar("T")
 def perform(operation: Operation) -> Any:
     """Announce an operation, wait until it has happened, and return its result."""
     task = running_task()
+    if CURRENT.watch is not None:
+        what = operation.target.name if operation.target is not None else "shared state"
+        raise ModelError(f"a rule only looks, and this one does: {operation.verb} {what}")
     if task.index < 0:
         result = current_execution().immediately(operation)
     else:

@@ -16,6 +16,7 @@ from pfnlab.engine.operation import Operation
 from pfnlab.engine.shared import Member, Shared
 from pfnlab.engine.step import perform
 from pfnlab.engine.store import Store
+from pfnlab.engine.word import cell_of_word
 
 ALL = 1 << 30  # of a completion that stays done: UINT_MAX in the kernel
 
@@ -25,7 +26,7 @@ def wait_event(owner: Shared, attribute: str, condition: Callable[[Any], bool]) 
 
     One step, which happens when the condition is true: what comes after it sees the value.
     """
-    cell = owner._cells[attribute]
+    cell = cell_of_word(owner, attribute, "wait_event")
     return _wait(
         cell, "wait_event", condition, lambda old: ((old[0],), old[0]),
         lambda value: f"{cell.name} is {show(value)}",
@@ -118,6 +119,7 @@ class Condition:
         lock.no_longer_held("")
         perform(
             Operation(op_.COND_WAKE, "woken", number=number, cells=(queue,), target=lock,
+                      value=self.cell.name,
                       label=Label(((number, LOCK), (queue, READ)), blocking=True),
                       detail=lambda _: f"{self.cell.name}, {lock.name}")
         )  # fmt: skip

@@ -42,9 +42,19 @@ class word(Member, Generic[T]):
         return self._cell(owner)
 
 
+def cell_of_word(owner: Shared, attribute: str, verb: str) -> Cell:
+    """Raises ModelError for an attribute that is no word: its accesses are not atomic."""
+    classes = map(vars, type(owner).__mro__)
+    member = next((known[attribute] for known in classes if attribute in known), None)
+    if not isinstance(member, word):
+        what = f"a {type(member).__name__}" if isinstance(member, Member) else "no member"
+        raise ModelError(f"{verb}() needs a word; {attribute} of {owner.name} is {what}")
+    return member.cell(owner)
+
+
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
     """Atomically replace a word by change(old); return the old value."""
-    cell = owner._cells[attribute]
+    cell = cell_of_word(owner, attribute, "update")
     return atomically(
         (cell,), "update", lambda old: ((change(old[0]),), old[0]),
         detail=lambda old: f"{cell.name} {show(old)} -> {show(change(old))}",
@@ -53,7 +63,7 @@ def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
 
 def compare_exchange(owner: Shared, attribute: str, expected: Any, new: Any) -> bool:
     """Atomically set a word to `new` if it is `expected`; return whether it was."""
-    cell = owner._cells[attribute]
+    cell = cell_of_word(owner, attribute, "compare_exchange")
     swapped: bool = atomically(
         (cell,), "cmpxchg",
         lambda old: ((new,), True) if old[0] == expected else (old, False),

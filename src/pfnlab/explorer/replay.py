@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from pfnlab.engine.errors import BadSchedule
 from pfnlab.engine.execution import STEP_LIMIT, Execution
 from pfnlab.engine.program import Program, Violation
 from pfnlab.engine.record import TraceStep
@@ -36,6 +37,7 @@ def replay(
             followed.append(schedule_of(execution))
             assert execution.recorder is not None
             steps += _worth_showing(execution.recorder.steps)
+        _check_racing(program.racing, execution)
         violation = execution.violation or _broken_together(execution)
         if violation is None:
             return None
@@ -48,6 +50,15 @@ def replay(
         )
     finally:
         execution.end()
+
+
+def _check_racing(racing: frozenset[str], execution: Execution) -> None:
+    known = {cell.field for cell in execution.cells}
+    for name in sorted(racing):
+        if not name or name not in known:
+            raise BadSchedule(
+                f"the schedule names {name!r} before a !: no plain field is called so"
+            )
 
 
 def _worth_showing(steps: list[TraceStep]) -> list[TraceStep]:
