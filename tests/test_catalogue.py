@@ -1,5 +1,6 @@
 """Designs, scenarios and rules: by name, or in a file."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,13 @@ def test_a_rule_in_the_file_of_a_scenario_is_known(file: str) -> None:
     check_rule_names(["a_rule_of_mine"], [file])
     with pytest.raises(NotFound):
         check_rule_names(["a_rule_of_mine"], ["first_fault"])
+
+
+def test_a_file_may_import_what_is_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "beside_it.py").write_text("from pfnlab.designs.huge_fault import design\n")
+    (tmp_path / "mine.py").write_text("from beside_it import design\n")
+
+    assert find_design(str(tmp_path / "mine.py")).name == "huge_fault"

@@ -8,7 +8,9 @@ huge_fault              a design or scenario that ships with pfnlab
 import difflib
 import importlib
 import importlib.util
+import os
 import pkgutil
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,10 @@ ENGINE_RULES = (
 
 class NotFound(ModelError):
     """No such design, scenario or rule; the message says which there are."""
+
+
+class NotHere(NotFound):
+    """A file has nothing of the kind."""
 
 
 @cache
@@ -155,7 +161,7 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
     found = {thing.name: thing for thing in own or things}
     if not found:
         example = "design = Design(...)" if kind is Design else "a function marked @scenario"
-        raise NotFound(f"{path} holds no {what}; it needs {example}")
+        raise NotHere(f"{path} holds no {what}; it needs {example}")
     if name:
         if name not in found:
             raise NotFound(f"{path} holds no {what} {name!r}; there is {', '.join(found)}")
@@ -172,10 +178,15 @@ def load(path: str) -> ModuleType:
         raise NotFound(f"{path} is a directory, not a Python file")
     if not file.is_file():
         raise NotFound(f"there is no file {path}")
+    if not os.access(file, os.R_OK):
+        raise NotFound(f"{path} cannot be read: permission denied")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise NotFound(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # it may import what is beside it, but hides nothing
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

@@ -53,7 +53,11 @@ def complaint(ran: Ran) -> str:
         (["frob"], "No such command 'frob'. See pfnlab --help."),
         (
             ["check", "huge_fault", "first_fault", "surplus"],
-            "Got unexpected extra argument(s) (surplus). See pfnlab --help.",
+            "Got unexpected extra argument(s) (surplus). See pfnlab check --help.",
+        ),
+        (
+            ["check", "first_fault", "huge_fault"],
+            "the design comes first: huge_fault first_fault",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -80,7 +84,7 @@ def test_an_option_that_makes_no_sense_is_one_line(pfnlab: Command, arguments: l
     line = complaint(pfnlab("check", "huge_fault", "first_fault", *arguments))
 
     assert arguments[0] in line
-    assert line.endswith(". See pfnlab --help.")
+    assert line.endswith(". See pfnlab check --help.")
 
 
 @pytest.mark.parametrize("command", [["check", "huge_fault"], ["replay", "huge_fault"]])
@@ -129,6 +133,16 @@ def test_output_that_nobody_reads_is_no_verdict(arguments: list[str]) -> None:
         os.close(writing)
 
     assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_an_output_that_the_shell_has_closed_changes_no_status(closed: str) -> None:
+    text = f"import sys; sys.{closed} = None; from pfnlab.cli import main; main()"
+    command = [sys.executable, "-c", text, "check", "remap_on_fault", "first_fault"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert bool(ran.stdout) == (closed != "stdout")
 
 
 def test_no_command_at_all_prints_the_help(pfnlab: Command) -> None:
@@ -418,8 +432,10 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
 def test_a_guest_without_time_is_refused(pfnlab: Command, command: str) -> None:
     line = complaint(pfnlab(*command.split(), "--timeout", "-1"))
 
+    which = command.partition(" first")[0].partition(" -o")[0]
     assert line == (
-        "Invalid value for '--timeout': -1.0 is not in the range x>=1.0. See pfnlab --help."
+        "Invalid value for '--timeout': -1.0 is not in the range x>=1.0. "
+        f"See pfnlab {which} --help."
     )
 
 

@@ -90,3 +90,12 @@ def test_a_loop_that_goes_on_is_shown_once() -> None:
         "     3  write  x  a.py:1",
     ]
     assert "        steps 2 to 3 again, 9 times\n        ^ never" in text
+
+
+def test_a_loop_that_goes_on_with_other_values_is_shown_once_if_it_is_long() -> None:
+    def told(rounds: int) -> str:
+        steps = [TraceStep(1 + n, "vcpu", "write", f"x = {n}", "a.py:1") for n in range(rounds)]
+        return result_text(replace(OK, findings=(finding(tuple(steps)),)), "s", "d")
+
+    assert "        step 1 again with other values, 99 times\n        ^ never" in told(100)
+    assert "again" not in told(15)

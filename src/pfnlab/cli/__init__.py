@@ -106,7 +106,9 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         message = str(getattr(error, "format_message", error.__str__)())
         if arguments:
-            message = f"pfnlab: {message.rstrip('.')}. See pfnlab --help."
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "pfnlab"
+            message = f"pfnlab: {message.rstrip('.')}. See {command} --help."
         print(message, file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
@@ -122,6 +124,9 @@ def _tell_of_core(why: str) -> None:
 def main() -> None:
     """The entry point."""
     core.tell = _tell_of_core
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell has closed it
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

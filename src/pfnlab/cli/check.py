@@ -14,6 +14,7 @@ import typer
 import pfnlab
 from pfnlab.catalogue import (
     NotFound,
+    NotHere,
     all_designs,
     all_rules,
     all_scenarios,
@@ -196,12 +197,16 @@ def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[s
         try:
             find_design(design)
         except NotFound as no_design:
+            if scenario in designs and design in scenarios:
+                raise NotFound(f"the design comes first: {scenario} {design}") from None
             if scenario is not None or not is_path(design):
                 raise
             try:
                 find_scenario(design)
-            except NotFound:
+            except NotHere:
                 raise no_design from None
+            except NotFound as no_scenario:
+                raise (no_scenario if isinstance(no_design, NotHere) else no_design) from None
             return designs, [design]
         designs = [design]
     if scenario is not None:

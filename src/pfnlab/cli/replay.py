@@ -63,7 +63,7 @@ def replay(
     if as_json:
         print(_json(names, finding))
     elif finding is None:
-        print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule}")
+        print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule or 'nothing'}")
     else:
         print(titled_text(f"{a_scenario.name} on {a_design.name}", finding))
     return _status(finding)

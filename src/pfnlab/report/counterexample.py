@@ -13,7 +13,8 @@ from pfnlab.explorer.result import Finding, Note, Result, Trace
 from pfnlab.report.layout import WIDTH, many
 
 MOST_COLUMNS = 3
-MOST_ROUNDS = 3  # of a loop that are shown, one after the other
+MOST_ROUNDS = 3  # of a loop that are shown, one after the other,
+MOST_OTHERS = 20  # and of one whose rounds read and write other values
 FELL_BACK = """\
 Not all that was to be tried could be planned as whole sequences, so some steps were planned one by
 one: the search is as complete, and ran more schedules than it takes."""
@@ -121,16 +122,17 @@ def _steps(trace: Trace, rule: str) -> str:
 
 def _without_repeats(steps: tuple[TraceStep, ...], lines: list[str]) -> list[str]:
     """The lines of steps, a loop that goes on and on once only."""
-    begin, length = repeats_from(steps)
-    end = begin + length
-    times, left = divmod(len(steps) - end, length) if length else (0, 0)
-    if times < MOST_ROUNDS:
-        return lines
-    kept = 1 + end  # the first line is the head
-    first, last = steps[begin].number, steps[end - 1].number
-    which = f"step {first}" if first == last else f"steps {first} to {last}"
-    again = f"        {which} again, {times} times"
-    return [*lines[:kept], again, *lines[1 + len(steps) - left :]]
+    for most, again in (MOST_ROUNDS, "again"), (MOST_OTHERS, "again with other values"):
+        begin, length = repeats_from(steps, values=most == MOST_ROUNDS)
+        end = begin + length
+        times, left = divmod(len(steps) - end, length) if length else (0, 0)
+        if times >= most:
+            first, last = steps[begin].number, steps[end - 1].number
+            which = f"step {first}" if first == last else f"steps {first} to {last}"
+            line = f"        {which} {again}, {times:,} times"
+            # The first line is the head.
+            return [*lines[: 1 + end], line, *lines[1 + len(steps) - left :]]
+    return lines
 
 
 def _columns(

@@ -46,7 +46,7 @@ def saved_of(text: str, path: str) -> Saved:
         raise ModelError(f"{path} is no saved counterexample; pfnlab check --save writes one")
     if data.get("schema") != SAVED_SCHEMA:
         raise ModelError(
-            f"{path} has schema {data.get('schema')}, and pfnlab reads {SAVED_SCHEMA}; "
+            f"{path} has schema {data.get('schema')!r}, and pfnlab reads {SAVED_SCHEMA}; "
             f"it was written by pfnlab {data.get('pfnlab')}"
         )
     try:
@@ -59,6 +59,8 @@ def saved_of(text: str, path: str) -> Saved:
 
 def _saved(data: dict[str, Any]) -> Saved:
     rules = data["rules"]
+    if rules is not None and not isinstance(rules, list):
+        raise TypeError(f"rules must be a list, and is {rules!r}")
     for field in ("rules", "runs"):
         if data[field] == []:
             raise ValueError(f"{field} must not be empty: no rule could break")
