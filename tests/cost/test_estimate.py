@@ -1,6 +1,7 @@
 """What is counted in parts is what is counted in full, and what others have published."""
 
 import time
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,6 +11,14 @@ from pfnlab.catalogue import all_designs, find_design
 from pfnlab.cost.estimate import estimate, make_plan
 from pfnlab.cost.shape import Shape
 from pfnlab.cost.simulate import Setting
+from pfnlab.kernel import (
+    PAGE_SIZE,
+    VM_FAULT_NOPAGE,
+    VmFault,
+    down_read_trylock,
+    vm_fault_t,
+    vmf_insert_pfn,
+)
 from pfnlab.kernel.geometry import REAL, Geometry, GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import KERNELS, find_kernel
 from pfnlab.workload import Bar, Memory, Step, Touch, Window, Workload
@@ -255,6 +264,38 @@ def test_locks_flushes_and_memtypes_are_counted() -> None:
     assert remapped.step("zap").event("memtype_free") == 1
 
 
+def test_mmap_lock_is_counted_once_where_a_writer_takes_it() -> None:
+    """Its writers queue; that is a step of its own only where they have to wait."""
+    words = "touch,fork,mremap,munmap"
+    found = asked(64 * KiB, "write_lock_in_fault", words=words).steps
+
+    writes = {step.name: step.event("lock Mm.mmap_lock write") for step in found}
+    assert writes == {"map": 1, "touch": 1, "fork": 2, "mremap": 1, "munmap": 1}
+    assert found[1].event("lock Mm.mmap_lock read") == 1
+    assert found[1].event("locks") == 4
+
+
+def test_a_trylock_that_fails_takes_no_lock() -> None:
+    base = find_design("insert_page_on_fault")
+    fault = base.vm_ops.fault
+    assert fault is not None
+
+    def tries_in_vain(vmf: VmFault) -> vm_fault_t:
+        lock = vmf.vma.vm_private_data.memory_lock
+        with lock.write():
+            assert not down_read_trylock(lock)
+        return fault(vmf)
+
+    design = replace(base, name="tries", vm_ops=replace(base.vm_ops, fault=tries_in_vain))
+    window = Window(4 * KiB, 0, 0x7F0000000000)
+    workload = Workload(Bar(4 * KiB, GiB), (window,), (Step("touch", (Touch(),)),))
+
+    step = estimate(make_plan(Shape(workload)), Setting(design, find_kernel("v6.10"))).step("touch")
+
+    assert step.event("lock VfioPciDevice.memory_lock write") == 1
+    assert step.event("lock VfioPciDevice.memory_lock read") == 1  # of the handler, afterwards
+
+
 @pytest.mark.slow
 def test_the_order_of_touches_matters_to_a_design_that_does_not_round_down() -> None:
     forward = asked(GiB, "huge_fault_unaligned", words="touch").step("touch")
@@ -266,9 +307,6 @@ def test_the_order_of_touches_matters_to_a_design_that_does_not_round_down() -> 
 
 def test_a_count_that_does_not_repeat_is_an_error() -> None:
     """A handler that counts something else than edges, alignment and slots."""
-    from dataclasses import replace
-
-    from pfnlab.kernel import PAGE_SIZE, VM_FAULT_NOPAGE, VmFault, vm_fault_t, vmf_insert_pfn
 
     def triangular(vmf: VmFault) -> vm_fault_t:
         vma = vmf.vma
