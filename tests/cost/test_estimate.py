@@ -21,7 +21,7 @@ from pfnlab.kernel import (
 )
 from pfnlab.kernel.geometry import REAL, Geometry, GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import KERNELS, find_kernel
-from pfnlab.workload import Bar, Memory, Step, Touch, Window, Workload
+from pfnlab.workload import Bar, Memory, Munmap, Step, Touch, Window, Workload
 from tests.cost.asking import asked
 from tests.cost.workloads import (
     counted_in_full,
@@ -237,6 +237,51 @@ def test_a_fork_copies_every_leaf_and_table() -> None:
     assert found.step("fork").state["child tables pud"] == 1
     assert found.step("child").faults == 0
     assert asked(4 * GiB, words="touch,fork").step("fork").event("copied pud") == 4
+
+
+def pud_tables(*arguments: int | str, **options: str) -> list[tuple[int, int]]:
+    """Those of the process and of its child, after each step but the first."""
+    steps = asked(*arguments, **options).steps[1:]  # type: ignore[arg-type]
+    names = ("tables pud", "child tables pud")
+    return [(step.state.get(names[0], 0), step.state.get(names[1], 0)) for step in steps]
+
+
+def test_a_zap_and_the_munmap_of_the_parent_leave_the_child_its_table_of_puds() -> None:
+    assert pud_tables(8 * MiB, "remap_on_fault", words="touch,fork,munmap") == [
+        (1, 0), (1, 1), (0, 1),
+    ]  # fmt: skip
+    assert pud_tables(GiB, words="touch,fork,zap,munmap") == [(1, 0), (1, 1), (1, 1), (0, 1)]
+
+
+def test_a_child_has_the_tables_of_puds_that_it_copied_or_used() -> None:
+    assert pud_tables(GiB, words="fork,touch,child") == [(0, 0), (1, 0), (1, 1)]
+    assert pud_tables(GiB, words="touch,zap,fork") == [(1, 0), (1, 0), (1, 1)]
+    assert pud_tables(TiB, words="first,fork,child") == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_a_leaf_that_is_gone_before_the_step_ends_has_left_its_table_of_puds() -> None:
+    assert pud_tables(GiB, words="touch+zap") == [(1, 0)]
+
+
+def test_tables_of_puds_go_with_the_last_window_in_them() -> None:
+    below, above = Window(GiB, 0, 0x7F7FC0000000), Window(GiB, GiB, 0x7F8000000000)
+    steps = (
+        Step("touch", (Touch(0), Touch(1))),
+        Step("munmap 0", (Munmap(0),)),
+        Step("munmap 1", (Munmap(1),)),
+    )
+    setting = Setting(find_design("huge_fault"), find_kernel("v7.3"))
+    beside = replace(above, address=0x7F0000000000)
+    for other, left in ((above, [2, 1, 0]), (beside, [1, 1, 0])):
+        workload = Workload(Bar(2 * GiB, 64 * GiB), (below, other), steps)
+        found = estimate(make_plan(Shape(workload)), setting).steps[1:]
+        assert [step.state.get("tables pud", 0) for step in found] == left
+
+
+def test_a_mapping_that_moves_to_another_512_gib_takes_its_table_of_puds_along() -> None:
+    assert pud_tables(2 * MiB, kernel="v6.12", vma="0x7f7fffe00000", words="touch,mremap") == [
+        (1, 0), (1, 0),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
