@@ -102,8 +102,8 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
     ("words", "message"),
     [
         ("dance", "no step of a workload is called 'dance'; there are touch, "),
-        ("0%", "no step of a workload is called '0%'"),
-        ("101%", "no step"),
+        ("0%", "0% of a mapping: a share is from 1% to 100%"),
+        ("101%", "101% of a mapping: a share is from 1% to 100%"),
         ("0*touch", "at least once"),
         ("2*fork", "forks once"),
         ("fork,fork", "forks once"),
