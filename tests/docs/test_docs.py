@@ -12,6 +12,7 @@ import pytest
 
 import pfnlab
 from pfnlab.catalogue import all_rules, all_scenarios
+from pfnlab.cost.words import WORDS
 from pfnlab.designs import huge_fault, remap_on_fault
 from pfnlab.kernel import Design, Lab, VmOperations
 from pfnlab.report.data import report_data
@@ -130,6 +131,19 @@ def test_all_that_a_design_fills_in_is_in_the_page_on_the_interface() -> None:
 
     assert [each.name for each in fields(Design) if f"`{each.name}" not in table] == []
     assert [each.name for each in fields(VmOperations) if f"{each.name}=" not in table] == []
+
+
+def test_every_word_of_a_workload_is_in_the_page_on_cost() -> None:
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+
+    assert [word for word in WORDS if f"`{word}`" not in page] == []
+
+
+def test_no_finding_names_a_step_by_its_number() -> None:
+    """Numbers of steps move with every change of the model."""
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"\bsteps? \d+", page) == []
 
 
 def test_every_option_of_explore_is_in_the_page_on_the_interface() -> None:
