@@ -238,6 +238,25 @@ def test_measurements_that_are_none_are_one_short_line(
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("check remap_on_fault first_fault --save FILE", "a saved counterexample, which pfnlab re"),
+        ("check huge_fault first_fault --json", "what pfnlab check --json prints; what is compare"),
+        ("replay huge_fault first_fault vcpu:3 --json", "of schema 1; what is compared is 'pfnlab"),
+    ],
+)
+def test_compare_says_what_a_file_of_another_command_is(
+    pfnlab: Command, tmp_path: Path, command: str, what: str
+) -> None:
+    file = tmp_path / "other.json"
+    printed = pfnlab(*command.replace("FILE", str(file)).split()).out
+    if not file.exists():
+        file.write_text(printed, encoding="utf-8")
+
+    assert complaint(pfnlab("compare", str(file))).startswith(f"{file} is {what}")
+
+
 @pytest.mark.parametrize("content", [content for content, _why in DAMAGED.values()], ids=DAMAGED)
 @pytest.mark.parametrize(
     ("command", "expected"),

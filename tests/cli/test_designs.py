@@ -1,5 +1,6 @@
 """pfnlab list, show and new."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def test_show_prints_the_lock_order_and_the_kernels(pfnlab: Command) -> None:
     assert ran.status == 0
     assert "    mmap_lock  >  vma_lock  >  memory_lock\n" in ran.out
     assert "kernels   v5.8 to v6.9\n" in ran.out
+
+
+def test_show_has_a_place_for_every_hook_of_a_design(pfnlab: Command) -> None:
+    """Each is at a line, or none; no function that the design has is left out."""
+    for name, design in all_designs().items():
+        lines = pfnlab("show", name).out.partition("\nhooks\n")[2].splitlines()
+        shown = {line.split()[0]: line.split()[1] for line in lines}
+
+        functions = {**vars(design), **vars(design.vm_ops)}
+        written = {hook for hook, value in functions.items() if inspect.isfunction(value)}
+        assert {hook for hook, place in shown.items() if ".py:" in place} == written
+        assert set(shown) - written <= {hook for hook, value in functions.items() if not value}
 
 
 def test_show_reads_the_docstring_of_a_file(pfnlab: Command, here: Path) -> None:

@@ -1,10 +1,12 @@
 """The address that gives the most, and the one that the kernel picks."""
 
+from typing import Any
+
 import pytest
 
 from pfnlab import ModelError, best_address
-from pfnlab.cost.address import natural_address
-from pfnlab.kernel.geometry import GiB, KiB, MiB
+from pfnlab.cost.address import END_OF_USER_SPACE, natural_address
+from pfnlab.kernel.geometry import GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import KERNELS, find_kernel
 from tests.cost.asking import asked
 
@@ -49,6 +51,29 @@ def test_no_other_address_gives_more_leaves_or_needs_less_tables(size: int, offs
 @pytest.mark.parametrize("wrong", [(0, 0, 0), (4096, 1, 0), (4096, 0, 5), (-4096, 0, 0), (5, 0, 0)])
 def test_what_is_no_window_has_no_best_address(wrong: tuple[int, int, int]) -> None:
     with pytest.raises(ModelError, match="multiples of 4 KiB"):
+        best_address(*wrong)
+
+
+@pytest.mark.parametrize("size", [TiB, 3 * TiB + 4 * KiB, 64 * TiB, 127 * TiB])
+def test_what_is_larger_than_1_tib_begins_further_down(size: int) -> None:
+    best = best_address(size, offset=6 * MiB)
+
+    assert best % GiB == 6 * MiB
+    assert best > 0
+    assert best + size < END_OF_USER_SPACE
+
+
+@pytest.mark.parametrize("size", [128 * TiB, 1 << 60])
+def test_what_is_larger_than_user_space_has_no_address(size: int) -> None:
+    with pytest.raises(ModelError, match=f"a mapping of {size:#x} bytes does not lie between"):
+        best_address(size)
+
+
+@pytest.mark.parametrize("wrong", [("4K",), (4096.0,), (4096, None), (4096, 0, "1G")])
+def test_what_is_no_number_of_bytes_is_refused_by_name(wrong: tuple[Any, ...]) -> None:
+    name = ("size", "offset", "bar_address")[len(wrong) - 1]
+
+    with pytest.raises(ModelError, match=f"^{name} {wrong[-1]!r} is no number of bytes"):
         best_address(*wrong)
 
 

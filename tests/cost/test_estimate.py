@@ -1,6 +1,7 @@
 """What is counted in parts is what is counted in full, and what others have published."""
 
 import time
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,9 +11,17 @@ from pfnlab.catalogue import all_designs, find_design
 from pfnlab.cost.estimate import estimate, make_plan
 from pfnlab.cost.shape import Shape
 from pfnlab.cost.simulate import Setting
+from pfnlab.kernel import (
+    PAGE_SIZE,
+    VM_FAULT_NOPAGE,
+    VmFault,
+    down_read_trylock,
+    vm_fault_t,
+    vmf_insert_pfn,
+)
 from pfnlab.kernel.geometry import REAL, Geometry, GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import KERNELS, find_kernel
-from pfnlab.workload import Bar, Memory, Step, Touch, Window, Workload
+from pfnlab.workload import Bar, Memory, Munmap, Step, Touch, Window, Workload
 from tests.cost.asking import asked
 from tests.cost.workloads import (
     counted_in_full,
@@ -230,6 +239,51 @@ def test_a_fork_copies_every_leaf_and_table() -> None:
     assert asked(4 * GiB, words="touch,fork").step("fork").event("copied pud") == 4
 
 
+def pud_tables(*arguments: int | str, **options: str) -> list[tuple[int, int]]:
+    """Those of the process and of its child, after each step but the first."""
+    steps = asked(*arguments, **options).steps[1:]  # type: ignore[arg-type]
+    names = ("tables pud", "child tables pud")
+    return [(step.state.get(names[0], 0), step.state.get(names[1], 0)) for step in steps]
+
+
+def test_a_zap_and_the_munmap_of_the_parent_leave_the_child_its_table_of_puds() -> None:
+    assert pud_tables(8 * MiB, "remap_on_fault", words="touch,fork,munmap") == [
+        (1, 0), (1, 1), (0, 1),
+    ]  # fmt: skip
+    assert pud_tables(GiB, words="touch,fork,zap,munmap") == [(1, 0), (1, 1), (1, 1), (0, 1)]
+
+
+def test_a_child_has_the_tables_of_puds_that_it_copied_or_used() -> None:
+    assert pud_tables(GiB, words="fork,touch,child") == [(0, 0), (1, 0), (1, 1)]
+    assert pud_tables(GiB, words="touch,zap,fork") == [(1, 0), (1, 0), (1, 1)]
+    assert pud_tables(TiB, words="first,fork,child") == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_a_leaf_that_is_gone_before_the_step_ends_has_left_its_table_of_puds() -> None:
+    assert pud_tables(GiB, words="touch+zap") == [(1, 0)]
+
+
+def test_tables_of_puds_go_with_the_last_window_in_them() -> None:
+    below, above = Window(GiB, 0, 0x7F7FC0000000), Window(GiB, GiB, 0x7F8000000000)
+    steps = (
+        Step("touch", (Touch(0), Touch(1))),
+        Step("munmap 0", (Munmap(0),)),
+        Step("munmap 1", (Munmap(1),)),
+    )
+    setting = Setting(find_design("huge_fault"), find_kernel("v7.3"))
+    beside = replace(above, address=0x7F0000000000)
+    for other, left in ((above, [2, 1, 0]), (beside, [1, 1, 0])):
+        workload = Workload(Bar(2 * GiB, 64 * GiB), (below, other), steps)
+        found = estimate(make_plan(Shape(workload)), setting).steps[1:]
+        assert [step.state.get("tables pud", 0) for step in found] == left
+
+
+def test_a_mapping_that_moves_to_another_512_gib_takes_its_table_of_puds_along() -> None:
+    assert pud_tables(2 * MiB, kernel="v6.12", vma="0x7f7fffe00000", words="touch,mremap") == [
+        (1, 0), (1, 0),
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_type1_looks_up_every_page_until_it_learnt_to_go_by_leaf() -> None:
     old = asked(32 * GiB, kernel="v6.12", words="touch,map_dma").step("map_dma")
@@ -255,6 +309,38 @@ def test_locks_flushes_and_memtypes_are_counted() -> None:
     assert remapped.step("zap").event("memtype_free") == 1
 
 
+def test_mmap_lock_is_counted_once_where_a_writer_takes_it() -> None:
+    """Its writers queue; that is a step of its own only where they have to wait."""
+    words = "touch,fork,mremap,munmap"
+    found = asked(64 * KiB, "write_lock_in_fault", words=words).steps
+
+    writes = {step.name: step.event("lock Mm.mmap_lock write") for step in found}
+    assert writes == {"map": 1, "touch": 1, "fork": 2, "mremap": 1, "munmap": 1}
+    assert found[1].event("lock Mm.mmap_lock read") == 1
+    assert found[1].event("locks") == 4
+
+
+def test_a_trylock_that_fails_takes_no_lock() -> None:
+    base = find_design("insert_page_on_fault")
+    fault = base.vm_ops.fault
+    assert fault is not None
+
+    def tries_in_vain(vmf: VmFault) -> vm_fault_t:
+        lock = vmf.vma.vm_private_data.memory_lock
+        with lock.write():
+            assert not down_read_trylock(lock)
+        return fault(vmf)
+
+    design = replace(base, name="tries", vm_ops=replace(base.vm_ops, fault=tries_in_vain))
+    window = Window(4 * KiB, 0, 0x7F0000000000)
+    workload = Workload(Bar(4 * KiB, GiB), (window,), (Step("touch", (Touch(),)),))
+
+    step = estimate(make_plan(Shape(workload)), Setting(design, find_kernel("v6.10"))).step("touch")
+
+    assert step.event("lock VfioPciDevice.memory_lock write") == 1
+    assert step.event("lock VfioPciDevice.memory_lock read") == 1  # of the handler, afterwards
+
+
 @pytest.mark.slow
 def test_the_order_of_touches_matters_to_a_design_that_does_not_round_down() -> None:
     forward = asked(GiB, "huge_fault_unaligned", words="touch").step("touch")
@@ -266,9 +352,6 @@ def test_the_order_of_touches_matters_to_a_design_that_does_not_round_down() -> 
 
 def test_a_count_that_does_not_repeat_is_an_error() -> None:
     """A handler that counts something else than edges, alignment and slots."""
-    from dataclasses import replace
-
-    from pfnlab.kernel import PAGE_SIZE, VM_FAULT_NOPAGE, VmFault, vm_fault_t, vmf_insert_pfn
 
     def triangular(vmf: VmFault) -> vm_fault_t:
         vma = vmf.vma

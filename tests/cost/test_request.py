@@ -44,6 +44,8 @@ def test_what_is_no_size_is_refused(text: str, message: str) -> None:
         ((4096, 0, 3 * GiB, None), "bar size 0xc0000000 is no power of two"),
         ((GiB, 0, None, 4096), "bar address 0x1000 is no multiple of the size of the BAR"),
         ((4096, 0, 5, None), "bar size 0x5 is no multiple"),
+        ((4096, 0, None, 1 << 66), "at 0x40000000000000000 does not end below 0x10000000000000"),
+        ((4096, 0, 1 << 52, None), "a BAR of 0x10000000000000 bytes at 0x10000000000000 does not"),
     ],
 )
 def test_what_is_no_part_of_a_bar_is_refused(
@@ -58,6 +60,7 @@ def test_a_bar_is_a_power_of_two_and_naturally_aligned() -> None:
 
     assert (bar.size, bar.address) == (128 * GiB, 128 * GiB)
     assert make_bar(MiB, 0, None, None).address == GiB
+    assert make_bar(GiB, 0, None, (1 << 52) - GiB).address == (1 << 52) - GiB
 
 
 @pytest.mark.parametrize("vma", ["5", "0x7fffffffffff", "0x7fffffff0000", "0", "-4K", "nowhere"])
@@ -99,8 +102,8 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
     ("words", "message"),
     [
         ("dance", "no step of a workload is called 'dance'; there are touch, "),
-        ("0%", "no step of a workload is called '0%'"),
-        ("101%", "no step"),
+        ("0%", "0% of a mapping: a share is from 1% to 100%"),
+        ("101%", "101% of a mapping: a share is from 1% to 100%"),
         ("0*touch", "at least once"),
         ("2*fork", "forks once"),
         ("fork,fork", "forks once"),

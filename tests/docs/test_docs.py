@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,9 @@ import pytest
 
 import pfnlab
 from pfnlab.catalogue import all_rules, all_scenarios
+from pfnlab.cost.words import WORDS
 from pfnlab.designs import huge_fault, remap_on_fault
+from pfnlab.kernel import Design, Lab, VmOperations
 from pfnlab.report.data import report_data
 from pfnlab.scenarios.zaps import zap_vs_fault
 
@@ -106,6 +109,41 @@ def test_every_public_name_has_a_section_in_the_page_on_the_interface() -> None:
     api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
     assert [name for name in pfnlab.__all__ if f"\n### {name}" not in api] == []
+
+
+def test_all_that_a_scenario_may_do_is_in_the_page_on_the_interface() -> None:
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for_engine = {"enforces", "place", "site_of", "task_named", "worth_showing"}
+    methods = {
+        name
+        for name, _function in inspect.getmembers(Lab, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+    assert for_engine < methods
+    assert [name for name in sorted(methods - for_engine) if f"`{name}(" not in api] == []
+
+
+def test_all_that_a_design_fills_in_is_in_the_page_on_the_interface() -> None:
+    api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    table = api[api.index("`Design(...)`") :]
+    table = table[: table.index("```")]
+
+    assert [each.name for each in fields(Design) if f"`{each.name}" not in table] == []
+    assert [each.name for each in fields(VmOperations) if f"{each.name}=" not in table] == []
+
+
+def test_every_word_of_a_workload_is_in_the_page_on_cost() -> None:
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+
+    assert [word for word in WORDS if f"`{word}`" not in page] == []
+
+
+def test_no_finding_names_a_step_by_its_number() -> None:
+    """Numbers of steps move with every change of the model."""
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"\bsteps? \d+", page) == []
 
 
 def test_every_option_of_explore_is_in_the_page_on_the_interface() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pfnlab import Scenario, explore
 from pfnlab.designs import huge_fault
 from pfnlab.kernel import EBUSY, EINVAL, PAGE_SIZE, Lab
-from pfnlab.kernel.lab_devices import BAR_ADDRESS
+from pfnlab.kernel.bars import BAR_ADDRESS
 from pfnlab.kernel.memtype import (
     ioremap,
     is_new_memtype_allowed,

@@ -18,7 +18,7 @@ from pfnlab.kernel import (
     mmap_write_unlock,
     zap_vma_ptes,
 )
-from pfnlab.kernel.lab_devices import BAR_ADDRESS
+from pfnlab.kernel.bars import BAR_ADDRESS
 from pfnlab.kernel.memtype import memtype_free
 from pfnlab.kernel.pat import track_pfn_copy, untrack_pfn, untrack_pfn_clear
 from pfnlab.kernel.split import vm_area_dup

@@ -9,7 +9,7 @@ from pfnlab import explore, scenario
 from pfnlab.designs import insert_page_on_fault
 from pfnlab.designs.huge_fault import design
 from pfnlab.kernel import *
-from pfnlab.kernel.lab_devices import BAR_ADDRESS
+from pfnlab.kernel.bars import BAR_ADDRESS
 from pfnlab.kernel.memtype import ioremap
 from pfnlab.rules import RULES
 from tests.stories.story import told

@@ -11,6 +11,7 @@ from pfnlab.catalogue import all_designs, explaining
 from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
 from pfnlab.cli.options import AsJson, Madvise, Thp
 from pfnlab.cli.output import check_new, check_place, naming, write_whole
+from pfnlab.cost.address import check_user_space
 from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
@@ -128,7 +129,7 @@ def explain(
     setting = asked.setting(design)
     window = asked.window(setting.kernel, bar)
     before = tuple(parse_window(text, bar) for text in after or ())
-    gap = None if hole is None else parse_hole(hole)
+    gap = None if hole is None else parse_hole(hole, bar)
     parts = [window] if gap is None else around(window, gap)
     check_apart([*before, *parts])
     found = []
@@ -152,15 +153,20 @@ def parse_window(text: str, bar: Bar) -> Window:
         check_pages(f"--after {what}", value, 0 if what == "offset" else PAGE_SIZE)
     if offset + size > bar.size:
         raise ModelError(f"--after {text}: it ends beyond the BAR, which has {bar.size:#x} bytes")
+    check_user_space(address, size)
     return Window(size, offset, address)
 
 
-def parse_hole(text: str) -> tuple[int, int]:
+def parse_hole(text: str, bar: Bar) -> tuple[int, int]:
     start, colon, size = text.partition(":")
     if not colon:
         raise ModelError(f"--hole {text}: write OFFSET:SIZE")
     first = parse_size(start, "--hole")
     last = first + parse_size(size, "--hole")
+    if first == last:
+        raise ModelError(f"--hole {text}: a hole of no bytes is none")
+    if last > bar.size:
+        raise ModelError(f"--hole {text}: it ends beyond the BAR, which has {bar.size:#x} bytes")
     return first // PAGE_SIZE * PAGE_SIZE, -(-last // PAGE_SIZE) * PAGE_SIZE
 
 

@@ -40,14 +40,18 @@ def show(design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name]
     chosen = find_design(design)
     print(chosen.docstring.strip() or f"{chosen.name}: (no docstring)")
     print(f"\nkernels   {chosen.kernels or 'none'}")
-    hooks = [("mmap", chosen.mmap), *vars(chosen.vm_ops).items()]
-    hooks.append(("zap_and_down_write_memory_lock", chosen.zap_and_down_write_memory_lock))
-    width = max(len(name) for name, _hook in hooks)
+    width = max(len(name) for name in chosen.hooks)
     print("hooks")
-    for name, hook in hooks:
-        code = getattr(hook, "__code__", None)
-        where = f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "none"
-        print(f"  {name.ljust(width)}  {where}")
+    for name, hook in chosen.hooks.items():
+        print(f"  {name.ljust(width)}  {place_of(hook)}")
+
+
+def place_of(hook: object) -> str:
+    """Where a hook is; map_pages is none, and says only whether there is one."""
+    code = getattr(hook, "__code__", None)
+    if code is not None:
+        return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+    return "yes" if hook else "none"
 
 
 def new(

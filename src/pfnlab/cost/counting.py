@@ -28,9 +28,10 @@ Refusal = tuple[int, int, int]  # a FALLBACK: the level, the slot, the start of 
 TRIES = 100_000  # of one workload; more is a loop that does not end
 READS = 100_000  # with no step between them; the same
 
+# A writer of a fair lock queues, and has it at once if it is free.
 LOCKS = {
     op_.LOCK: "", op_.TRYLOCK: "", op_.DOWN_READ: " read", op_.DOWN_READ_TRYLOCK: " read",
-    op_.DOWN_WRITE: " write", op_.DOWN_WRITE_TRYLOCK: " write",
+    op_.QUEUE_WRITE: " write", op_.DOWN_WRITE: " write", op_.DOWN_WRITE_TRYLOCK: " write",
 }  # fmt: skip
 
 
@@ -115,8 +116,9 @@ class Counting(Execution):
             raise ModelError(f"the design waits in {op.verb}: nobody else is there to wake it")
         result = fire(self.store, op, -1, 0)
         if code in LOCKS:
-            self.counts["locks"] += 1
-            self.counts[f"lock {op.target.lock_class}{LOCKS[code]}"] += 1
+            taken = bool(result)  # not by a trylock that failed, or a writer that only queued
+            self.counts["locks"] += taken
+            self.counts[f"lock {op.target.lock_class}{LOCKS[code]}"] += taken
         elif code == op_.ATOMIC:
             count = COUNTERS.get(op.verb)
             if count is not None:

@@ -7,7 +7,7 @@ shape.features() lists, and the real count is the combination of the samples tha
 real features.  One more sample than is needed shows that the counts of this design repeat
 like that; if they do not, there is an error and no number.
 
-The model's tables end with the PUD.  The tables of PUDs, one in 512 GiB, are counted here.
+The model's tables end with the PUD.  The tables of PUDs, one in 512 GiB, are added: tables.py.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ from functools import lru_cache
 from itertools import product
 
 from pfnlab.cost.linear import Row, Span
-from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
+from pfnlab.cost.shape import Layout, Shape
 from pfnlab.cost.simulate import Counted, Setting, simulate
+from pfnlab.cost.tables import UsedTables, pud_table_counts, tables_of, tables_of_sample
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE, REAL, Geometry
-from pfnlab.workload import Mremap, Munmap, Workload
+from pfnlab.workload import Mremap, Workload
 
 TABLE_SIZE = 4096
-PUD_TABLE = PAGE_SIZE << (REAL.shifts[2] + 9)  # bytes that a table of PUDs maps
 MOST_PAGES = 1 << 18  # that are simulated one by one
 
 
@@ -130,7 +130,15 @@ def estimate(plan: Plan, setting: Setting) -> Cost:
         layout, weights = plan.check
         check_repeats(samples, weights, run_sample(plan.shape, layout, setting), setting)
     combined = combine(samples, plan.weights, setting)
-    with_puds = add_pud_tables(plan, samples[0], combined)
+    shape, layout = plan.shape, plan.layouts[0]
+    used = [
+        (
+            tables_of_sample(shape, layout, step.puds),
+            tables_of_sample(shape, layout, step.child_puds),
+        )
+        for step in samples[0]
+    ]
+    with_puds = with_pud_tables(shape.workload, combined, used)
     pages = sum(step.events["touches"] for sample in samples for step in sample)
     return Cost(plan.shape.workload, setting, tuple(with_puds), len(samples), pages)
 
@@ -151,10 +159,8 @@ def step_by_step(workload: Workload, setting: Setting) -> Cost:
     counted = simulate(workload, setting, REAL)
     touches = sum(step.events["touches"] for step in counted)
     steps = [StepCost(step.name, dict(step.events), dict(step.state)) for step in counted]
-    above = [
-        {pud * (PAGE_SIZE << REAL.shifts[2]) // PUD_TABLE for pud in step.puds} for step in counted
-    ]
-    return Cost(workload, setting, tuple(with_pud_tables(workload, steps, above)), 1, touches)
+    used = [(tables_of(step.puds), tables_of(step.child_puds)) for step in counted]
+    return Cost(workload, setting, tuple(with_pud_tables(workload, steps, used)), 1, touches)
 
 
 def run_sample(shape: Shape, layout: Layout, setting: Setting) -> list[Counted]:
@@ -248,48 +254,14 @@ def does_not_repeat(setting: Setting, name: str) -> ModelError:
     )
 
 
-def add_pud_tables(plan: Plan, sample: list[Counted], steps: list[StepCost]) -> list[StepCost]:
-    """As with_pud_tables(), of a sample."""
-    above = [pud_tables(plan, counted.puds) for counted in sample]
-    return with_pud_tables(plan.shape.workload, steps, above)
-
-
 def with_pud_tables(
-    workload: Workload, steps: list[StepCost], above: list[set[int]]
+    workload: Workload, steps: list[StepCost], used: list[UsedTables]
 ) -> list[StepCost]:
-    """Every 512 GiB in which a PUD slot was ever used have a table, until munmap()."""
-    used: set[int] = set()
-    unmapped: set[int] = set()
-    done = []
-    for place, (step, tables) in enumerate(zip(steps, above, strict=True)):
-        if place:
-            actions = workload.steps[place - 1].actions
-            unmapped |= {action.window for action in actions if isinstance(action, Munmap)}
-        if len(unmapped) == len(workload.windows):
-            used.clear()
-        used |= tables
-        state = dict(step.state)
-        if used:
-            state["tables pud"] = len(used)
-        if any(name.startswith("child ") for name in state):
-            state["child tables pud"] = len(tables)
-        done.append(StepCost(step.name, step.events, state))
-    return done
+    counts = pud_table_counts(workload, used)
+    return [
+        StepCost(step.name, step.events, {**step.state, **tables})
+        for step, tables in zip(steps, counts, strict=True)
+    ]
 
 
-def pud_tables(plan: Plan, puds: set[int]) -> set[int]:
-    """Numbers of the PUD tables that the slots of a sample stand for, in the real mapping."""
-    shape, layout = plan.shape, plan.layouts[0]
-    pud = 1 << layout.geometry.shifts[2]
-    base = FIRST_PAGE // pud
-    found: set[int] = set()
-    span = shape.pud << shape.geometry.shifts[1]
-    for run, at in zip(shape.runs, layout.starts, strict=True):
-        if base + at // pud in puds:
-            size = run.count * (1, shape.pmd, shape.pud)[run.level]
-            found |= set(range(run.start // span, (run.start + size - 1) // span + 1))
-    return found
-
-
-FIRST_PAGE = FOLDED_ADDRESS // PAGE_SIZE
 __all__ = ["REAL", "Cost", "Plan", "StepCost", "cost", "estimate", "make_plan"]

@@ -1,13 +1,11 @@
 """Where what a user asks for is mapped; what cannot be is a ModelError of one line."""
 
-from pfnlab.cost.address import best_address, natural_address
+from pfnlab.cost.address import best_address, check_user_space, natural_address
 from pfnlab.cost.words import check_inside, check_pages, parse_size
 from pfnlab.errors import ModelError
-from pfnlab.kernel.geometry import PAGE_SIZE, GiB
+from pfnlab.kernel.geometry import END_OF_PHYSICAL_ADDRESSES, PAGE_SIZE, GiB
 from pfnlab.kernel.profile import Kernel
 from pfnlab.workload import Advice, Bar, Window
-
-END_OF_USER_SPACE = 1 << 47
 
 
 def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | None) -> Bar:
@@ -28,6 +26,11 @@ def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | No
         raise ModelError(
             f"bar address {bar_address:#x} is no multiple of the size of the BAR, {bar_size:#x}"
         )
+    if bar_address + bar_size > END_OF_PHYSICAL_ADDRESSES:
+        raise ModelError(
+            f"a BAR of {bar_size:#x} bytes at {bar_address:#x} does not end below "
+            f"{END_OF_PHYSICAL_ADDRESSES:#x}, where physical addresses do"
+        )
     return Bar(bar_size, check_pages("bar address", bar_address))
 
 
@@ -42,9 +45,5 @@ def place_window(
         address = natural_address(size, offset, kernel)
     else:
         address = check_pages("vma", parse_size(vma, "vma"), PAGE_SIZE)
-    if address < PAGE_SIZE or address + size > END_OF_USER_SPACE:
-        raise ModelError(
-            f"a mapping of {size:#x} bytes at {address:#x} does not end below "
-            f"{END_OF_USER_SPACE:#x}"
-        )
+    check_user_space(address, size)
     return Window(size, offset, address, advice)

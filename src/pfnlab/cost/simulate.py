@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pfnlab.cost.counting import Counting, CountingLab
+from pfnlab.cost.tables import pud_slots, state_of, used_puds
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import show_errno
@@ -22,7 +23,6 @@ from pfnlab.kernel.geometry import (
 from pfnlab.kernel.lab_memory import Mapping
 from pfnlab.kernel.madvise import MADV_HUGEPAGE, MADV_NOHUGEPAGE
 from pfnlab.kernel.memtype import running_memtypes
-from pfnlab.kernel.pagetable import TABLE, Leaf
 from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.kernel.type1 import VfioIommu
@@ -51,13 +51,15 @@ ROUNDS = 3  # of a step that is done more often: the last must be as the one bef
 class Counted:
     """A step: what happened in it, and what there is after it.
 
-    puds  the PUD slots that hold something
+    puds        the PUD slots that have held something, then or before: there is a table of PUDs
+    child_puds  the same of the child
     """
 
     name: str
     events: Counter[str]
     state: Counter[str]
-    puds: set[int] = field(default_factory=set)
+    puds: frozenset[int]
+    child_puds: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Run:
         self.done: list[Counted] = []
         self.mappings: list[Mapping] = []
         self.child: Mm | None = None
+        self.puds: set[int] = set()
+        self.child_puds: set[int] = set()
         self.container: VfioIommu | None = None
         with using(geometry):
             Counting(self.lab, self.build, self.counts)
@@ -95,6 +99,7 @@ class Run:
         self.counts.clear()
         for window in self.workload.windows:
             self.mappings.append(self.map(window))
+        self.look()
         self.note("map", Counter())
         for step in self.workload.steps:
             self.rounds(step)
@@ -115,6 +120,7 @@ class Run:
             before = Counter(self.counts)
             for action in step.actions:
                 self.act(action)
+                self.look()
             events = difference(self.counts, before)
             total.update(events)
             if number >= ROUNDS and number < step.times and events == last:
@@ -142,6 +148,8 @@ class Run:
             self.lab.unmap_dma(self.container, self.mappings[action.window])
         elif isinstance(action, Fork):
             self.child = self.lab.fork()
+            # fork() allocates a table for each that it copies from, also for an empty one.
+            self.child_puds = self.puds & pud_slots(self.child).keys()
         elif isinstance(action, Munmap):
             self.lab.munmap(self.mappings[action.window])
         elif isinstance(action, Mremap):
@@ -173,39 +181,24 @@ class Run:
         for walked in ("follow", "follow found"):
             events.pop(walked, None)
         events["memtype_lookups"] = events.pop("memtype looks", 0) - events["memtype_reserve"]
-        mm = self.lab.first_process()
-        state, puds = state_of(mm)
+        state = state_of(self.lab.first_process())
         store = running_memtypes()
         state["memtypes"] = len(store.held) + len(store.entries)
         if self.child is not None:
-            copied, _puds = state_of(self.child)
+            copied = state_of(self.child)
             state.update({f"child {name}": count for name, count in copied.items()})
-        self.done.append(Counted(name, +events, state, puds))
+        puds, child_puds = frozenset(self.puds), frozenset(self.child_puds)
+        self.done.append(Counted(name, +events, state, puds, child_puds))
+
+    def look(self) -> None:
+        """After every action: a zap leaves no trace of what was there."""
+        self.puds |= used_puds(self.lab.first_process())
+        if self.child is not None:
+            self.child_puds |= used_puds(self.child)
 
 
 def difference(after: Counter[str], before: Counter[str]) -> Counter[str]:
     return Counter({name: count - before[name] for name, count in after.items()})
-
-
-def state_of(mm: Mm) -> tuple[Counter[str], set[int]]:
-    """Leaves and tables by level, and the PUD slots that are not none."""
-    state: Counter[str] = Counter()
-    puds: set[int] = set()
-    for place, cell in mm._cells.items():
-        if not place.startswith("slots["):
-            continue
-        value = cell.value
-        if value is None:
-            continue
-        level, index = place.removeprefix("slots[('").removesuffix(")]").split("', ")
-        if level == PUD_ORDER.entry:
-            puds.add(int(index))
-        if isinstance(value, Leaf):
-            state[f"leaves {level}"] += 1
-        elif value == TABLE:
-            below = ORDERS[next(order.level for order in ORDERS if order.entry == level) - 1]
-            state[f"tables {below.entry}"] += 1
-    return state, puds
 
 
 def slots(start: int, end: int, order: Order) -> Iterator[tuple[int, int]]:

@@ -160,7 +160,9 @@ def parse_action(word: str, window: Window, index: int) -> list[Action]:
     if word in known:
         return known[word]
     share = re.fullmatch(r"(\d+)%", word)
-    if share is not None and 0 < int(share.group(1)) <= 100:
+    if share is not None:
+        if not 0 < int(share.group(1)) <= 100:
+            raise ModelError(f"{word} of a mapping: a share is from 1% to 100%")
         pages = -(-window.size // PAGE * int(share.group(1)) // 100)
         return [Touch(index, end=pages * PAGE)]
     raise ModelError(f"no step of a workload is called {word!r}; there are {', '.join(WORDS)}")

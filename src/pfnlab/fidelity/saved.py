@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.lab.files import written
@@ -27,7 +28,7 @@ def load(path: Path) -> list[Named]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA:
-            raise ModelError(f"{path}: this is {data['schema']!r}, not {SCHEMA!r}")
+            raise ModelError(f"{path} is {what_it_is(data)}; what is compared is {SCHEMA!r}")
         return [
             (case["case"], measured_from_data({k: case[k] for k in case if k != "case"}))
             for case in data["cases"]
@@ -36,3 +37,12 @@ def load(path: Path) -> list[Named]:
         raise ModelError(
             f"{path} is no file that pfnlab compare --save has written: {why_unreadable(error)}"
         ) from error
+
+
+def what_it_is(data: dict[str, Any]) -> str:
+    """Of another file, in words: those of other commands have no name for a schema."""
+    if data.get("kind") == "counterexample":
+        return "a saved counterexample, which pfnlab replay follows"
+    if "results" in data:
+        return "what pfnlab check --json prints"
+    return f"of schema {data['schema']!r}"

@@ -73,9 +73,17 @@ class Design:
         """The docstring of the file that it was written in."""
         return str(getattr(self.own_hook, "__globals__", {}).get("__doc__") or "")
 
+    @property
+    def hooks(self) -> dict[str, Any]:
+        """All that it may fill in, by name; None where it does not."""
+        names = ("zap_and_down_write_memory_lock", *OPTIONAL_HOOKS)
+        return {
+            "mmap": self.mmap,
+            **vars(self.vm_ops),
+            **{name: getattr(self, name) for name in names},
+        }
+
     def files(self) -> set[str]:
         """The source files of its hooks, to tell them from the model's in a trace."""
-        hooks = [self.mmap, self.zap_and_down_write_memory_lock, *vars(self.vm_ops).values()]
-        hooks += [getattr(self, hook) for hook in OPTIONAL_HOOKS]
-        codes = [getattr(hook, "__code__", None) for hook in hooks]
+        codes = [getattr(hook, "__code__", None) for hook in self.hooks.values()]
         return {code.co_filename for code in codes if code is not None}

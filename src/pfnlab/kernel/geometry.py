@@ -16,6 +16,7 @@ from pfnlab.engine.errors import ModelError
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+END_OF_PHYSICAL_ADDRESSES = 1 << 52  # of x86-64: __PHYSICAL_MASK_SHIFT
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from pfnlab.engine.current import setting_up
 from pfnlab.engine.errors import ModelError
+from pfnlab.kernel.bars import place_bars
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.dma_buf import DmaBuf, DmaBufAttachOps
 from pfnlab.kernel.dma_buf_importer import IMPORTER_OPS, Importer, importer_run_job
 from pfnlab.kernel.errno import Errno
-from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER, PUD_ORDER, TiB
+from pfnlab.kernel.geometry import PAGE_SIZE, PMD_ORDER
 from pfnlab.kernel.kvm import Kvm, kvm_create_vm, kvm_vcpu_run
 from pfnlab.kernel.lab_memory import Mapping, MemoryLab
 from pfnlab.kernel.locks import mutex_lock, mutex_unlock, return_to_user_space
@@ -36,7 +37,6 @@ from pfnlab.kernel.vfio_reset import (
 )
 from pfnlab.kernel.vma import Mm
 
-BAR_ADDRESS = 0x3800000000
 POWER_STATES = {"D0": PCI_D0, "D3hot": PCI_D3hot}
 
 
@@ -63,25 +63,20 @@ class DeviceLab(MemoryLab):
     ) -> VfioPciDevice:
         """A device with memory enabled.  BARs have sizes in bytes; the default is one PMD.
 
-        Without bar_address= the BARs lie behind those of the devices before.  The driver
-        maps its BARs for itself, as vfio-pci does, and so reserves `memtype` for them; None
-        is for a driver that does not.
+        Without bar_address= the BARs lie behind those of the devices before.  Each is
+        aligned to its size, as PCI has it, and overlaps no other.  The driver maps its BARs
+        for itself, as vfio-pci does, and so reserves `memtype` for them; None is for a driver
+        that does not.
         """
         if self.memtypes is None:
             self.memtypes = MemtypeStore()
-        if bar_address is None:
-            bar_address = BAR_ADDRESS + len(self.devices) * TiB
         sizes = bar_sizes or (PAGE_SIZE << PMD_ORDER,)
-        bars = []
-        for size in sizes:
-            if size <= 0 or size % PAGE_SIZE:
-                raise ModelError(f"a BAR of {size} bytes; the size must be a multiple of 4 KiB")
-            bars.append((bar_address, size))
-            if memtype is not None:
-                ioremap(bar_address, size, memtype)
-            bar_address += max(size, PAGE_SIZE << PUD_ORDER)
+        bars = place_bars(sizes, bar_address, [vdev.bars for vdev in self.devices])
+        if memtype is not None:
+            for address, size in bars:
+                ioremap(address, size, memtype)
         name = "vdev" if not self.devices else f"vdev{len(self.devices) + 1}"
-        vdev = self.design.device(name, tuple(bars), self.design, is_virtfn)
+        vdev = self.design.device(name, bars, self.design, is_virtfn)
         self.devices.append(vdev)
         return vdev
 
