@@ -6,8 +6,7 @@ from typing import Any
 
 from pfnlab.engine.event import Event
 from pfnlab.engine.label import (
-    CONFLICT,
-    MODES,
+    CONFLICTS,
     NOTHING,
     RELEASES,
     TRYLOCK_FAILED,
@@ -16,7 +15,6 @@ from pfnlab.engine.label import (
 )
 from pfnlab.engine.operation import CHOOSE
 from pfnlab.explorer import optimal, swap, wakeup
-from pfnlab.explorer.dependence import Race
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.races import Other
@@ -38,15 +36,12 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def conflicts(one: int, other: int, whether: bool) -> Iterator[None]:
-    places = (one * MODES + other, other * MODES + one)
-    kept = [CONFLICT[place] for place in places]
-    for place in places:
-        CONFLICT[place] = whether
+    kept = CONFLICTS[one][other]
+    CONFLICTS[one][other] = CONFLICTS[other][one] = whether
     try:
         yield
     finally:
-        for place, was in zip(places, kept, strict=True):
-            CONFLICT[place] = was
+        CONFLICTS[one][other] = CONFLICTS[other][one] = kept
 
 
 def without_blocked() -> AbstractContextManager[None]:
@@ -76,7 +71,7 @@ def immediate_only() -> Iterator[None]:
         for position in newest(machine, label, event.before, wait=True):
             earlier = machine.events[position]
             if not machine.releases(earlier.label, label):
-                machine.races.append(Race(position, event.position))
+                machine.races.append((position, event.position))
             past |= earlier.past
         machine.touched += [None] * (label.object + 1 - len(machine.touched))
         event.under, machine.touched[label.object] = machine.touched[label.object], event

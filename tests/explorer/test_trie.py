@@ -136,7 +136,7 @@ def state(machine: Machine) -> tuple[Any, ...]:
         list(store.parked), list(store.retrying),
         [(id(actor.node), actor.steps, actor.born) for actor in machine.actors],
         [chain(actor.newest, "earlier", "position") for actor in machine.actors],
-        [(race.first, race.second) for race in machine.races],
+        list(machine.races),
         list(machine.watch.now),
         [chain(touch, "under", "position", "mode") for touch in machine.touched if touch],
         [machine.enabled(task) for task in tasks], [machine.blocked(task) for task in tasks],

@@ -69,14 +69,15 @@ def _conflict(one: int, other: int) -> bool:
     return other not in _UNSEEN.get(one, ()) and one not in _UNSEEN.get(other, ())
 
 
-CONFLICT: Final[list[bool]] = [
-    _conflict(one, other) for one in range(MODES) for other in range(MODES)
+# By mode, and the mode of the other.
+CONFLICTS: Final[list[list[bool]]] = [
+    [_conflict(one, other) for other in range(MODES)] for one in range(MODES)
 ]
 
 
 def conflict(one: int, other: int) -> bool:
     """Whether two modes of one object, by different tasks, do not commute."""
-    return CONFLICT[one * MODES + other]
+    return CONFLICTS[one][other]
 
 
 @final
@@ -86,6 +87,7 @@ class Label:
     accesses   (number of an object, mode), at most one for each object
     blocking   a wait that only others can end
     killable   a wait that a signal ends too
+    simple     it touches one object, and waits for nobody
     """
 
     def __init__(
@@ -101,6 +103,8 @@ class Label:
         self.size: Final = len(accesses)
         self.object: Final = accesses[0][0] if accesses else -1
         self.mode: Final = accesses[0][1] if accesses else READ
+        self.simple: Final = self.size == 1 and not self.waits
+        self.conflicts: Final = CONFLICTS[self.mode]  # of its first access, by mode
         self.lock: Final = self.object if self.mode > ADD else -1
         bits = writes = adds = 0
         for number, mode in accesses:
@@ -144,20 +148,18 @@ NOTHING: Final = Label(())
 def dependent(one: Label, other: Label) -> bool:
     """Whether the order of two steps of different tasks can matter."""
     if one.size == 1 and other.size == 1:
-        return one.object == other.object and CONFLICT[one.mode * MODES + other.mode]
+        return one.object == other.object and one.conflicts[other.mode]
     if not one.bits & other.bits:
         return False
     for number, mode in one.accesses:
         for another, its in other.accesses:
-            if number == another and CONFLICT[mode * MODES + its]:
+            if number == another and CONFLICTS[mode][its]:
                 return True
     return False
 
 
 # The modes that conflict with each, as bits.
-_ROWS: Final[list[int]] = [
-    sum(CONFLICT[mode * MODES + other] << other for other in range(MODES)) for mode in range(MODES)
-]
+_ROWS: Final[list[int]] = [sum(row[other] << other for other in range(MODES)) for row in CONFLICTS]
 
 
 def sees_more(label: Label, *others: Label) -> bool:

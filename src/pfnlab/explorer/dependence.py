@@ -7,28 +7,18 @@ What happens before an event is a set of positions, kept as the bits of an integ
 from typing import Final, final
 
 from pfnlab.engine.event import Event, Touch
-from pfnlab.engine.label import ADD, CONFLICT, MODES, RELEASES, WRITE, Label
+from pfnlab.engine.label import ADD, CONFLICTS, MODES, RELEASES, WRITE, Label
 from pfnlab.engine.operation import JOIN
 from pfnlab.explorer.trie import STOPPED, Node
 
 _RELEASE: Final = [mode in RELEASES for mode in range(MODES)]
 # What comes after such an access comes after all that were before it: no other need be asked.
-_LAST: Final = [
-    mode == WRITE or all(CONFLICT[mode * MODES + other] for other in range(ADD + 1, MODES))
-    for mode in range(MODES)
-]
+_LAST: Final = [mode == WRITE or all(CONFLICTS[mode][ADD + 1 :]) for mode in range(MODES)]
 
 
-@final
-class Race:
-    """An event, and a later one that depends on it with nothing between them: by positions.
-
-    second  -1 - task if it is an operation that is blocked at the end
-    """
-
-    def __init__(self, first: int, second: int) -> None:
-        self.first: Final = first
-        self.second: Final = second
+# An event, and a later one that depends on it with nothing between them: by positions, or -1 - task
+# of an operation that is blocked at the end.
+Race = tuple[int, int]
 
 
 @final
@@ -68,15 +58,15 @@ class Dependence:
         event.node, event.position, event.earlier, event.before = (
             actor.node, position, earlier, past,
         )  # fmt: skip
-        if label.size == 1 and not label.waits:
-            number, row = label.object, label.mode * MODES
+        if label.simple:
+            number, conflicts = label.object, label.conflicts
             while number >= len(touched):
                 touched.append(None)
             touch = event.under = touched[number]
             while touch is not None:
-                if CONFLICT[row + touch.mode]:
+                if conflicts[touch.mode]:
                     if not past >> touch.position & 1:
-                        self.races.append(Race(touch.position, position))
+                        self.races.append((touch.position, position))
                         past |= events[touch.position].past
                     if _LAST[touch.mode]:
                         break
@@ -101,10 +91,10 @@ class Dependence:
             theirs = events[place]
             if label.waits:
                 if not (label.blocking and self.releases(theirs.label, label)):
-                    self.races.append(Race(place, event.position))
+                    self.races.append((place, event.position))
                 past |= theirs.past
             elif not past >> place & 1:
-                self.races.append(Race(place, event.position))
+                self.races.append((place, event.position))
                 past |= theirs.past
         self._touch_all(event)
         return past
@@ -112,15 +102,15 @@ class Dependence:
     def wait(self, event: Event) -> int:
         """As enter(): a wait may end before any of the others, but not without a release."""
         touched, label, before = self.touched, event.label, event.before
-        number, row, past = label.object, label.mode * MODES, before
+        number, conflicts, past = label.object, label.conflicts, before
         while number >= len(touched):
             touched.append(None)
         touch = event.under = touched[number]
         while touch is not None:
             earlier = touch.position
-            if CONFLICT[row + touch.mode] and not before >> earlier & 1:
+            if conflicts[touch.mode] and not before >> earlier & 1:
                 if not (label.blocking and _RELEASE[touch.mode]):
-                    self.races.append(Race(earlier, event.position))
+                    self.races.append((earlier, event.position))
                 past |= self.events[earlier].past
             touch = touch.under
         touched[number] = event
@@ -152,9 +142,9 @@ class Dependence:
             if number >= len(self.touched):
                 continue
             touch = self.touched[number]
-            row = mode * MODES
+            row = CONFLICTS[mode]
             while touch is not None:
-                if CONFLICT[row + touch.mode]:
+                if row[touch.mode]:
                     if not before >> touch.position & 1:
                         found.append(touch.position)
                     if _LAST[touch.mode] and not wait:
@@ -172,12 +162,12 @@ class Dependence:
         events, touched = self.events, self.touched
         for number, mode in label.accesses:
             touch = touched[number] if number < len(touched) else None
-            row = mode * MODES
+            row = CONFLICTS[mode]
             while touch is not None:
                 at = touch.position
                 if at <= first:
                     break
-                if at < end and CONFLICT[row + touch.mode] and not events[at].past & after:
+                if at < end and row[touch.mode] and not events[at].past & after:
                     return True
                 touch = touch.under
         return False
@@ -190,5 +180,5 @@ class Dependence:
     def drop_races(self, depth: int) -> None:
         """Forget the races of events from this position on, and those of blocked operations."""
         races = self.races
-        while races and not 0 <= races[-1].second < depth:
+        while races and not 0 <= races[-1][1] < depth:
             races.pop()

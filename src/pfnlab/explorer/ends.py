@@ -2,7 +2,6 @@
 
 from pfnlab.engine.fire import pending_label, ready
 from pfnlab.engine.operation import JOIN, PLAIN
-from pfnlab.explorer.dependence import Race
 from pfnlab.explorer.machine import NO_DEPTH, Machine
 
 
@@ -55,7 +54,7 @@ def add_blocked(machine: Machine, tasks: list[int]) -> None:
         for place in machine.conflicts(label, machine.past_of(task), wait=True):
             theirs = machine.events[place]
             if not (label.blocking and machine.releases(theirs.label, label)):
-                machine.races.append(Race(place, -1 - task))
+                machine.races.append((place, -1 - task))
 
 
 __all__ = ["add_blocked", "finish", "left"]

@@ -207,9 +207,7 @@ class Optimal:
 
     def _reverse_races(self) -> None:
         machine = self.machine
-        machine.races = [
-            race for race in machine.races if not self._reverse(race.first, race.second)
-        ]
+        machine.races = [race for race in machine.races if not self._reverse(race[0], race[1])]
 
     def _reverse(self, first: int, second: int) -> bool:
         """See that the other order of a race is tried; whether that is settled for good."""

@@ -115,7 +115,7 @@ class Aside:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.made = [(event.task, event.choice) for event in machine.events]
-        self.races = {(race.first, race.second) for race in machine.races}
+        self.races = set(machine.races)
 
     def put_back(self) -> None:
         """The same events again, with the same races: those of blocked operations are left out.
@@ -126,4 +126,4 @@ class Aside:
         machine.undo(0)
         for task, choice in self.made:
             machine.make(task, choice)
-        machine.races = [race for race in machine.races if (race.first, race.second) in self.races]
+        machine.races = [race for race in machine.races if race in self.races]
