@@ -132,3 +132,8 @@ def test_a_task_is_started_once() -> None:
 
     with pytest.raises(ModelError, match="a task that was started before; it begins only once"):
         explore(one)
+
+
+def test_a_scenario_of_a_device_without_a_design_says_what_it_lacks() -> None:
+    with pytest.raises(ModelError, match="a program without a design has no kernel: give one"):
+        explore(first_fault)

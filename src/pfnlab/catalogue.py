@@ -23,7 +23,7 @@ from pfnlab import designs, scenarios
 from pfnlab.engine.deadlock import ENDS, NO_DEADLOCK, NO_LIVELOCK
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.lock import LOCK_BALANCE
-from pfnlab.engine.program import Invariant, Rule, Scenario
+from pfnlab.engine.program import Invariant, Program, Rule, Scenario
 from pfnlab.engine.raised import ASSERTION
 from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
 from pfnlab.errors import words_of
@@ -213,6 +213,8 @@ def explained(error: BaseException, files: set[str]) -> ModelError:
     place = f"{frame.filename}:{frame.lineno}"
     notes = getattr(error, "__notes__", [])  # in which task, and after which schedule
     more = f" ({', '.join(map(str, notes))})" if notes else ""
+    if isinstance(error, AttributeError) and type(error.obj) is Program:
+        more += "; a program without a design has no kernel: give one"
     if isinstance(error, ModelError):
         error.place = error.place or (place if mine else "")
         if len(notes) > 1:  # most are wrong in every schedule

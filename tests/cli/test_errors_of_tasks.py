@@ -159,3 +159,18 @@ def test_an_error_in_a_part_of_a_check_ends_all_of_it(divides: Path) -> None:
     assert result is not None and result.error == f"{divides}:18: {ERROR}{SCHEDULE})"
     task = board.take()
     assert task is not None and task.pair == other
+
+
+def test_errors_in_scenarios_that_ship_are_one_line_if_they_say_the_same(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pfnlab("new", "design", "mine")
+    text = Path("mine.py").read_text()
+    Path("mine.py").write_text(text.replace("\n    return 0\n", "\n    return -EINVAL\n", 1))
+    ran = pfnlab("check", "./mine.py")
+
+    first, *others = ran.err.splitlines()
+    assert re.match(r"pfnlab: first_fault on mine and \d\d more checks: ", first)
+    assert first.endswith(": mmap of BAR 0, offset 0x0: -EINVAL")
+    assert all(": mmap of BAR " in line for line in others) and len(others) < 3

@@ -142,5 +142,5 @@ def test_the_reduction_notices_what_the_check_has_missed() -> None:
         program.add_task("one", run)
         program.add_task("two", run)
 
-    with pytest.raises(Nondeterminism, match="hidden nondeterminism"):
+    with pytest.raises(Nondeterminism, match=r"test_determinism\.py:\d+: hidden nondeterminism"):
         search(build, Reduced())

@@ -29,6 +29,7 @@ from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson
 from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
+from pfnlab.cli.sources import PACKAGE
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.report.broken import summary_text
@@ -137,11 +138,18 @@ def check(
 
 
 def _tell_errors(wrong: dict[Pair, str]) -> None:
-    """One line for each place and class of errors, however many checks these have ended."""
+    """One line for each class and place of errors, however many checks these have ended.
+
+    In what ships the place says only what a scenario was about to do: the words count there.
+    """
     alike: dict[str, list[Pair]] = {}
     for pair, error in wrong.items():
-        place = re.match(r".*?:\d+: \w+", error)
-        alike.setdefault(place[0] if place is not None else error, []).append(pair)
+        place = re.match(r"(.*?):\d+: (\w+)", error)
+        same = error
+        if place is not None:
+            ships = Path(place[1]).is_relative_to(PACKAGE)
+            same = error[place.start(2) :].partition(" (in ")[0] if ships else place[0]
+        alike.setdefault(same, []).append(pair)
     for pairs in alike.values():
         design, scenario = find_design(pairs[0][0]).name, find_scenario(pairs[0][1]).name
         more = f" and {many(len(pairs) - 1, 'more check')}" if len(pairs) > 1 else ""

@@ -9,7 +9,7 @@ is run again from the beginning, fed with the results that it knows.
 from typing import Any, Final, final
 
 from pfnlab.engine.current import CURRENT, run
-from pfnlab.engine.errors import ModelError, Nondeterminism
+from pfnlab.engine.errors import ModelError, Nondeterminism, defined_at
 from pfnlab.engine.execution import START, Execution
 from pfnlab.engine.label import Label
 from pfnlab.engine.operation import (
@@ -155,7 +155,8 @@ class Trie:
         if not op.same(node.op):
             raise Nondeterminism(
                 f"hidden nondeterminism: {self.task.name} announced {node.op} with the same "
-                f"history, and now {op}; all shared state must be in fields"
+                f"history, and now {op}; all shared state must be in fields",
+                defined_at(self.task.function),
             )
 
     def _begin(self, fed: list[Any]) -> Operation:
