@@ -1,6 +1,9 @@
 """Code that makes no step is found by the clock."""
 
 import signal
+import sys
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ from pfnlab import explore
 from pfnlab.cli import stuck
 from pfnlab.cli.stuck import no_endless_code
 from pfnlab.engine.current import CURRENT
+from pfnlab.engine.task import Task
+from pfnlab.errors import ModelError
 from tests.cli.command import Command
 from tests.explorer.oracles import scenario
 from tests.explorer.small_programs import last_zero
@@ -58,3 +63,11 @@ def test_the_clock_is_put_back() -> None:
 
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("debugged", [False, True])
+def test_a_debugger_may_wait_for_its_user(monkeypatch: pytest.MonkeyPatch, debugged: bool) -> None:
+    monkeypatch.setattr(CURRENT, "task", Task("stands", 0, lambda: None))
+    monkeypatch.setattr(sys, "gettrace", lambda: debugged or None)
+    with nullcontext() if debugged else pytest.raises(ModelError), no_endless_code(0.02):
+        time.sleep(0.2)

@@ -1,6 +1,7 @@
 """Code that makes no step: nothing else comes to it, so a clock finds it."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ def no_endless_code(long: float | None = None) -> Iterator[None]:
         nonlocal seen
         task, seen_before = CURRENT.task, seen
         seen = CURRENT.runs if task is not None else -1
-        if task is not None and seen == seen_before:
+        # A debugger waits for its user.
+        if task is not None and seen == seen_before and sys.gettrace() is None:
             raise ModelError(
                 f"the code of {task.name} has run for {seconds:g} s without a step; "
                 "is this a loop that touches no shared state?"
