@@ -63,6 +63,9 @@ class Optimal:
         self.optimal = optimal
         self.limit = limit
         self.frames = [Frame([])]
+        self.spare: list[
+            Frame
+        ] = []  # of states that were left: to make one takes as long as a step
         # Who is asked for a step: the task that made the last one, as long as it can, so that
         # what others do is undone as late as can be; then the first one that can.
         tasks = range(self.machine.tasks)
@@ -94,7 +97,7 @@ class Optimal:
 
     def _extend(self) -> bool:
         """Go on from the present state to the end; False where others have gone all ways."""
-        machine, frames, runs = self.machine, self.frames, self.runs
+        machine, frames, spare, runs = self.machine, self.frames, self.spare, self.runs
         self.in_vain = False
         frame = frames[-1]
         then: list[Branch] | None = None  # planned after the steps of a row
@@ -126,7 +129,11 @@ class Optimal:
                 sleep = frame.sleep
                 if sleep:
                     sleep = still_asleep(sleep, step.task, label)
-                frame = Frame(sleep, runs)
+                if spare:
+                    frame = spare.pop()
+                    frame.current, frame.sleep, frame.since, frame.tried = None, sleep, runs, 0
+                else:
+                    frame = Frame(sleep, runs)
                 frames.append(frame)
                 if machine.stop:
                     return True
@@ -193,6 +200,7 @@ class Optimal:
                         if not sleeps(frame, branch.step.task, branch.step.choice)
                     ]
             if self._pass(frame):
+                self.spare += frames[depth + 1 :]  # nothing is planned there, nor lent
                 del frames[depth + 1 :]
                 self.machine.undo(depth)
                 return True
