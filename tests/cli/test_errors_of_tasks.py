@@ -174,3 +174,17 @@ def test_errors_in_scenarios_that_ship_are_one_line_if_they_say_the_same(
     assert re.match(r"pfnlab: first_fault on mine and \d\d more checks: ", first)
     assert first.endswith(": mmap of BAR 0, offset 0x0: -EINVAL")
     assert all(": mmap of BAR " in line for line in others) and len(others) < 3
+
+
+def test_a_check_whose_time_is_over_while_nobody_works_at_it_is_concluded() -> None:
+    pair = ("huge_fault", "first_fault")
+    options = Options("dpor", None, None, None, 60.0, None, 0)
+    board = Board([pair], Checker(options), 1)
+    task = board.take()
+    assert task is not None
+    board.whole(task, Whole(None, Totals(), BEGINNING, seconds=0.0))
+    board.checks[0].seconds = 61.0
+
+    assert board.take() is None
+    result = board.results()[pair]
+    assert result is not None and result.why_incomplete == "stopped after 60 s"

@@ -8,6 +8,9 @@ import pytest
 
 from pfnlab.catalogue import find_design, find_scenario
 from pfnlab.engine import Program, Shared, mutex, word
+from pfnlab.explorer.frontier import Frontier
+from pfnlab.explorer.slices import Budget, Workplace
+from pfnlab.explorer.wakeup import Branch
 from pfnlab.verdict import program_maker
 from tests.explorer.all_events import Lab, random_program
 from tests.explorer.parts import alone, broke, counted, in_parts, told
@@ -141,3 +144,17 @@ def test_a_kernel_scenario_has_the_same_traces_and_findings_in_parts(
     parts = in_parts(make, build, workers=3, schedules=5, give=5)
 
     assert (counted(parts), told(parts)) == (counted(whole), told(whole))
+
+
+def test_what_is_planned_is_counted_anew_for_each_slice() -> None:
+    place, frontier = Workplace(Program, lastzero(6)), Frontier()
+    while not frontier.over:
+        taken = frontier.take()
+        assert taken is not None
+        frontier.give_back(taken[0], place.run(taken[1], Budget(5, None, 0)))
+        trees = [branch for frame in place.search.frames for branch in frame.tree]
+        assert place.search.planned == sum(map(steps_in, trees))
+
+
+def steps_in(branch: Branch) -> int:
+    return branch.stop - branch.place + sum(map(steps_in, branch.then or ()))

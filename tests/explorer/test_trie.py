@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pfnlab import ModelError, explore
 from pfnlab.engine import Program, Shared, word
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.machine import Machine
@@ -14,6 +15,7 @@ from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.trie import history
 from tests.explorer.all_events import Lab, RandomProgram, random_program
 from tests.explorer.literature import built
+from tests.explorer.oracles import scenario
 
 
 class Page(Shared):
@@ -218,3 +220,15 @@ def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
     # x is 0 or 2; y is read only where x is 2, and is 0 or 2 there.
     assert executions == 4
     assert len(evaluated) == 3
+
+
+@pytest.mark.parametrize("values", [(1, True), (True, 1)])
+def test_equal_results_of_two_types_are_refused(values: tuple[int, int]) -> None:
+    def build(program: Program) -> None:
+        page = Page()
+        program.add_task("a", lambda: setattr(page, "flags", values[0]))
+        program.add_task("b", lambda: setattr(page, "flags", values[1]))
+        program.add_task("r", lambda: page.flags)
+
+    with pytest.raises(ModelError, match="in another execution: they are equal, and of two types"):
+        explore(scenario(build))

@@ -101,6 +101,7 @@ class Board:
                 task = self._slice(index, check, check.frontier)
                 if task is not None:
                     return task
+                self.look(index)  # its time may be over while nobody worked at it
         return None
 
     def _slice(self, index: int, check: Check, frontier: Frontier) -> Task | None:

@@ -152,6 +152,7 @@ class Optimal:
         """
         while frame.tree and frame.tree[0].lent:
             branch = frame.tree.pop(0)
+            self.planned -= branch.stop - branch.place
             frame.sleep = [*frame.sleep, branch.step]
             frame.tried += 1
             if branch.lent == LENT:

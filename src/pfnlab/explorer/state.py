@@ -112,6 +112,7 @@ def restore(search: Optimal, state: State, wishes: tuple[Wish, ...] = ()) -> Non
     machine = search.machine
     search.base, search.started, search.fell_back = state.base, state.started, state.fell_back
     search.frames = frames = []
+    search.planned = 0
     inherited: list[Step] = []
     for depth, saved in enumerate(state.frames):
         tree = [_branch(machine, twig) for twig in saved.tree]

@@ -62,9 +62,15 @@ class Node:
     def after(self, result: Any) -> "Node | None":
         """Where a result leads; None if it has not been seen here."""
         if self.all is None:
-            return self.then if result == self.newest else None
-        child = self.all.get(result)
+            child = self.then if result == self.newest else None
+        else:
+            child = self.all.get(result)
         if child is not None:
+            if type(result) is not type(child.result):
+                raise ModelError(
+                    f"{self.op.verb} gives {result!r}, and {child.result!r} in another execution: "
+                    "they are equal, and of two types; use one"
+                )
             self.newest, self.then = result, child
         return child
 
