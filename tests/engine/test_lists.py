@@ -236,3 +236,28 @@ def test_a_list_that_was_not_declared_so_cannot_be_read_without_its_lock() -> No
 
     with pytest.raises(ModelError, match="rcu=True"):
         run(build, "reader:1")
+
+
+def test_an_item_is_found_by_what_it_is_equal_to() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.vmas.append(pair(1))
+            device.vmas.insert_after(pair(2), pair(1))
+            device.vmas.remove(pair(1))
+
+    def pair(number: int) -> tuple[int, int]:
+        return 1000, number
+
+    assert values(run(build, "task:3"))["device1.vmas"] == ((1000, 2),)
+
+
+def test_nothing_is_inserted_after_what_is_not_there() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: device.vmas.insert_after(2, 1))
+
+    with pytest.raises(ModelError, match=r"vmas.insert_after\(2\): 1 is not in the list"):
+        run(build, "task:1")

@@ -18,6 +18,7 @@ from pfnlab.engine import (
     wait_event,
     word,
 )
+from pfnlab.engine.current import CURRENT
 from pfnlab.engine.raised import ASSERTION
 from pfnlab.kernel import Lab
 from pfnlab.verdict import Counterexample
@@ -375,3 +376,12 @@ def test_a_scenario_with_a_kernel_can_assert_what_a_touch_gives() -> None:
 
     assert violation is not None
     assert violation.evidence == ("vcpu: SIGBUS",)
+
+
+def test_after_an_error_no_task_is_said_to_run() -> None:
+    with pytest.raises(ModelError):
+        explore(scenario_of(changed_by(lambda n: 1 // (1 - n))))
+    assert CURRENT.task is None
+    with pytest.raises(ZeroDivisionError):
+        every_run(changed_by(lambda n: 1 // (1 - n)))
+    assert CURRENT.task is None

@@ -23,7 +23,7 @@ class Current:
     task       whose code runs; the setup while a scenario is set up
     watch      of the execution, while it evaluates a rule
     recorder   of the execution, if it has one
-    runs       how often the code of any task has gone on
+    runs       how often the code of any task, or of a setup, has gone on
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,8 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
             raise
         ModelError.last_one()
         op = task.pending = error_met(task, error, recorder)
-    CURRENT.task = before
+    finally:
+        CURRENT.task = before
     if op.code == END:
         misuse = ModelError.last_one()
         if misuse is not None:

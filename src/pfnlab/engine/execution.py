@@ -66,9 +66,10 @@ class Execution(Outcome):
         except BaseException as error:
             what = f"the setup raised {type(error).__name__}: return instead"
             raise ModelError(what).with_traceback(error.__traceback__) from error
+        finally:
+            CURRENT.task = None
         self.failed_setup = list(self.broken)
         self.heard_in_setup = list(self.heard)
-        CURRENT.task = None
 
     def restart(self) -> None:
         """Undo everything since the setup and bring every task to its first step."""
@@ -120,9 +121,15 @@ class Execution(Outcome):
 
     def fire(self, task: Task, choice: int = 0) -> Event:
         """Make the step that a task has announced, and run it up to the next one."""
+        CURRENT.task = task
+        try:
+            return self._fire(task, choice)
+        finally:
+            CURRENT.task = None
+
+    def _fire(self, task: Task, choice: int) -> Event:
         op = self.pending[task.index]
         assert op is not None
-        CURRENT.task = task
         self.store.begin_event()
         if op.counted:
             self._count_step(task)
@@ -157,7 +164,6 @@ class Execution(Outcome):
             else:
                 self._made(task, op, result)
                 self._go_on(task, run(self.pool, task, result))
-        CURRENT.task = None
         return event
 
     def _begin(self, task: Task) -> None:

@@ -63,16 +63,17 @@ class SharedList(Generic[T]):
         """Insert an item right behind another one."""
 
         def insert(old: tuple[T, ...]) -> tuple[T, ...]:
-            place = old.index(before) + 1
+            place = old.index(before) + 1 if before in old else 0
             return (*old[:place], item, *old[place:])
 
-        self._replace("insert", item, insert)
+        if before not in self._replace("insert", item, insert):
+            raise ModelError(f"{self.cell.name}.insert_after({item}): {before} is not in the list")
 
     def remove(self, item: T) -> None:
         """Take one item out; if it was put in twice, it is still in once."""
 
         def without(old: tuple[T, ...]) -> tuple[T, ...]:
-            place = next((i for i, other in enumerate(old) if other is item), len(old))
+            place = old.index(item) if item in old else len(old)
             return (*old[:place], *old[place + 1 :])
 
         if item not in self._replace("remove", item, without):

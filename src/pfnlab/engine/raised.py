@@ -50,7 +50,8 @@ def rule_failed(error: Exception) -> tuple[Rule, str, tuple[str, ...]]:
     innermost = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(innermost.filename).name}:{innermost.lineno}"
     sentence = "The code of a rule is wrong: it raises an error."
-    return ERROR, sentence, (f"{_said(error)} ({', '.join(error.__notes__)}, {where})",)
+    notes = [*getattr(error, "__notes__", []), where]
+    return ERROR, sentence, (f"{_said(error)} ({', '.join(notes)})",)
 
 
 def _said(error: Exception) -> str:

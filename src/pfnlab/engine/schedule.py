@@ -16,7 +16,7 @@ from pfnlab.engine.execution import Execution
 from pfnlab.engine.program import NAME
 from pfnlab.engine.task import Task
 
-_PART = re.compile(rf"({NAME}):(\d+)(?:\[(\d+(?:\.\d+)*)\])?")
+_PART = re.compile(rf"({NAME}):(\d{{1,9}})(?:\[(\d{{1,9}}(?:\.\d{{1,9}})*)\])?")
 
 
 def split_racing(text: str) -> tuple[frozenset[str], str]:

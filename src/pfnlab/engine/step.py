@@ -29,6 +29,7 @@ def perform(operation: Operation) -> Any:
         what = operation.target.name if operation.target is not None else "shared state"
         raise ModelError(f"a rule only looks, and this one does: {operation.verb} {what}")
     if task.index < 0:
+        CURRENT.runs += 1
         result = current_execution().immediately(operation)
     else:
         recorder = CURRENT.recorder
