@@ -148,3 +148,34 @@ def test_calibrate_writes_a_file_that_cost_reads(
     shown = pfnlab("cost", "--size", "1G", *FEW, "--calibration", "./here.toml").out
     assert "time: by calibration here" in shown
     assert pfnlab("calibrate", "--output", "here.toml").status == 2
+
+
+def test_designs_at_addresses_of_their_own_have_a_line_each(pfnlab: Command) -> None:
+    names = ("huge_fault", "insert_vma_on_fault")
+    alone = [pfnlab("cost", "--size", "2M", "--vma", "natural", "--design", n).out for n in names]
+    designs = [part for name in names for part in ("--design", name)]
+    both = pfnlab("cost", "--size", "2M", "--vma", "natural", *designs).out
+
+    firsts = [f"{n}: {out.splitlines()[0]}" for n, out in zip(names, alone, strict=True)]
+    assert both.splitlines()[:2] == firsts
+
+
+def test_two_designs_of_one_name_are_refused(pfnlab: Command) -> None:
+    ran = pfnlab("cost", "--size", "2M", "--design", "huge_fault", "--design", "huge_fault")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "pfnlab: two designs are called huge_fault; give one another name\n"
+
+
+def test_a_bar_that_is_moved_is_mapped_for_dma_too(pfnlab: Command) -> None:
+    def events(workload: str) -> dict[str, int]:
+        command = ("cost", "--size", "2M", "--design", "huge_fault", "--json")
+        data = json.loads(pfnlab(*command, "--workload", workload).out)
+        found: dict[str, int] = data["designs"][0]["steps"][1]["events"]
+        return found
+
+    assert events("map_dma,mremap") == events("map_dma")
+
+
+def test_a_number_that_begins_with_a_zero_is_decimal(pfnlab: Command) -> None:
+    assert pfnlab("cost", "--size", "010M").out == pfnlab("cost", "--size", "10M").out

@@ -67,9 +67,11 @@ def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
     """Designs of which each is on its own kernel may have addresses of their own."""
     bar = asked.bar()
     plans = {}
-    costs = []
+    costs: list[Cost] = []
     for name in names:
         setting = asked.setting(name)
+        if any(setting.design.name == cost.setting.design.name for cost in costs):
+            raise ModelError(f"two designs are called {setting.design.name}; give one another name")
         made = make_workload(bar, [asked.window(setting.kernel, bar)], words)
         if made not in plans:
             plans[made] = make_plan(Shape(made))

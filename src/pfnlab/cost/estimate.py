@@ -242,8 +242,9 @@ def check_repeats(
     samples: list[list[Counted]], weights: Row, sample: list[Counted], setting: Setting
 ) -> None:
     for step, found in zip(combine(samples, weights, setting), sample, strict=True):
-        for name, count in ((+found.events) | (+found.state)).items():
-            if step.events.get(name, 0) + step.state.get(name, 0) != count:
+        predicted, real = {**step.events, **step.state}, (+found.events) | (+found.state)
+        for name in predicted.keys() | real:
+            if predicted.get(name, 0) != real[name]:
                 raise does_not_repeat(setting, name)
 
 

@@ -3,8 +3,9 @@
 from pfnlab.cost.address import best_address, check_user_space, natural_address
 from pfnlab.cost.words import check_inside, check_pages, parse_size
 from pfnlab.errors import ModelError
-from pfnlab.kernel.geometry import END_OF_PHYSICAL_ADDRESSES, PAGE_SIZE, GiB
+from pfnlab.kernel.geometry import END_OF_PHYSICAL_ADDRESSES, PAGE_SIZE
 from pfnlab.kernel.profile import Kernel
+from pfnlab.kernel.type1 import END_OF_RAM
 from pfnlab.workload import Advice, Bar, Window
 
 
@@ -21,7 +22,7 @@ def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | No
         raise ModelError(f"bar size {bar_size:#x} is no power of two, as that of every BAR is")
     check_inside(offset, size, bar_size)
     if bar_address is None:
-        bar_address = max(bar_size, GiB)
+        bar_address = max(bar_size, END_OF_RAM)
     if bar_address % bar_size:
         raise ModelError(
             f"bar address {bar_address:#x} is no multiple of the size of the BAR, {bar_size:#x}"

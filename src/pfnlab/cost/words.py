@@ -47,7 +47,7 @@ def parse_size(text: str, what: str = "size") -> int:
     if found is None:
         raise ModelError(f"{what} {text!r} is no number of bytes, as 128G, 2M or 0x600000")
     sign, number, unit = found.groups()
-    value = int(number, 0) * UNITS[(unit or "").upper()]
+    value = int(number, 16 if number[:2] in ("0x", "0X") else 10) * UNITS[(unit or "").upper()]
     if sign == "-" and value:
         raise ModelError(f"{what} {text} is negative")
     return value

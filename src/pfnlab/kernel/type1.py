@@ -40,7 +40,8 @@ from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.vma import VM_PFNMAP, Mm, Vma, find_vma
 
 IOMMU_READ, IOMMU_WRITE = 0x1, 0x2
-MAX_PFN = 64 * GiB >> PAGE_SHIFT  # RAM ends here; BARs lie above
+END_OF_RAM = 64 * GiB  # BARs lie above
+MAX_PFN = END_OF_RAM >> PAGE_SHIFT
 
 
 class VfioIommu(Shared):

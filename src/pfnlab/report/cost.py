@@ -64,7 +64,7 @@ def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) ->
     extra = [
         (name, value) for name, value in MORE if any(value(cost) not in (0, "0") for cost in costs)
     ]
-    parts = [workload_text(costs[0]), table(rows, columns), HOW_TO_READ]
+    parts = [workloads_text(costs), table(rows, columns), HOW_TO_READ]
     if extra:
         parts.insert(2, table(rows, extra))
     if calibration is not None:
@@ -86,6 +86,17 @@ def table(rows: dict[str, Cost], columns: Sequence[Column]) -> str:
     }
     titles = [title.rjust(width) for (title, _), width in zip(columns, widths, strict=True)]
     return table_text("design", titles, right)
+
+
+def workloads_text(costs: Sequence[Cost]) -> str:
+    """What was asked; of each design, if they have it at addresses of their own."""
+    designs: dict[str, list[str]] = {}
+    for cost in costs:
+        designs.setdefault(workload_text(cost), []).append(cost.setting.design.name)
+    if len(designs) == 1:
+        return next(iter(designs))
+    lines = [f"{', '.join(names)}: {text}" for text, names in designs.items()]
+    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
 
 
 def workload_text(cost: Cost) -> str:
@@ -128,9 +139,7 @@ def costs_data(
     data: dict[str, Any] = {
         "pfnlab": version,
         "bar": {"size": workload.bar.size, "address": workload.bar.address},
-        "windows": [
-            {"size": w.size, "offset": w.offset, "address": w.address} for w in workload.windows
-        ],
+        "windows": windows_data(workload),
         "designs": [cost_data(cost, calibration) for cost in costs],
     }
     if calibration is not None:
@@ -138,11 +147,16 @@ def costs_data(
     return data
 
 
+def windows_data(workload: Workload) -> list[dict[str, int]]:
+    return [{"size": w.size, "offset": w.offset, "address": w.address} for w in workload.windows]
+
+
 def cost_data(cost: Cost, calibration: Calibration | None) -> dict[str, Any]:
     data: dict[str, Any] = {
         "design": cost.setting.design.name,
         "kernel": cost.setting.kernel.name,
         "thp": cost.setting.thp,
+        "windows": windows_data(cost.workload),
         "steps": [
             {"name": step.name, "events": dict(step.events), "state": dict(step.state)}
             for step in cost.steps
