@@ -202,7 +202,8 @@ def explaining(files: set[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise explained(error, files) from error
+        told = explained(error, files)
+        raise told from (error if told is not error else error.__cause__)
 
 
 def explained(error: BaseException, files: set[str]) -> ModelError:

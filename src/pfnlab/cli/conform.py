@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,7 @@ def load_trace(path: Path) -> Trace:
         trace = from_lines(text.splitlines())
         if is_raw(trace.events):
             trace = Trace(trace.run, model_events(trace.events))
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise ModelError(f"{path} is no trace: {error}") from error
     except UNREADABLE as error:
         raise ModelError(f"{path} is no trace: {why_unreadable(error)}") from error

@@ -13,7 +13,9 @@ def repeats_from(steps: Sequence[TraceStep], *, values: bool = True) -> tuple[in
     The last step may be out of the round: it is the one that breaks a rule.  Without `values`
     rounds may differ in what was read and written.
     """
-    looks = [(s.task, s.verb, s.detail if values else s.label.accesses, s.site) for s in steps]
+    looks = [
+        (s.task, s.verb, s.detail if values else (s.label.accesses, s.word), s.site) for s in steps
+    ]
     for end in (len(looks), len(looks) - 1):
         for length in range(1, min(LONGEST, end // 2) + 1):
             if looks[end - length : end] == looks[end - 2 * length : end - length]:

@@ -6,6 +6,7 @@ Nothing is changed, and nothing needs root; what cannot be read is left out.
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def read_options(root: Path, release: str) -> tuple[dict[str, str], str]:
         try:
             data = (root / place).read_bytes()
             text = (gzip.decompress(data) if place.endswith(".gz") else data).decode()
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, zlib.error):
             continue
         found = dict(re.findall(r"^CONFIG_(\w+)=([ym])$", text, re.M))
         return {name: found.get(name, "n") for name in OPTIONS}, f"/{place}"

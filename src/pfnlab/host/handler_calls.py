@@ -7,7 +7,7 @@ so nothing is lost however many calls there are.
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,23 +103,18 @@ def counting(root: Path = ROOT) -> Iterator[HandlerCalls]:
     group = f"pfnlab_{os.getpid()}"
     events = tracefs / "kprobe_events"
     probed: list[str] = []
-    triggered: list[Path] = []
-    try:
+    with ExitStack() as undo:
         for function in HANDLERS:
             if try_append(events, probe_text(group, function)):
+                undo.callback(append, events, f"-:{group}/{function}\n")
                 probed.append(function)
         if HUGE not in probed and FAULT not in probed:
             raise HostError("vfio-pci has no fault handler that can be probed")
         for function in probed:
             trigger = tracefs / "events" / group / function / "trigger"
             append(trigger, trigger_text(function))
-            triggered.append(trigger)
+            undo.callback(append, trigger, "!" + trigger_text(function))
         yield HandlerCalls(tracefs, group, tuple(probed))
-    finally:
-        for trigger in triggered:
-            append(trigger, "!" + trigger_text(trigger.parent.name))
-        for function in probed:
-            append(events, f"-:{group}/{function}\n")
 
 
 def try_append(path: Path, text: str) -> bool:

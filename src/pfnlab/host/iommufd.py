@@ -32,7 +32,11 @@ class Iommufd:
         self.cdev = cdev
         self.iommufd = open_file(ROOT / DEV_IOMMU)
         request = bytearray(uapi.IOAS_ALLOC.pack(uapi.IOAS_ALLOC.size, 0, 0))
-        fcntl.ioctl(self.iommufd, uapi.IOMMU_IOAS_ALLOC, request)
+        try:
+            fcntl.ioctl(self.iommufd, uapi.IOMMU_IOAS_ALLOC, request)
+        except BaseException:
+            os.close(self.iommufd)
+            raise
         self.ioas: int = uapi.IOAS_ALLOC.unpack(request)[2]
 
     def open_device(self, _bdf: str) -> int:
