@@ -73,4 +73,20 @@ def measured_from_data(data: Mapping[str, Any]) -> Measured:
     """The opposite of measured_to_data(); raises KeyError or TypeError for anything else."""
     rest = {name: data[name] for name in data if name not in ("workload", "steps")}
     steps = tuple(MeasuredStep(**step) for step in data["steps"])
-    return Measured(workload=from_data(data["workload"]), steps=steps, **rest)
+    measured = Measured(workload=from_data(data["workload"]), steps=steps, **rest)
+    check_types(measured, "workload", "steps")
+    for step in steps:
+        check_types(step)
+        for name, count in (*step.events.items(), *step.state.items()):
+            if type(count) is not int:
+                raise TypeError(f"{name} is no number")
+    return measured
+
+
+def check_types(data: Any, *but: str) -> None:
+    """Whether texts, numbers and tables of a dataclass are that; raises TypeError."""
+    for part in fields(data):
+        kind: Any = part.type if isinstance(part.type, type) else Mapping
+        kind = (int, float) if kind is float else kind
+        if part.name not in but and not isinstance(getattr(data, part.name), kind):
+            raise TypeError(f"{part.name} is not what it should be")

@@ -84,6 +84,31 @@ def test_a_file_of_something_else_is_refused(pfnlab: Command, tmp_path: Path) ->
         assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("part", "value"), [("version", 5), ("virtual", "no"), ("steps", {}), ("missing", [])]
+)
+def test_a_value_of_another_kind_is_refused(
+    pfnlab: Command, tmp_path: Path, part: str, value: object
+) -> None:
+    data = json.loads(Path(ONE).read_text())
+    data["cases"][0][part] = value
+    assert one_line(pfnlab, tmp_path, data)
+
+
+def test_a_count_that_is_no_number_is_refused(pfnlab: Command, tmp_path: Path) -> None:
+    data = json.loads(Path(ONE).read_text())
+    data["cases"][0]["steps"][0]["state"]["memtypes"] = "x"
+    assert one_line(pfnlab, tmp_path, data)
+    assert one_line(pfnlab, tmp_path, {**data, "cases": []})
+
+
+def one_line(pfnlab: Command, folder: Path, data: object) -> bool:
+    path = folder / "changed.json"
+    path.write_text(json.dumps(data))
+    ran = pfnlab("compare", str(path))
+    return (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
 @pytest.mark.lab
 @pytest.mark.slow
 @pytest.mark.parametrize(

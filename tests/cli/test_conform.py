@@ -145,6 +145,8 @@ def test_json_has_the_same(folder: Path, pfnlab: Command) -> None:
         (["binary.jsonl", *RIGHT], "binary.jsonl is no trace: it is no text"),
         (["bad.jsonl.gz", *RIGHT], "bad.jsonl.gz is no trace: Not a gzipped file"),
         (["raw.jsonl", *RIGHT], "raw.jsonl is no trace: it has no 'mark'"),
+        (["number.jsonl"], "number.jsonl is no trace: line 1 is no event of a trace"),
+        (["cut.jsonl.gz", *RIGHT], "cut.jsonl.gz is no trace: "),
         (["odd.jsonl"], "'six' in a trace is no release of a kernel; give --kernel"),
     ],
 )
@@ -157,6 +159,10 @@ def test_bad_input_is_one_line(
     Path("raw.jsonl").write_text('{"t": 1, "tid": 1, "ev": "tracing_mark_write"}\n')
     head = json.dumps({**HEAD, "kernel": "six"})
     Path("odd.jsonl").write_text("\n".join([head, *lines_of(folder / ONE)]))
+    Path("number.jsonl").write_text(json.dumps({**HEAD, "kernel": 5}))
+    packed = bytearray(gzip.compress(b"{}" * 1000))
+    packed[12:20] = bytes(8)
+    Path("cut.jsonl.gz").write_bytes(packed)
     ran = pfnlab("conform", *arguments)
 
     assert ran.status == 2

@@ -179,3 +179,24 @@ def test_a_bar_that_is_moved_is_mapped_for_dma_too(pfnlab: Command) -> None:
 
 def test_a_number_that_begins_with_a_zero_is_decimal(pfnlab: Command) -> None:
     assert pfnlab("cost", "--size", "010M").out == pfnlab("cost", "--size", "10M").out
+
+
+def test_what_a_kernel_refuses_is_said(pfnlab: Command) -> None:
+    ran = pfnlab("cost", "--size", "2M", "--design", "huge_fault", "--workload", "off,map_dma")
+
+    assert ran.out.endswith("\n\nhuge_fault: 1 x map_dma -EFAULT in map_dma\n")
+
+
+def test_a_child_touches_where_the_window_was_when_it_was_forked(pfnlab: Command) -> None:
+    command = ("cost", "--size", "4M", "--design", "huge_fault", "--json", "--workload")
+    events = json.loads(pfnlab(*command, "fork,mremap,child").out)["designs"][0]["steps"][-1]
+
+    assert events["events"]["faults"] == 2 and "signals" not in events["events"]
+
+
+def test_several_holes_are_refused(pfnlab: Command) -> None:
+    hole = ("--hole", "0x1000:0x1000")
+    ran = pfnlab("explain", "--size", "1G", *hole, *hole)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("pfnlab: one --hole can be told at a time")

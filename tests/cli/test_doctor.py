@@ -126,3 +126,11 @@ def test_a_folder_without_a_kernel_is_one_clear_line(pfnlab: Command, tmp_path: 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("pfnlab: no kernel is in ")
     assert ran.err.count("\n") == 1
+
+
+def test_a_stable_release_has_the_profile_of_its_series(tmp_path: Path, pfnlab: Command) -> None:
+    for release, profile in (("6.12.117+deb12-amd64", "v6.12.117"), ("6.12.40", "v6.12")):
+        root = tmp_path / release
+        put(root / ON_DISK.replace("6.1/", f"{release}/"), b"\0vfio_pci_mmap_huge_fault\0")
+        told = json.loads(pfnlab("doctor", "--kernel", str(root), "--json").out)["kernel"]
+        assert (told["release"], told["profile"]) == (release, profile)

@@ -253,3 +253,49 @@ def test_a_class_is_freeable_if_its_base_is() -> None:
 
     assert outcomes(build, lambda: True) == {True}
     assert done
+
+
+class Base(Shared):
+    f = field(1)
+
+
+class Derived(Base):
+    f = field(2)
+    g = field(0)
+    w = word(0)
+
+    def __init__(self, f: int | None = None) -> None:
+        if f is not None:
+            self.f = f
+        self.g = self.f + 1
+        self.w = self.g + 1
+
+
+@pytest.mark.parametrize(("given", "first"), [(None, (2, 3, 4)), (7, (7, 8, 9))])
+def test_a_field_may_be_overridden_and_read_where_the_object_is_made(
+    given: int | None, first: tuple[int, int, int]
+) -> None:
+    seen = []
+
+    def build(program: Program) -> None:
+        def task() -> None:
+            made = Derived(given)
+            made.f += 1
+            seen.append((made.f - 1, made.g, made.w))
+
+        program.add_task("a", task)
+        program.add_task("b", task)
+
+    every_run(build)
+    assert set(seen) == {first} and len(seen) > 2
+
+
+def test_a_lock_cannot_be_taken_where_the_object_is_made() -> None:
+    class Locked(Shared):
+        lock = mutex()
+
+        def __init__(self) -> None:
+            self.lock.lock()
+
+    with pytest.raises(ModelError, match=r"Locked\.lock is used in __init__, where there is none"):
+        every_run(lambda program: program.add_task("a", Locked))

@@ -7,7 +7,10 @@ import pytest
 from pfnlab.host.events import Event, Run, Trace, from_lines, to_lines
 
 EVENT = '{"t": 10.845195, "tid": 160, "ev": "pf", "args": {"addr": "0x7f1fc0000000"}}'
-RUN = Run("6.12.95", "huge_fault", "one", "0000:01:00.0", 4 << 30, 1 << 32, missing={"fault": "no"})
+RUN = Run(
+    "6.12.95-amd64", "6.12.95", "huge_fault", "one", "0000:01:00.0", 4 << 30, 1 << 32,
+    missing={"fault": "no"},
+)  # fmt: skip
 
 
 def test_a_trace_that_was_written_is_read_as_it_was() -> None:

@@ -113,6 +113,8 @@ def compared(
 
 def show(found: Sequence[Sequence[Comparison]], as_json: bool) -> None:
     found = [comparisons for comparisons in found if comparisons]
+    if not found:
+        raise ModelError("there is nothing to compare: the file has no workload")
     if as_json:
         data = [comparisons_data(pfnlab.__version__, comparisons) for comparisons in found]
         print(json.dumps(data[0] if len(data) == 1 else data, indent=2))

@@ -11,6 +11,7 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import explaining, find_design
+from pfnlab.cli.jobs import tell
 from pfnlab.cli.runs import progress_line
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.fidelity.conform import conform as follow
@@ -40,6 +41,8 @@ def conform(
     for path in traces:
         trace = load_trace(path)
         a_design = design_of(trace, design, path)
+        if trace.run.lost:
+            tell(f"{path}: the kernel lost {trace.run.lost} events; what is said is of the others")
         a_kernel = kernel_of(trace, kernel) or find_kernel(a_design.kernel)
         with progress_line(len(trace.events)) as show, explaining(a_design.files()):
             found = follow(trace, a_design, a_kernel, tell=partial(show, path.name))

@@ -93,6 +93,8 @@ def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, 
         raise ModelError(f"--plot needs {error.name}: install pfnlab[plot]") from error
     if asked.vma not in ("best", "natural") or parse_size(asked.offset, "offset"):
         raise ModelError("--plot draws whole BARs: --vma best or natural, and no --offset")
+    if asked.bar_size is not None or asked.bar_address is not None:
+        raise ModelError("--plot draws BARs of many sizes: no --bar-size, and no --bar-address")
     asked.bar()
     rows: dict[str, list[Cost]] = {name: [] for name in names}
     for size in sizes_to(parse_size(asked.size)):
@@ -114,7 +116,7 @@ def explain(
     bar_size: BarSize = None,
     bar_address: BarAddress = None,
     hole: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="OFFSET:SIZE in the BAR that cannot be mapped, as an MSI-X table."),
     ] = None,
     after: Annotated[
@@ -131,7 +133,9 @@ def explain(
     setting = asked.setting(design)
     window = asked.window(setting.kernel, bar)
     before = tuple(parse_window(text, bar) for text in after or ())
-    gap = None if hole is None else parse_hole(hole, bar)
+    if hole and len(hole) > 1:
+        raise ModelError("one --hole can be told at a time; ask for each part beside the others")
+    gap = parse_hole(hole[0], bar) if hole else None
     parts = [window] if gap is None else around(window, gap)
     check_apart([*before, *parts])
     found = []

@@ -17,7 +17,7 @@ from pfnlab.cost.simulate import Setting
 from pfnlab.host.doctor import HostFacts, KernelFacts, examine_host, examine_kernel
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.geometry import GiB
-from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel
+from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel, profile_for
 from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.report.doctor import (
     BarCost,
@@ -73,7 +73,13 @@ def model_of(facts: KernelFacts, thp: str) -> Likeness | None:
 
 
 def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
-    """By features that have symbols; never by a version, as fixes are carried back."""
+    """By features that have symbols, as fixes are carried back; then by the stable series."""
+    base = kernel_by_symbols(design, facts)
+    of_its_series = profile_for(facts.release)
+    return of_its_series if of_its_series.name.startswith(f"{base.name}.") else base
+
+
+def kernel_by_symbols(design: Design, facts: KernelFacts) -> Kernel:
     symbols = facts.design.symbols
     if design.name != "huge_fault":
         vma_lock = "lock_vma_under_rcu" in symbols or facts.options.get("PER_VMA_LOCK") == "y"

@@ -51,6 +51,8 @@ def measure(
         [Window(*window, advice=madvise or "", place=place)],
         workload,
     )
+    if dry_run and as_json:
+        raise HostError("--dry-run prints text, and --json JSON: choose one")
     if dry_run:
         print(plan(pci, made, resource.index, unbind))
         return

@@ -87,6 +87,7 @@ class Run:
         self.done: list[Counted] = []
         self.mappings: list[Mapping] = []
         self.child: Mm | None = None
+        self.copied: list[Mapping] = []
         self.puds: set[int] = set()
         self.child_puds: set[int] = set()
         self.container: VfioIommu | None = None
@@ -147,7 +148,7 @@ class Run:
             assert self.container is not None, "a workload maps before it unmaps"
             self.lab.unmap_dma(self.container, self.mappings[action.window])
         elif isinstance(action, Fork):
-            self.child = self.lab.fork()
+            self.child, self.copied = self.lab.fork(), self.mappings.copy()
             # fork() allocates a table for each that it copies from, also for an empty one.
             self.child_puds = self.puds & pud_slots(self.child).keys()
         elif isinstance(action, Munmap):
@@ -162,7 +163,7 @@ class Run:
         if touch.in_child:
             if self.child is None:
                 raise ModelError("the workload touches in a child before it forks")
-            mapping = mapping.of(self.child)
+            mapping = self.copied[touch.window].of(self.child)  # where it was at the fork
         stop = mapping.size if touch.end is None else touch.end
         start, end = mapping.address + touch.start, mapping.address + stop
         tlb = f"tlbs[{-1}]"

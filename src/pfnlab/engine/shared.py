@@ -10,7 +10,7 @@ it is a step.  Attributes that `__init__` sets and that are no fields are consta
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pfnlab.engine.cell import Cell, Transparent
@@ -98,7 +98,10 @@ class Member(ABC):
     def _cell(self, owner: Shared) -> Cell:
         if owner._life is not None:
             touch(owner, owner._life)
-        return owner._cells[self.attribute]
+        cell = owner._cells.get(self.attribute)
+        if cell is None:
+            raise ModelError(f"{self.place} is used in __init__, where there is none yet")
+        return cell
 
     def _begin(
         self, owner: Shared, default: Any, make: Callable[[Store, str], Cell]
@@ -113,11 +116,12 @@ class Member(ABC):
         return cell, vars(owner).pop(self.attribute, default)
 
 
-def _members(cls: type) -> Iterator[Member]:
+def _members(cls: type) -> Iterable[Member]:
+    """One of each name: a class may put another one in the place of that of its base."""
+    found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        for member in vars(base).values():
-            if isinstance(member, Member):
-                yield member
+        found |= vars(base)
+    return [member for member in found.values() if isinstance(member, Member)]
 
 
 # ---- the life of objects that can be freed

@@ -28,6 +28,9 @@ class word(Member, Generic[T]):
     def __get__(self, owner: Shared | None, kind: type) -> Self | T:
         if owner is None:
             return self
+        if not owner._ready:  # in its __init__
+            first: T = vars(owner).get(self.attribute, self.default)
+            return first
         result: T = read_word(self._cell(owner))
         return result
 

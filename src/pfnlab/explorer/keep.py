@@ -3,7 +3,7 @@
 Failures are the same if they break one rule at one place: with the same last step, or the same
 two steps that met there.  What a place is must be known for every failing execution at once, so
 it is made of labels; the source lines of a place are only known when its telling is followed
-again, and places that turn out to have the same lines are put together then (search.py).
+again, and places that turn out to have the same lines are put together then (distinct.py).
 """
 
 from dataclasses import dataclass, replace

@@ -27,9 +27,6 @@ class Order:
         """Order an event after another one that its label does not depend on."""
         self.pasts[last] |= self.pasts[first]
 
-    def happens_before(self, first: int, second: int) -> bool:
-        return bool(self.pasts[second] >> first & 1)
-
 
 def order_of(events: list[Event]) -> Order:
     """Computed from the labels."""

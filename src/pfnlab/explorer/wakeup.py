@@ -1,8 +1,8 @@
 """Wakeup trees: which sequences of steps must still be tried from a state, and in which order.
 
 After Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction", POPL
-2014.  A branch is a row of steps with the labels that they will have; it must be an independent
-step's turn at each node only once, so a sequence that some branch begins is not put in again.
+2014.  A branch is a row of steps with the labels that they will have.  A sequence that some branch
+begins, up to the order of independent steps, is not put in again: it would be tried twice.
 """
 
 from typing import Final, final

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pfnlab.measured import check_types
+
 FORMAT = 1
 
 
@@ -100,4 +102,6 @@ def _run(data: dict[str, Any]) -> Run:
     if data["trace"] != FORMAT:
         raise ValueError
     known = {part.name for part in fields(Run)}
-    return Run(**{name: value for name, value in data.items() if name in known})
+    run = Run(**{name: value for name, value in data.items() if name in known})
+    check_types(run)
+    return run

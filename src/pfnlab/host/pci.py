@@ -14,7 +14,6 @@ ROOT = Path("/")
 VFIO_PCI = "vfio-pci"
 # Drivers that VFIO lets be in the group of a device that it has.
 HARMLESS = ("", VFIO_PCI, "pci-stub", "pcieport")
-IORESOURCE_IO = 0x100
 IORESOURCE_MEM = 0x200
 IORESOURCE_PREFETCH = 0x2000
 IORESOURCE_MEM_64 = 0x100000

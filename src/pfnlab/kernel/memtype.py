@@ -79,7 +79,6 @@ def memtype_reserve(start: int, end: int, memtype: str) -> tuple[Errno, str]:
     Where somebody else has reserved already, theirs is the type; -EBUSY if the range
     holds several.
     """
-    might_alloc(GFP_KERNEL)  # the entry, before the lock of the store
     store = running_memtypes()
     held = store.held
     might_alloc(GFP_KERNEL)  # the entry, before the spinlock of the store

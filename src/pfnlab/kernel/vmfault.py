@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pfnlab.kernel.fault_codes import FAULT_FLAG_VMA_LOCK, FaultFlag
-from pfnlab.kernel.locks import lockdep_assert_held, mmap_read_unlock
+from pfnlab.kernel.locks import mmap_read_unlock
 from pfnlab.kernel.vma import Vma
 from pfnlab.kernel.vma_lock import vma_end_read
 
@@ -24,11 +24,3 @@ def release_fault_lock(vmf: VmFault) -> None:
         vma_end_read(vmf.vma)
     else:
         mmap_read_unlock(vmf.vma.vm_mm)
-
-
-def assert_fault_locked(vmf: VmFault) -> None:
-    """The lock that the fault came with must be held."""
-    if vmf.flags & FAULT_FLAG_VMA_LOCK:
-        lockdep_assert_held(vmf.vma.vm_lock.vm_lock)
-    else:
-        lockdep_assert_held(vmf.vma.vm_mm.mmap_lock)

@@ -41,6 +41,9 @@ def written(path: Path) -> Iterator[IO[bytes]]:
         with partial.open("wb") as file:
             yield file
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # or nobody knows which disk is full
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

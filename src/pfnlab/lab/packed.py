@@ -71,7 +71,11 @@ def _known(image: Path, modules: list[Module]) -> dict[str, object]:
 def _kernel_mark(kernel: KernelImage) -> str:
     marks = [mark(kernel.image)]
     if kernel.modules is not None:
-        # A build or an unpacking of the modules writes this one.
-        order = kernel.modules / "modules.order"
-        marks += [mark(kernel.modules), *([mark(order)] if order.exists() else [])]
+        # A build or an unpacking of all modules writes the first one; a build of some, the others.
+        some = [kernel.modules / folder for folder in ("kernel/drivers/vfio", "drivers/vfio")]
+        files = [
+            kernel.modules / "modules.order",
+            *(f for each in some for f in each.rglob("*.ko*")),
+        ]
+        marks += [mark(kernel.modules), *(mark(file) for file in sorted(files) if file.exists())]
     return " ".join(marks)

@@ -67,9 +67,22 @@ def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) ->
     parts = [workloads_text(costs), table(rows, columns), HOW_TO_READ]
     if extra:
         parts.insert(2, table(rows, extra))
+    failed = [line for cost in costs for line in failures(cost)]
+    if failed:
+        parts.append("\n".join(failed))
     if calibration is not None:
         parts.append(calibration_text(costs, calibration))
     return "\n\n".join(parts)
+
+
+def failures(cost: Cost) -> list[str]:
+    """What a design, or the kernel, has refused: events that are named by an error."""
+    return [
+        f"{cost.setting.design.name}: {count} x {name} in {step.name}"
+        for step in cost.steps
+        for name, count in step.events.items()
+        if " -E" in name
+    ]
 
 
 def table(rows: dict[str, Cost], columns: Sequence[Column]) -> str:
