@@ -1,10 +1,14 @@
 """Counting faults exactly, and files of counts."""
 
+import ctypes
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pfnlab.host import memory
+from pfnlab.host.access import sweep
 from pfnlab.host.child import Child, timed_sweep
 from pfnlab.host.counters import Faults, memtypes, page_table_bytes
 from pfnlab.host.errors import HostError
@@ -61,3 +65,20 @@ def test_memtypes_that_overlap_the_bar_are_counted(tmp_path: Path) -> None:
 def test_without_debugfs_there_is_a_reason(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"cannot read .*pat_memtype_list: No such file"):
         memtypes(0, 1, tmp_path)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="x86-64 machine code")
+def test_what_python_faults_between_two_runs_is_not_counted() -> None:
+    swept, other = memory.mmap(0, 8 * PAGE), memory.mmap(0, 8 * PAGE)
+
+    def runs() -> Iterator[Run]:
+        for page in range(8):
+            ctypes.memset(other + page * PAGE, 1, 1)
+            yield Run(swept + page * PAGE, 1, PAGE)
+
+    faults = Faults()
+    sweep(runs(), faults)
+    first, faults.swept = faults.swept, 0
+    sweep(runs(), faults)
+
+    assert (first, faults.swept) == (8, 0)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pfnlab.host import memory
+from pfnlab.host.counters import Faults
 from pfnlab.host.errors import HostError
 from pfnlab.host.guarded_read import OLD_ACTION, Layout
 from pfnlab.host.machine_code import make_executable
@@ -55,7 +56,7 @@ class _MachineCode:
         make_executable(code, self.layout.bytes_of_code())
         # ctypes lets other threads run meanwhile.
         self.sweep = ctypes.CFUNCTYPE(
-            ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64
+            ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, ctypes.c_uint64
         )(self.layout.sweep)
         self.sigaction: Callable[..., int] = ctypes.CDLL(None, use_errno=True).sigaction
         self.lock = _thread.allocate_lock()
@@ -130,17 +131,25 @@ def signals_counted() -> Iterator[None]:
             yield
 
 
-def sweep(runs: Iterable[Run]) -> Signals:
-    """Read 4 bytes at each address.  A page that ends in a signal is counted and passed by."""
-    code = machine_code()
+def sweep(runs: Iterable[Run], faults: Faults | None = None) -> Signals:
+    """Read 4 bytes at each address.  A page that ends in a signal is counted and passed by.
+
+    What that faulted is added to faults.swept.
+    """
+    code, faults = machine_code(), faults or Faults()
     if code is None:
-        return sweep_with_child(runs)
+        before = faults.now()
+        signals = sweep_with_child(runs)
+        faults.swept += faults.now() - before
+        return signals
     bus = segv = 0
     with code.guarded():
         for run in runs:
             for first in range(0, run.count, AT_ONCE):
                 address = run.address + first * run.stride
-                counted = code.sweep(address, min(AT_ONCE, run.count - first), run.stride)
+                count = min(AT_ONCE, run.count - first)
+                counted = code.sweep(address, count, run.stride, faults.address)
+                faults.swept += faults.between()
                 bus += counted & 0xFFFFFFFF
                 segv += counted >> 32
     return Signals(bus, segv)

@@ -34,11 +34,11 @@ def timed_sweep(runs: Iterable[Run], faults: Faults) -> Cost:
 
 
 def _sweep(runs: list[Run], faults: Faults) -> Cost:
-    before = faults.now()
+    faults.swept = 0
     start = time.perf_counter()
-    signals = sweep(runs)
+    signals = sweep(runs, faults)
     seconds = time.perf_counter() - start
-    return Cost(faults.now() - before, signals, seconds)
+    return Cost(faults.swept, signals, seconds)
 
 
 class Child:

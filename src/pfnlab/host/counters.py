@@ -11,18 +11,20 @@ from pfnlab.host.pci import ROOT, read_file, read_text
 
 MEMTYPES = Path("sys/kernel/debug/x86/pat_memtype_list")
 RUSAGE_SELF, RUSAGE_THREAD = 0, 1
-RU_MINFLT = 8  # in longs: behind two times of two, and four sizes
+RUSAGE = 18  # of struct rusage, in longs
+RU_MINFLT = 8  # behind two times of two, and four sizes
 TRIES = 100
 
 
 class Faults:
     """ru_minflt of this thread, read in a way that takes no fault of its own.
 
-    Faults that ended in a signal are not in it.
+    Faults that ended in a signal are not in it.  `swept` is a sum of what sweeps faulted.
     """
 
     def __init__(self) -> None:
-        self._usage = (ctypes.c_long * 18)()
+        self.swept = 0
+        self._usage = (ctypes.c_long * (2 * RUSAGE))()
         self.address = ctypes.addressof(self._usage)
         self._getrusage = ctypes.CDLL(None, use_errno=True).getrusage
 
@@ -30,6 +32,10 @@ class Faults:
         if self._getrusage(RUSAGE_THREAD, self._usage):
             raise HostError("getrusage failed")
         return self._usage[RU_MINFLT]
+
+    def between(self) -> int:
+        """From the first to the second struct rusage, which somebody else has filled."""
+        return self._usage[RUSAGE + RU_MINFLT] - self._usage[RU_MINFLT]
 
     def settle(self, nothing: Callable[[], int]) -> None:
         """Do what should fault 0 times, and says how often it did, until it does not.

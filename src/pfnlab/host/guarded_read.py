@@ -1,8 +1,9 @@
 """The sweep and the signal handler of access.py, in x86-64 machine code.
 
-    sweep(rdi address, rsi count, rdx stride)
+    sweep(rdi address, rsi count, rdx stride, rcx usages)
         reads 4 bytes at each address; the result has the number of SIGBUS in its lower half
-        and that of SIGSEGV in its upper half
+        and that of SIGSEGV in its upper half.  `usages` are two struct rusage, that of this thread
+        before and after: here, as Python in between would now and then fault on a page of its own
 
     handler(edi signal, rsi siginfo, rdx ucontext)
         for a fault of the read in sweep: count it, and go on behind the read.  Any other
@@ -23,21 +24,37 @@ from pfnlab.host.machine_code import bytes_of, imm64, place_of
 OLD_ACTION = struct.Struct("<4Q")
 
 SWEEP = """
-    31c0    ; xor eax, eax
-    4885f6  ; test rsi, rsi
-    740b    ; je RET
+    4989c9          ; mov r9, rcx
+    57              ; push rdi
+    56              ; push rsi
+    bf01000000      ; mov edi, 1  # RUSAGE_THREAD
+    4c89ce          ; mov rsi, r9
+    b862000000      ; mov eax, 98  # getrusage
+    0f05            ; syscall
+    5e              ; pop rsi
+    5f              ; pop rdi
+    31c0            ; xor eax, eax
+    4885f6          ; test rsi, rsi
+    740b            ; je DONE
 READ:
-    448b07  ; mov r8d, [rdi]
+    448b07          ; mov r8d, [rdi]
 SKIP:
-    4801d7  ; add rdi, rdx
-    48ffce  ; dec rsi
-    75f5    ; jne READ
-RET:
-    c3      ; ret
+    4801d7          ; add rdi, rdx
+    48ffce          ; dec rsi
+    75f5            ; jne READ
+DONE:
+    50              ; push rax
+    bf01000000      ; mov edi, 1
+    498db190000000  ; lea rsi, [r9 + 144]  # sizeof(struct rusage)
+    b862000000      ; mov eax, 98
+    0f05            ; syscall
+    58              ; pop rax
+    c3              ; ret
 COUNT:
-    4801c8  ; add rax, rcx
-    ebf2    ; jmp SKIP
+    4801c8          ; add rax, rcx
+    ebdd            ; jmp SKIP
 """
+SIZE_OF_SWEEP = 128
 
 
 def handler(read: int, count: int, old_actions: int) -> str:
@@ -110,9 +127,9 @@ class Layout:
 
     @property
     def handler(self) -> int:
-        return self.code + 64
+        return self.code + SIZE_OF_SWEEP
 
     def bytes_of_code(self) -> bytes:
         read, count = (self.code + place_of(SWEEP, label) for label in ("READ", "COUNT"))
         listing = handler(read, count, self.old_actions)
-        return bytes_of(SWEEP).ljust(64, b"\xcc") + bytes_of(listing)
+        return bytes_of(SWEEP).ljust(SIZE_OF_SWEEP, b"\xcc") + bytes_of(listing)
