@@ -101,15 +101,19 @@ def test_json_of_a_single_check_has_its_error_too(pfnlab: Command, divides: Path
     assert ran.err.startswith("pfnlab: one on huge_fault: ")
 
 
+def begin_design(pfnlab: Command, right: str, wrong: str) -> None:
+    """Write mine.py, a design with one thing wrong."""
+    pfnlab("new", "design", "mine")
+    text = Path("mine.py").read_text()
+    assert right in text
+    Path("mine.py").write_text(text.replace(right, wrong, 1))
+
+
 def test_a_design_that_is_wrong_in_one_scenario_is_checked_in_the_others(
     pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pfnlab("new", "design", "mine")
-    text = Path("mine.py").read_text()
-    wrong = text.replace("return VM_FAULT_SIGBUS", "return {}['SIGBUS']", 1)
-    assert wrong != text
-    Path("mine.py").write_text(wrong)
+    begin_design(pfnlab, "return VM_FAULT_SIGBUS", "return {}['SIGBUS']")
     ran = pfnlab("check", "./mine.py")
 
     assert ran.status == 2
@@ -165,9 +169,7 @@ def test_errors_in_scenarios_that_ship_are_one_line_if_they_say_the_same(
     pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pfnlab("new", "design", "mine")
-    text = Path("mine.py").read_text()
-    Path("mine.py").write_text(text.replace("\n    return 0\n", "\n    return -EINVAL\n", 1))
+    begin_design(pfnlab, "\n    return 0\n", "\n    return -EINVAL\n")
     ran = pfnlab("check", "./mine.py")
 
     first, *others = ran.err.splitlines()

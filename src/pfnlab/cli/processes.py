@@ -119,6 +119,7 @@ class Processes:
         self.board.lost(worker.task, f"exit status {worker.process.exitcode}")
 
 
+@no_endless_code()
 def _work(
     pipe: Connection, inherited: list[Connection], checker: Checker, hungry: Any, stop: Any
 ) -> None:
@@ -131,20 +132,19 @@ def _work(
     def pause(seconds: float) -> bool:
         return bool(stop.value) or seconds >= SHARE or (seconds >= PATIENCE and bool(hungry.value))
 
-    with no_endless_code():
-        while True:
-            try:
-                task: Task = pipe.recv()
-            except (EOFError, OSError):
-                return
-            try:
-                came: Any
-                if task.work is None:
-                    came = checker.whole(task.pair, pause, lambda: bool(stop.value))
-                else:
-                    came = checker.slice(
-                        task.pair, task.racing, task.work, task.budget, lambda _t: bool(stop.value)
-                    )
-            except Exception as error:
-                came = error
-            pipe.send(came)
+    while True:
+        try:
+            task: Task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            came: Any
+            if task.work is None:
+                came = checker.whole(task.pair, pause, lambda: bool(stop.value))
+            else:
+                came = checker.slice(
+                    task.pair, task.racing, task.work, task.budget, lambda _t: bool(stop.value)
+                )
+        except Exception as error:
+            came = error
+        pipe.send(came)

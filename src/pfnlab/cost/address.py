@@ -1,12 +1,12 @@
 """Where a window is mapped: the address that gives the most, and the one the kernel picks."""
 
+from pfnlab.cost.tables import PUD_TABLE
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE, GiB, MiB, align_down
 from pfnlab.kernel.profile import Kernel
 
 MMAP_BASE = 0x7F0000000000
 END_OF_USER_SPACE = (1 << 47) - PAGE_SIZE  # TASK_SIZE_MAX of x86-64 with four levels
-TABLE = 512 * GiB  # what a table of PUDs maps
 # Where the free range below the libraries of a process ends: anything, but no multiple of 2 MiB.
 FREE_END = 0x7FACD7DC3000
 
@@ -27,7 +27,7 @@ def best_address(size: int, offset: int = 0, bar_address: int = 0) -> int:
     if size <= 0 or offset < 0 or bar_address < 0 or (size | offset | bar_address) % PAGE_SIZE:
         raise ModelError("size, offset and bar_address must be multiples of 4 KiB, size above 0")
     low = best_modulo_gib(size, bar_address + offset)
-    address = min(MMAP_BASE, align_down(END_OF_USER_SPACE - size - low, TABLE)) + low
+    address = min(MMAP_BASE, align_down(END_OF_USER_SPACE - size - low, PUD_TABLE)) + low
     check_user_space(address, size)
     return address
 

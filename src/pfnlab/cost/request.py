@@ -3,7 +3,8 @@
 from pfnlab.cost.address import best_address, check_user_space, natural_address
 from pfnlab.cost.words import check_inside, check_pages, parse_size
 from pfnlab.errors import ModelError
-from pfnlab.kernel.geometry import END_OF_PHYSICAL_ADDRESSES, PAGE_SIZE
+from pfnlab.kernel.bars import check_physical
+from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.type1 import END_OF_RAM
 from pfnlab.workload import Advice, Bar, Window
@@ -27,11 +28,7 @@ def make_bar(size: int, offset: int, bar_size: int | None, bar_address: int | No
         raise ModelError(
             f"bar address {bar_address:#x} is no multiple of the size of the BAR, {bar_size:#x}"
         )
-    if bar_address + bar_size > END_OF_PHYSICAL_ADDRESSES:
-        raise ModelError(
-            f"a BAR of {bar_size:#x} bytes at {bar_address:#x} does not end below "
-            f"{END_OF_PHYSICAL_ADDRESSES:#x}, where physical addresses do"
-        )
+    check_physical(bar_address, bar_size)
     return Bar(bar_size, check_pages("bar address", bar_address))
 
 

@@ -63,9 +63,8 @@ class Optimal:
         self.optimal = optimal
         self.limit = limit
         self.frames = [Frame([])]
-        self.spare: list[
-            Frame
-        ] = []  # of states that were left: to make one takes as long as a step
+        # Of states that were left, to be used again: to make one takes as long as a step.
+        self.spare: list[Frame] = []
         # Who is asked for a step: the task that made the last one, as long as it can, so that
         # what others do is undone as late as can be; then the first one that can.
         tasks = range(self.machine.tasks)

@@ -6,7 +6,13 @@ Model: a size need not be a power of two; such a BAR is aligned as the next powe
 from collections.abc import Sequence
 
 from pfnlab.engine.errors import ModelError
-from pfnlab.kernel.geometry import END_OF_PHYSICAL_ADDRESSES, PAGE_SIZE, PUD_ORDER, TiB
+from pfnlab.kernel.geometry import (
+    END_OF_PHYSICAL_ADDRESSES,
+    PAGE_SIZE,
+    PUD_ORDER,
+    TiB,
+    align_up,
+)
 
 BarRange = tuple[int, int]  # physical address, size in bytes
 BAR_ADDRESS = 0x3800000000
@@ -32,27 +38,26 @@ def place_bars(
     placed: list[BarRange] = []
     for size in sizes:
         start = align_up(address, natural_alignment(size))
+        check_physical(start, size)
         check_free(start, size, others)
         placed.append((start, size))
         address = start + max(size, PAGE_SIZE << PUD_ORDER)
     return tuple(placed)
 
 
-def check_free(start: int, size: int, others: Sequence[BarRange]) -> None:
-    end = start + size
-    if end > END_OF_PHYSICAL_ADDRESSES:
+def check_physical(start: int, size: int) -> None:
+    if start + size > END_OF_PHYSICAL_ADDRESSES:
         raise ModelError(
             f"a BAR of {size:#x} bytes at {start:#x} does not end below "
             f"{END_OF_PHYSICAL_ADDRESSES:#x}, where physical addresses do"
         )
+
+
+def check_free(start: int, size: int, others: Sequence[BarRange]) -> None:
     for other, length in others:
-        if start < other + length and other < end:
+        if start < other + length and other < start + size:
             raise ModelError(f"a BAR at {start:#x} overlaps the one at {other:#x}")
 
 
 def natural_alignment(size: int) -> int:
     return 1 << (size - 1).bit_length()
-
-
-def align_up(address: int, size: int) -> int:
-    return -(-address // size) * size

@@ -96,6 +96,10 @@ def align_down(address: int, size: int) -> int:
     return address - address % size
 
 
+def align_up(address: int, size: int) -> int:
+    return -(-address // size) * size
+
+
 def pmd_addr_end(addr: int, end: int) -> int:
     """The end of the PMD that holds addr, or `end` if that comes first."""
     return min(end, align_down(addr, PAGE_SIZE << PMD_ORDER) + (PAGE_SIZE << PMD_ORDER))
