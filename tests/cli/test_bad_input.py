@@ -458,6 +458,16 @@ def test_a_guest_without_time_is_refused(pfnlab: Command, command: str) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["lab run first --timeout", "check --max-seconds"])
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_seconds_that_nobody_can_count_are_refused(
+    pfnlab: Command, command: str, seconds: str
+) -> None:
+    line = complaint(pfnlab(*command.split(), seconds))
+
+    assert f"{seconds} is no number of seconds. See pfnlab " in line
+
+
 @pytest.fixture
 def no_room() -> Iterator[None]:
     """Files may not grow beyond 100 bytes."""

@@ -81,6 +81,23 @@ def test_a_hole_and_a_kernel_without_huge_pfnmaps_are_told(
     same_as_snapshot("doctor_hole", pfnlab("doctor").out)
 
 
+@pytest.mark.slow
+def test_a_kernel_without_transparent_huge_pages_is_not_told_to_change_their_policy(
+    root: Path, pfnlab: Command
+) -> None:
+    put_vfio_host(root)
+    (root / "boot/config-6.12.95").unlink()
+    (root / "sys/kernel/mm/transparent_hugepage/enabled").unlink()
+    told = pfnlab("doctor").out
+
+    assert "THP      this kernel has no transparent huge pages" in told
+    assert "echo always" not in told
+    assert (
+        "- a kernel with CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP and THP: this one maps pages of 4 KiB"
+        in told
+    )
+
+
 def test_a_machine_without_pci_and_vfio_is_told_so(
     root: Path, pfnlab: Command, same_as_snapshot: Same
 ) -> None:

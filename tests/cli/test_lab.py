@@ -91,6 +91,23 @@ def test_a_guest_that_fails_leaves_its_steps_and_its_console(
     )
 
 
+def test_ctrl_c_leaves_the_steps_that_are_done(
+    pfnlab: Command, lab: Callable[[str, Any], None], tmp_path: Path
+) -> None:
+    def measure(*_: object, **__: object) -> Iterator[MeasuredStep]:
+        yield MeasuredStep("first", {"faults": 1}, {})
+        raise KeyboardInterrupt
+
+    lab("choose_kernel", lambda *_: KERNEL)
+    lab("measure", measure)
+
+    ran = pfnlab("lab", "run", "--bar", "64M", "--cache", str(tmp_path))
+
+    assert (ran.status, ran.err) == (3, "pfnlab: interrupted\n")
+    assert "first" in ran.out
+    assert "the rest: interrupted" in ran.out
+
+
 def test_kernels_that_can_be_had_are_listed_by_series(
     pfnlab: Command,
     lab: Callable[[str, Any], None],

@@ -109,6 +109,11 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
         ("fork,fork", "forks once"),
         ("child", "forks before it touches in the child"),
         ("unmap_dma", "maps before it unmaps"),
+        ("munmap,touch", "'touch': a workload is done with its mapping at munmap"),
+        ("munmap,mremap", "'mremap': a workload is done with its mapping at munmap"),
+        ("munmap+map_dma", "is done with its mapping at munmap"),
+        ("munmap,munmap", "is done with its mapping at munmap"),
+        ("2*munmap", "a mapping ends once"),
     ],
 )
 def test_what_is_no_workload_is_refused(words: str, message: str) -> None:

@@ -108,6 +108,15 @@ def test_a_kernel_that_is_here_is_not_fetched_again(apt: FakeApt, cache: Path) -
     assert len(apt.asked("download")) == 1
 
 
+def test_a_kernel_that_is_damaged_is_fetched_again(apt: FakeApt, cache: Path) -> None:
+    first = fetch("6.12", cache, quiet)
+    first.image.write_bytes(first.image.read_bytes()[:100])
+
+    assert fetch("6.12", cache, quiet) == first
+    assert find_kernel("6.12", cache, host=cache / "nothing") == first
+    assert len(apt.asked("download")) == 2
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

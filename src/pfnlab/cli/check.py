@@ -26,7 +26,7 @@ from pfnlab.catalogue import (
 )
 from pfnlab.cli.checkpoint import resumable
 from pfnlab.cli.jobs import Where, run_all, tell
-from pfnlab.cli.options import AsJson
+from pfnlab.cli.options import AsJson, finite
 from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.cli.sources import PACKAGE
@@ -54,7 +54,8 @@ MaxSchedules = Annotated[
     int | None, typer.Option(min=1, help="Stop each search after so many schedules.")
 ]
 MaxSeconds = Annotated[
-    float | None, typer.Option(min=0.0, help="Stop each search after so many seconds.")
+    float | None,
+    typer.Option(min=0.0, callback=finite, help="Stop each search after so many seconds."),
 ]
 Preemptions = Annotated[
     int | None, typer.Option(min=0, help="At most so many preemptions in a schedule.")

@@ -10,7 +10,7 @@ import typer
 import pfnlab
 from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.lab import CacheFolder, StatusLine, choose_kernel
-from pfnlab.cli.options import AsJson
+from pfnlab.cli.options import AsJson, GuestTimeout
 from pfnlab.cli.output import check_place, naming
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.cases import Case, cases
@@ -43,7 +43,7 @@ def compare_kernel(
     save_to: Annotated[
         Path | None, typer.Option("--save", help="Keep what the kernel did, of one kernel.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds for each guest.")] = TIMEOUT,
+    timeout: GuestTimeout = TIMEOUT,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> int:

@@ -31,7 +31,6 @@ from pfnlab.workload import Bar, Step, Touch, Window, Workload
 
 SMALLEST_BAR = 2 << 20  # a smaller one has no room for a huge leaf
 HUGE = ("ARCH_SUPPORTS_HUGE_PFNMAP", "TRANSPARENT_HUGEPAGE")
-# The policy of a kernel without transparent huge pages is as if nothing were allowed.
 POLICIES: dict[str, ThpPolicy] = {"always": "always", "madvise": "madvise", "never": "never"}
 
 
@@ -60,13 +59,16 @@ def doctor(
 
 
 def model_of(facts: KernelFacts, thp: str) -> Likeness | None:
-    """The design and the profile that stand for a kernel; None if no design is like it."""
+    """The design and the profile that stand for a kernel; None if no design is like it.
+
+    `thp` is its policy for transparent huge pages, "" if it has none.
+    """
     if not facts.design.name:
         return None
     design = find_design(facts.design.name)
     nearest = nearest_kernel(design, facts)
-    if all(facts.options.get(option, "y") == "y" for option in HUGE):
-        return Likeness(Setting(design, nearest, POLICIES.get(thp, "never")), nearest.name, True)
+    if thp and all(facts.options.get(option, "y") == "y" for option in HUGE):
+        return Likeness(Setting(design, nearest, POLICIES[thp]), nearest.name, True)
     # As if a policy forbade what the kernel cannot do.
     without = replace(nearest, thp_gate=True)
     return Likeness(Setting(design, without, "never"), nearest.name, False)

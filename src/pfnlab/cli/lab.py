@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.cli.options import AsJson, Madvise, Thp
+from pfnlab.cli.options import AsJson, GuestTimeout, Madvise, Thp
 from pfnlab.cost.words import check_pages, make_workload, parse_part, parse_size
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.files import default_cache
@@ -80,7 +80,11 @@ def fetch_kernel(
     version: Annotated[str, typer.Argument(help="6.12, 6.12.95 or a whole release.")],
     cache: CacheFolder = None,
 ) -> None:
-    """Fetch the newest kernel of a version into the cache; nothing is installed."""
+    """Fetch the newest kernel of a version into the cache, unless one of it is here.
+
+    Nothing is installed.  A newer one of the same series is fetched by its own version: see
+    `pfnlab lab kernels`.
+    """
     folder = cache or default_cache()
     status = StatusLine()
     try:
@@ -109,9 +113,7 @@ def run_workload(
     snapshot: Annotated[
         bool, typer.Option(help="Start from a guest that was booted before.")
     ] = True,
-    timeout: Annotated[
-        float, typer.Option(min=1.0, help="Seconds after which it is ended.")
-    ] = TIMEOUT,
+    timeout: GuestTimeout = TIMEOUT,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> int:
@@ -139,11 +141,11 @@ def run_workload(
             else:
                 steps.append(found)
                 status(f"done: {found.name}")
-    except GuestError as error:
+    except (GuestError, KeyboardInterrupt) as error:
         if not steps:
             raise
-        failed = error
-        measured = until_then(made, steps, chosen, thp, str(error))
+        failed = error if isinstance(error, GuestError) else GuestError("interrupted")
+        measured = until_then(made, steps, chosen, thp, str(failed))
     finally:
         status.clear()
     if measured is None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.cli.lab import CacheFolder, KernelChoice, StatusLine, choose_kernel
+from pfnlab.cli.options import GuestTimeout
 from pfnlab.cli.output import check_new, write_whole
 from pfnlab.cost.words import check_pages, parse_size
 from pfnlab.errors import ModelError
@@ -33,9 +34,7 @@ def trace(
     ] = "1g",
     flips: Annotated[int, typer.Option(min=1, help="How often a race switches memory off.")] = 15,
     cpus: Annotated[int, typer.Option(min=1, max=64, help="CPUs of the guest.")] = 2,
-    timeout: Annotated[
-        float, typer.Option(min=1.0, help="Seconds after which it is ended.")
-    ] = TIMEOUT,
+    timeout: GuestTimeout = TIMEOUT,
     cache: CacheFolder = None,
 ) -> None:
     """Record what vfio-pci does on a real kernel, for pfnlab conform."""

@@ -101,9 +101,11 @@ def make_workload(bar: Bar, windows: list[Window], words: str, subject: int = 0)
 
 def check_order(steps: list[Step]) -> None:
     """One child is enough to see what a fork costs; and nothing is used before it is there."""
-    forked = mapped = False
+    forked = mapped = gone = False
     for step in steps:
         for action in step.actions:
+            if gone and needs_mapping(action):
+                raise ModelError(f"{step.name!r}: a workload is done with its mapping at munmap")
             if isinstance(action, Fork):
                 if forked or step.times > 1:
                     raise ModelError("a workload forks once")
@@ -114,7 +116,17 @@ def check_order(steps: list[Step]) -> None:
                 raise ModelError("a workload maps before it unmaps")
             elif isinstance(action, Mremap) and step.times > 1:
                 raise ModelError("a mapping is moved once in a step")
+            elif isinstance(action, Munmap) and step.times > 1:
+                raise ModelError("a mapping ends once")
             mapped = mapped or isinstance(action, MapDma)
+            gone = gone or isinstance(action, Munmap)
+
+
+def needs_mapping(action: Action) -> bool:
+    """In the process that made it; a child has one of its own, and the device may be used."""
+    if isinstance(action, Touch):
+        return not action.in_child
+    return isinstance(action, MapDma | Mremap | Munmap)
 
 
 def parse_step(word: str, window: Window, index: int) -> Step:

@@ -21,7 +21,7 @@ from pfnlab.host.mapping_design import (
     design_of_module,
     running_design,
 )
-from pfnlab.host.pci import ROOT, PciDevice, devices_folder, group_members, read_devices
+from pfnlab.host.pci import ROOT, PciDevice, devices_folder, group_members, read_devices, rivals
 from pfnlab.host.tracefs import NO_TRACEFS
 
 MODULES = ("vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "iommufd")
@@ -58,11 +58,13 @@ class VfioFacts:
 class DeviceFacts:
     """A device, and what config space tells, of which root alone sees the most.
 
+    rivals  others of its group, with a driver that keeps VFIO from using the group
     msix and flr are None if they could not be read, or if there is no such table
     """
 
     pci: PciDevice
     group_members: tuple[str, ...]
+    rivals: tuple[tuple[str, str], ...]
     full_config: bool
     flr: bool | None
     msix: MsixTable | None
@@ -179,6 +181,7 @@ def examine_device(device: PciDevice, root: Path = ROOT) -> DeviceFacts:
     return DeviceFacts(
         device,
         group_members(device.group, root) if device.group else (),
+        tuple(rivals(device, root)),
         full,
         space.has_flr() if full else None,
         space.msix_table() if full else None,

@@ -164,6 +164,17 @@ def group_members(group: str, root: Path = ROOT) -> tuple[str, ...]:
         return ()
 
 
+def rivals(device: PciDevice, root: Path = ROOT) -> list[tuple[str, str]]:
+    """Others of its group, and their drivers, that keep VFIO from using the group."""
+    if not device.group:
+        return []
+    others = [bdf for bdf in group_members(device.group, root) if bdf != device.bdf]
+    drivers = [link_name(devices_folder(root) / bdf / "driver") for bdf in others]
+    return [
+        (bdf, driver) for bdf, driver in zip(others, drivers, strict=True) if driver not in HARMLESS
+    ]
+
+
 def check_free(device: PciDevice, unbind: bool, root: Path = ROOT) -> None:
     """Raise HostError if vfio-pci cannot have the device, or must not."""
     if not (root / "sys/bus/pci/drivers" / VFIO_PCI).exists():
@@ -172,12 +183,10 @@ def check_free(device: PciDevice, unbind: bool, root: Path = ROOT) -> None:
         raise HostError(f"{device.bdf} is in no IOMMU group: boot with the IOMMU on")
     if device.driver not in ("", VFIO_PCI) and not unbind:
         raise HostError(f"{device.bdf} is in use by {device.driver}: --unbind takes it away")
-    for other in group_members(device.group, root):
-        driver = link_name(devices_folder(root) / other / "driver")
-        if other != device.bdf and driver not in HARMLESS:
-            raise HostError(
-                f"IOMMU group {device.group} has {other}, too, which {driver} has: unbind it first"
-            )
+    for other, driver in rivals(device, root):
+        raise HostError(
+            f"IOMMU group {device.group} has {other}, too, which {driver} has: unbind it first"
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.lab.errors import LabError
-from pfnlab.lab.files import locked
+from pfnlab.lab.files import locked, remove_abandoned
 from pfnlab.lab.kernels import KernelImage, kernel_at, matches, version_order
 from pfnlab.lab.sources import fields, mirrors_of, sources_text
 
@@ -162,7 +162,7 @@ def available_kernels(cache: Path, tell: Tell) -> list[Available]:
 
 
 def fetch(wanted: str, cache: Path, tell: Tell) -> KernelImage:
-    """The newest kernel of a version, fetched into the cache.
+    """The newest kernel of a version that can be had, fetched into the cache unless it is there.
 
     The host's own suites are asked first, whose lists are short.  Raises LabError if no suite has
     it, there is no network or no apt; a part of a kernel is never left behind.
@@ -186,7 +186,8 @@ def _fetch(apt: Apt, kernel: Available, cache: Path, tell: Tell) -> KernelImage:
     folder = cache / "kernels" / kernel.release
     partial = folder.with_name(f"{kernel.release}.part")
     with locked(folder.with_name(f"{kernel.release}.lock")):
-        if not folder.exists():
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             (partial / "unpacked").mkdir(parents=True)
             try:
@@ -198,7 +199,16 @@ def _fetch(apt: Apt, kernel: Available, cache: Path, tell: Tell) -> KernelImage:
                 (partial / "unpacked").rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+    remove_abandoned(folder.parent)
     return kernel_at(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        kernel_at(folder)
+    except LabError:
+        return False
+    return True
 
 
 def _tell_size(kernel: Available, folder: Path, tell: Tell) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.lab.errors import GuestError, LabError
-from pfnlab.lab.files import digest, least_used, locked, mark
+from pfnlab.lab.files import digest, least_used, locked, mark, remove_abandoned
 from pfnlab.lab.guest import Guest
 from pfnlab.lab.qemu import CPU, PORTS, Machine, kernel_command_line
 
@@ -49,6 +49,7 @@ def snapshot(
             if not folder.exists():
                 make(program, machine, folder, deadline)
                 remove_old(folder, release)
+        remove_abandoned(folder.parent)
     with locked(lock, shared=True):
         if not folder.exists():
             raise GuestError("the snapshot was removed meanwhile")

@@ -83,11 +83,20 @@ def facts_text(lines: list[tuple[str, str]]) -> str:
 def kernel_lines(kernel: KernelFacts, model: Likeness | None) -> list[tuple[str, str]]:
     lines = [("kernel", kernel.release), ("design", design_text(kernel.design, model))]
     if kernel.options:
-        there = ", ".join(f"{name}={value}" for name, value in kernel.options.items())
-        lines.append(("config", f"{there} ({kernel.options_from})"))
+        lines.append(("config", f"{options_text(kernel.options)} ({kernel.options_from})"))
     else:
         lines.append(("config", "no file of it was found"))
     return lines
+
+
+def options_text(options: Mapping[str, str]) -> str:
+    """What is not in a configuration may be off, or not be known to such a kernel."""
+    there = [f"{name}={value}" for name, value in options.items() if value != "n"]
+    absent = [name for name, value in options.items() if value == "n"]
+    parts = [", ".join(there)] if there else []
+    if absent:
+        parts.append(f"without {', '.join(absent)}")
+    return "; ".join(parts)
 
 
 def design_text(design: MappingDesign, model: Likeness | None) -> str:
@@ -130,6 +139,8 @@ def device_lines(device: DeviceFacts, model: Likeness | None, costs: Costs) -> I
         group += f" with {many(others, 'other')}"
     reset = " ".join(pci.reset_methods) or "none"
     yield f"{pci.bdf}  {pci.id}  driver {pci.driver or 'none'}  {group}  reset {reset}"
+    for bdf, driver in device.rivals:
+        yield f"  VFIO cannot use group {pci.group} as long as {driver} has {bdf}"
     for bar in pci.bars:
         yield f"  {bar_text(bar)}"
         cost = costs.get((pci.bdf, bar.index))
