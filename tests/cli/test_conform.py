@@ -140,7 +140,7 @@ def test_json_has_the_same(folder: Path, pfnlab: Command) -> None:
             [ONE, "--design", "hugefault"],
             "no design is called 'hugefault'; did you mean",
         ),
-        ([ONE, *RIGHT[:3], "v9"], "no kernel is called 'v9'"),
+        ([ONE, *RIGHT[:3], "v9"], "no profile is called 'v9' (the nearest is v7.3)"),
         (["bad.jsonl", *RIGHT], "bad.jsonl is no trace: line 1 is no event of a trace"),
         (["binary.jsonl", *RIGHT], "binary.jsonl is no trace: it is no text"),
         (["bad.jsonl.gz", *RIGHT], "bad.jsonl.gz is no trace: Not a gzipped file"),

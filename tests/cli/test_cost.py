@@ -78,7 +78,7 @@ def test_explain_gives_the_same_as_data(pfnlab: Command) -> None:
         ("cost --size 4G --offset 8G --bar-size 4G", "offset 0x200000000 is beyond the BAR, "),
         ("cost --size 4G --offset 1", "offset 0x1 is no multiple of 4 KiB"),
         ("cost --size 4G --design nosuch", "no design is called 'nosuch'; "),
-        ("cost --size 4G --kernel v1", "no kernel is called 'v1'; "),
+        ("cost --size 4G --kernel v1", "no profile is called 'v1' (the nearest is v5.8); "),
         ("cost --size 4G --workload dance", "no step of a workload is called 'dance'; "),
         ("cost --size 4G --calibration x", "no calibration is called 'x'; "),
         ("cost --size 4G --plot x.gif", "--plot x.gif: the name of a picture ends in .svg or .png"),

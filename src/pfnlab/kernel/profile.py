@@ -98,7 +98,8 @@ def find_kernel(name: str) -> Kernel:
     """A profile by name, with or without its v; raises ModelError."""
     found = KERNELS.get(name) or KERNELS.get(f"v{name}")
     if found is None:
-        raise ModelError(f"no kernel is called {name!r}; there are {', '.join(KERNELS)}")
+        nearest = f" (the nearest is {profile_for(name).name})" if version_order(name) else ""
+        raise ModelError(f"no profile is called {name!r}{nearest}; there are {', '.join(KERNELS)}")
     return found
 
 

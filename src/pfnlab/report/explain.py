@@ -14,9 +14,11 @@ LEVELS = ("4 KiB", "2 MiB", "1 GiB")
 def explanation_text(explanation: Explanation) -> str:
     """A row for each range, and what the best address would give."""
     window, setting = explanation.window, explanation.setting
+    design = setting.design
+    lived = f" ({design.kernels})" if design.kernels else ""
     title = (
         f"{size_text(window.size)} at {window.address:#x}, BAR offset {window.offset:#x}; "
-        f"{setting.design.name}, {setting.kernel.name}, THP {setting.thp}"
+        f"{design.name}{lived} on {setting.kernel.name}, THP {setting.thp}"
     )
     parts = [title]
     for part in explanation.ranges:
