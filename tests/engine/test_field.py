@@ -3,6 +3,7 @@
 import pytest
 
 from pfnlab.engine import ModelError, Program, Shared, field, mutex, rw_semaphore, word
+from pfnlab.engine.shared import cell_of
 from tests.engine.runs import broken, every_run, outcomes, rules_broken, run, values
 
 
@@ -146,7 +147,7 @@ def test_accesses_under_one_mutex_are_no_data_race() -> None:
         program.add_task("one", use)
         program.add_task("two", use)
 
-    assert outcomes(build, lambda: device[0]._cells["users"].value) == {2}
+    assert outcomes(build, lambda: cell_of(device[0], "users").value) == {2}
 
 
 def test_writes_under_different_locks_are_a_data_race() -> None:

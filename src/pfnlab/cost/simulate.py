@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pfnlab.cost.counting import Counting, CountingLab
 from pfnlab.cost.tables import pud_slots, state_of, used_puds
+from pfnlab.engine.current import running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import show_errno
@@ -25,6 +26,7 @@ from pfnlab.kernel.madvise import MADV_HUGEPAGE, MADV_NOHUGEPAGE
 from pfnlab.kernel.memtype import running_memtypes
 from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.thp import ThpPolicy
+from pfnlab.kernel.tlb import tlb_of
 from pfnlab.kernel.type1 import VfioIommu
 from pfnlab.kernel.vfio import VfioPciDevice
 from pfnlab.kernel.vma import Mm
@@ -166,15 +168,13 @@ class Run:
             mapping = self.copied[touch.window].of(self.child)  # where it was at the fork
         stop = mapping.size if touch.end is None else touch.end
         start, end = mapping.address + touch.start, mapping.address + stop
-        tlb = f"tlbs[{-1}]"
+        tlb = tlb_of(mapping.mm, running_task())
         for address in pages_of(touch, start, end):
             signal = self.lab.touch(mapping, address - mapping.address)
             self.counts["touches"] += 1
             self.counts["signals"] += bool(signal)
             # Translations are evicted: what is counted here is no matter of the size of a TLB.
-            cell = mapping.mm._cells.get(tlb)
-            if cell is not None:
-                cell.store.values[cell.number] = None
+            tlb.store.values[tlb.number] = None
 
     def note(self, name: str, events: Counter[str]) -> None:
         if not events:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
+from pfnlab.engine.word import words_of
 from pfnlab.kernel.geometry import ORDERS, PAGE_SIZE, PUD_ORDER, REAL
 from pfnlab.kernel.pagetable import TABLE, Leaf
 from pfnlab.kernel.vma import Mm
@@ -35,10 +36,9 @@ def state_of(mm: Mm) -> Counter[str]:
 
 def slots_of(mm: Mm, only: str = "") -> Iterator[tuple[str, int, object]]:
     """The slots that somebody has looked at: level, number, and what is in it."""
-    for place, cell in mm._cells.items():
-        if place.startswith(f"slots[('{only}"):
-            level, index = place.removeprefix("slots[('").removesuffix(")]").split("', ")
-            yield level, int(index), cell.value
+    for (level, index), cell in words_of(mm, "slots").items():
+        if only in ("", level):
+            yield level, index, cell.value
 
 
 def pud_slots(mm: Mm) -> dict[int, object]:

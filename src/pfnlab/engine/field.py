@@ -1,16 +1,16 @@
 """Plain fields of shared objects: race-free by locking, or a finding."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, TypeVar
 
 from pfnlab.engine.access import read_field, write_field
 from pfnlab.engine.cell import Cell, show
-from pfnlab.engine.shared import Member, Shared
+from pfnlab.engine.shared import Shared, Value
 
 T = TypeVar("T")
 
 
-class field(Member, Generic[T]):
+class field(Value[T]):
     """A plain field.  Accesses that no lock orders are a data race, which is a finding.
 
     guarded_by  the lock that protects it, for the reader and for messages
@@ -48,21 +48,8 @@ class field(Member, Generic[T]):
 
         return self._begin(owner, self.default, make)
 
-    @overload
-    def __get__(self, owner: None, kind: type) -> Self: ...
-    @overload
-    def __get__(self, owner: Shared, kind: type) -> T: ...
-    def __get__(self, owner: Shared | None, kind: type) -> Self | T:
-        if owner is None:
-            return self
-        if not owner._ready:  # in its __init__
-            first: T = vars(owner).get(self.attribute, self.default)
-            return first
-        result: T = read_field(self._cell(owner))
-        return result
+    def read(self, cell: Cell) -> Any:
+        return read_field(cell)
 
-    def __set__(self, owner: Shared, value: T) -> None:
-        if not owner._ready:
-            vars(owner)[self.attribute] = value
-        else:
-            write_field(self._cell(owner), value)
+    def write(self, cell: Cell, value: Any) -> None:
+        write_field(cell, value)

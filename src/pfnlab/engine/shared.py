@@ -10,8 +10,8 @@ it is a step.  Attributes that `__init__` sets and that are no fields are consta
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.cell import Cell, Transparent
 from pfnlab.engine.current import observing, running, running_task
@@ -20,6 +20,8 @@ from pfnlab.engine.operation import INIT, Operation
 from pfnlab.engine.race import NO_USE_AFTER_FREE
 from pfnlab.engine.step import perform, read_plain, violate, write_plain
 from pfnlab.engine.store import Store
+
+T = TypeVar("T")
 
 
 class SharedType(type):
@@ -63,7 +65,8 @@ class Shared(Transparent, metaclass=SharedType):
             cls._freeable = freeable
 
     name: str
-    _cells: dict[str, Cell]
+    # By member, and by collection and key.
+    _cells: dict[str | tuple[str, Hashable], Cell]
     _ready: bool
     _life: Cell | None = None  # of objects that can be freed; see life.py
 
@@ -114,6 +117,44 @@ class Member(ABC):
             execution.cells.append(cell)
             owner._cells[self.attribute] = cell
         return cell, vars(owner).pop(self.attribute, default)
+
+
+class Value(Member, Generic[T]):
+    """A member that holds one value; before its object is ready it is an ordinary attribute."""
+
+    default: T
+
+    @abstractmethod
+    def read(self, cell: Cell) -> Any:
+        """As a step of the running task."""
+
+    @abstractmethod
+    def write(self, cell: Cell, value: Any) -> None:
+        """As a step of the running task."""
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Self: ...
+    @overload
+    def __get__(self, owner: Shared, kind: type) -> T: ...
+    def __get__(self, owner: Shared | None, kind: type) -> Self | T:
+        if owner is None:
+            return self
+        if not owner._ready:  # in its __init__
+            first: T = vars(owner).get(self.attribute, self.default)
+            return first
+        result: T = self.read(self._cell(owner))
+        return result
+
+    def __set__(self, owner: Shared, value: T) -> None:
+        if not owner._ready:
+            vars(owner)[self.attribute] = value
+        else:
+            self.write(self._cell(owner), value)
+
+
+def cell_of(owner: Shared, attribute: str) -> Cell:
+    """The cell of a member, past the member: not even a use of the object."""
+    return owner._cells[attribute]
 
 
 def _members(cls: type) -> Iterable[Member]:

@@ -1,18 +1,18 @@
 """Atomic words: every access is a visible step."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, TypeVar
 
 from pfnlab.engine.access import atomically, read_word, write_word
 from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
-from pfnlab.engine.shared import Member, Shared
+from pfnlab.engine.shared import Member, Shared, Value
 
 T = TypeVar("T")
 
 
-class word(Member, Generic[T]):
+class word(Value[T]):
     """An atomic word: every access is a visible step, and orders what comes after it."""
 
     def __init__(self, default: T) -> None:
@@ -21,24 +21,11 @@ class word(Member, Generic[T]):
     def begin(self, owner: Shared) -> tuple[Cell, Any]:
         return self._begin(owner, self.default, lambda store, name: Cell(store, name, atomic=True))
 
-    @overload
-    def __get__(self, owner: None, kind: type) -> Self: ...
-    @overload
-    def __get__(self, owner: Shared, kind: type) -> T: ...
-    def __get__(self, owner: Shared | None, kind: type) -> Self | T:
-        if owner is None:
-            return self
-        if not owner._ready:  # in its __init__
-            first: T = vars(owner).get(self.attribute, self.default)
-            return first
-        result: T = read_word(self._cell(owner))
-        return result
+    def read(self, cell: Cell) -> Any:
+        return read_word(cell)
 
-    def __set__(self, owner: Shared, value: T) -> None:
-        if not owner._ready:
-            vars(owner)[self.attribute] = value
-        else:
-            write_word(self._cell(owner), value)
+    def write(self, cell: Cell, value: Any) -> None:
+        write_word(cell, value)
 
     def cell(self, owner: Shared) -> Cell:
         """The cell of one object, for update()."""
@@ -95,16 +82,16 @@ class words(Member):
 class Words:
     """What a `words()` attribute gives: `cell(key)` for atomically(), `values()` for rules."""
 
-    __slots__ = ("collection", "owner", "prefix")
+    __slots__ = ("attribute", "collection", "owner")
 
     def __init__(self, owner: Shared, collection: Cell, attribute: str) -> None:
         self.owner = owner
         self.collection = collection
-        self.prefix = f"{attribute}["
+        self.attribute = attribute
 
     def cell(self, key: Hashable, name: str) -> Cell:
         """The word of a key; `name` is for traces."""
-        place = f"{self.prefix}{key}]"
+        place = self.attribute, key
         cell = self.owner._cells.get(place)
         if cell is None:
             execution = current_execution()
@@ -119,3 +106,12 @@ class Words:
         if watch is None:
             raise ModelError("only rules look at all words at once")
         return list(watch.read(self.collection.number))
+
+
+def words_of(owner: Shared, attribute: str) -> dict[Any, Cell]:
+    """The words of a collection that were ever used, by key, past the collection: no access."""
+    return {
+        place[1]: cell
+        for place, cell in owner._cells.items()
+        if isinstance(place, tuple) and place[0] == attribute
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from pfnlab.engine.current import running_task
 from pfnlab.engine.field import field
-from pfnlab.engine.shared import Shared
+from pfnlab.engine.shared import Shared, cell_of
 from pfnlab.engine.step import read_plain, violate, write_plain
 from pfnlab.engine.word import word
 from pfnlab.kernel.refcount import count
@@ -57,7 +57,7 @@ def fput(file: File) -> None:
 
 def __fput(file: File) -> None:
     """The last reference is gone."""
-    cell = file._cells["released"]
+    cell = cell_of(file, "released")
     write_plain(cell, lambda _released: True, "release", rule=HANDLER_AFTER_RELEASE)
     file.release(file)
 
@@ -81,7 +81,7 @@ def assert_not_released(file: Any) -> None:
     """The handler of a VMA is called: its file must be open, whatever else happens."""
     if not isinstance(file, File):
         return
-    cell = file._cells["released"]
+    cell = cell_of(file, "released")
     if read_plain(cell, "use", rule=HANDLER_AFTER_RELEASE):
         task = running_task()
         violate(HANDLER_AFTER_RELEASE, f"{task.name} calls the handler; {file} is released.")

@@ -12,7 +12,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.field import field
 from pfnlab.engine.lists import shared_list
 from pfnlab.engine.rwsem import RwSemaphore, rw_semaphore
-from pfnlab.engine.shared import Shared
+from pfnlab.engine.shared import Shared, cell_of
 from pfnlab.engine.step import peek, violate
 from pfnlab.engine.word import word, words
 from pfnlab.kernel.fault_codes import vm_fault_t
@@ -230,8 +230,8 @@ def assert_vma_may_change(vma: Vma, what: str, rmap: bool) -> None:
     """
     mm: Mm = vma.vm_mm
     mapping: AddressSpace | None = vma.vm_file.mapping if vma.vm_file is not None else None
-    linked = mapping is not None and vma in peek(mapping._cells["i_mmap"])
-    if not linked and vma not in peek(mm._cells["vmas"]):
+    linked = mapping is not None and vma in peek(cell_of(mapping, "i_mmap"))
+    if not linked and vma not in peek(cell_of(mm, "vmas")):
         return
     needed = [mm.mmap_lock]
     if running_kernel().per_vma_lock:
