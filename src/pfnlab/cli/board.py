@@ -11,7 +11,7 @@ from pfnlab.cli.checker import Checker, Whole
 from pfnlab.cli.runs import Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.frontier import Frontier
-from pfnlab.explorer.result import Result
+from pfnlab.explorer.result import Result, after_schedules, after_seconds
 from pfnlab.explorer.slices import Budget, Slice, Work
 from pfnlab.explorer.totals import Totals
 
@@ -179,14 +179,13 @@ class Board:
         if check.frontier.over:
             self._conclude(check, "")
         elif options.max_schedules is not None and check.counted.schedules >= options.max_schedules:
-            many = "schedule" if options.max_schedules == 1 else "schedules"
-            self._conclude(check, f"stopped after {options.max_schedules} {many}")
+            self._conclude(check, after_schedules(options.max_schedules))
         elif (
             options.max_seconds is not None
             and check.spent() >= options.max_seconds
             and not check.frontier.running
         ):
-            self._conclude(check, f"stopped after {options.max_seconds:g} s")
+            self._conclude(check, after_seconds(options.max_seconds))
 
     def interrupt(self) -> None:
         """Make results of what there is."""

@@ -8,6 +8,16 @@ from pfnlab.engine.raised import ERROR
 from pfnlab.engine.record import Frame, TraceStep
 
 
+def after_schedules(number: int) -> str:
+    """Why a search is incomplete that was given so many schedules."""
+    return f"stopped after {number} {'schedule' if number == 1 else 'schedules'}"
+
+
+def after_seconds(seconds: float) -> str:
+    """Why a search is incomplete that was given so many seconds."""
+    return f"stopped after {seconds:g} s"
+
+
 class Held(NamedTuple):
     """A lock that a task held: its name, "read", "write" or "", and the step that took it."""
 

@@ -17,7 +17,7 @@ from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.policy import Policy
 from pfnlab.explorer.replay import Build, MakeProgram
-from pfnlab.explorer.result import Note, Result
+from pfnlab.explorer.result import Note, Result, after_schedules, after_seconds
 from pfnlab.explorer.retell import Retelling
 from pfnlab.explorer.walk import Aside, Pct, RandomWalk, walk
 
@@ -191,10 +191,9 @@ class Search:
     def _limit_reached(self, began: float) -> bool:
         limits = self.limits
         if limits.schedules is not None and self.schedules >= limits.schedules:
-            many = "schedule" if limits.schedules == 1 else "schedules"
-            self.why_incomplete = f"stopped after {limits.schedules} {many}"
+            self.why_incomplete = after_schedules(limits.schedules)
         elif limits.seconds is not None and time.perf_counter() - began >= limits.seconds:
-            self.why_incomplete = f"stopped after {limits.seconds:g} s"
+            self.why_incomplete = after_seconds(limits.seconds)
         return bool(self.why_incomplete)
 
     # ---- one execution

@@ -9,7 +9,7 @@ import textwrap
 
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.repeats import repeats_from
-from pfnlab.explorer.result import Finding, Note, Result, Trace
+from pfnlab.explorer.result import Finding, Note, Result, Trace, after_schedules
 from pfnlab.report.layout import WIDTH, many
 
 MOST_COLUMNS = 3
@@ -246,8 +246,8 @@ def _no_finding(result: Result) -> str:
         return (
             f"ok, every interleaving ({_schedules(result)}, at most {many(result.steps, 'step')})"
         )
-    limit = f"stopped after {many(result.schedules, 'schedule')}"
-    why = "the limit" if result.why_incomplete == limit else result.why_incomplete
+    limit = result.why_incomplete == after_schedules(result.schedules)
+    why = "the limit" if limit else result.why_incomplete
     seed = f", seed {result.seed}" if result.seed is not None else ""
     return f"INCOMPLETE, {many(result.schedules, 'schedule')} without a failure ({why}{seed})"
 
