@@ -154,10 +154,10 @@ class _Writer:
 
     def statement(self, kind: str, size: int, held: tuple[str, ...]) -> tuple[Statement, int]:
         chance, any_word = self.chance, self.chance.choice(self.words)
-        if kind in ("read", "add", "look", "both", "signal", "wake", "wake_all", "done",
+        if kind in ("read", "look", "both", "signal", "wake", "wake_all", "done",
                     "done_all", "asked", "await"):  # fmt: skip
             return (kind, any_word), 1
-        if kind in ("write", "wait", "spin"):
+        if kind in ("write", "add", "wait", "spin"):
             return (kind, any_word, chance.randint(0, 2)), 1
         if kind == "swap":
             return (kind, any_word, chance.randint(0, 1), chance.randint(0, 2)), 1
@@ -216,8 +216,9 @@ def _statement(memory: Memory, statement: Statement) -> None:
             getattr(memory, name)
         case ("write", name, value):
             setattr(memory, name, value)
-        case ("add", name):
-            update(memory, name, lambda old: (old + 1) % 3)
+        case ("add", name, number):
+            update(memory, name, lambda old: (old + number) % 3)
+            number = 0  # which changes nothing of the step
         case ("swap", name, old, new):
             compare_exchange(memory, name, old, new)
         case ("both", _):
@@ -249,6 +250,7 @@ def _wait_or_wake(memory: Memory, statement: Statement) -> None:
     match statement:
         case ("wait", name, value):
             wait_event(memory, name, lambda now: now == value)
+            value = -1
         case ("done", _):
             memory.done.complete()
         case ("done_all", _):
@@ -287,6 +289,8 @@ def _wait_or_wake(memory: Memory, statement: Statement) -> None:
             done_trying()
             _run(memory, inner)
             memory.m1.unlock()
+        case _:
+            raise ValueError(statement)
 
 
 def _section(kind: str, lock: Any, inner: Callable[[], None], end: str) -> None:

@@ -35,14 +35,14 @@ def lost(mutant: mutants.Mutant, build: Any, **how: Any) -> int:
 
 
 def test_operations_that_are_blocked_at_the_end_race_too() -> None:
-    waits = program([("add", "y"), ("add", "y")], [("wait", "y", 1)])
+    waits = program([("add", "y", 1), ("add", "y", 1)], [("wait", "y", 1)])
 
     assert lost(mutants.without_blocked, waits) == 1
     assert lost(mutants.without_blocked, built("deadlock_hold:3")) == 2
 
 
 def test_a_wait_races_with_more_than_the_newest_step_before_it() -> None:
-    waits = program([("add", "x")], [("add", "x")], [("wait", "x", 0)])
+    waits = program([("add", "x", 1)], [("add", "x", 1)], [("wait", "x", 0)])
 
     assert lost(mutants.immediate_only, waits) == 2
 
@@ -93,7 +93,7 @@ def test_a_race_may_have_to_be_looked_at_again() -> None:
     choice = program([LOCK], [("write", "x", 0)], [("read", "x"), ("choose", "x", [])],
                      [LOCK, ("write", "x", 0)])  # fmt: skip
     relabelled = program(
-        [("write", "x", 2), ("write", "y", 2)], [("both", "x"), ("add", "x")], [("read", "x")]
+        [("write", "x", 2), ("write", "y", 2)], [("both", "x"), ("add", "x", 1)], [("read", "x")]
     )
 
     assert lost(mutants.always_settled, choice) == 2

@@ -103,7 +103,7 @@ def test_a_search_that_falls_back_loses_no_trace(program: RandomProgram, limit: 
 # as it could be made.
 ONCE_WRONG = {
     "what a step sees when it comes first": (
-        [("write", "x", 2), ("write", "y", 2)], [("both", "x"), ("add", "x")], [("read", "x")],
+        [("write", "x", 2), ("write", "y", 2)], [("both", "x"), ("add", "x", 1)], [("read", "x")],
     ),
     "a choice after a sequence that is covered": (
         [("section", "lock", "m1", [], "")], [("write", "x", 0)],

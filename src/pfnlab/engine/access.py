@@ -7,6 +7,7 @@ from pfnlab.engine import operation as op_
 from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.current import observing
 from pfnlab.engine.errors import ModelError
+from pfnlab.engine.frozen import frozen
 from pfnlab.engine.label import ADD, READ, WRITE, Label
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.race import NO_DATA_RACE
@@ -96,7 +97,7 @@ def atomically(
     counts as read only: nobody can tell the difference.
     """
     return perform(
-        Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=act,
+        Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=frozen(act),
                   target=cells[0] if cells else None, detail=detail)
     )  # fmt: skip
 
@@ -110,6 +111,6 @@ def look_at_all(
 ) -> Any:
     """One atomic step that reads every word of a collection; returns act(values)."""
     return perform(
-        Operation(op_.LOOK, verb, number=collection.number, act=act, target=collection,
+        Operation(op_.LOOK, verb, number=collection.number, act=frozen(act), target=collection,
                   detail=detail, label=Label(((collection.number, READ),)))
     )  # fmt: skip

@@ -10,6 +10,7 @@ from pfnlab.engine import operation as op_
 from pfnlab.engine.access import atomically
 from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.errors import ModelError
+from pfnlab.engine.frozen import frozen
 from pfnlab.engine.label import LOCK, READ, UNLOCK, WRITE, Label
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.operation import Operation
@@ -42,7 +43,7 @@ def _wait(
     mode: int = READ,
 ) -> Any:
     return perform(
-        Operation(op_.WAIT, verb, number=cell.number, ready=ready, act=act, target=cell,
+        Operation(op_.WAIT, verb, number=cell.number, ready=frozen(ready), act=act, target=cell,
                   label=Label(((cell.number, mode),), blocking=True), detail=detail)
     )  # fmt: skip
 

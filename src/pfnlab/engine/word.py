@@ -7,6 +7,7 @@ from pfnlab.engine.access import atomically, read_word, write_word
 from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
+from pfnlab.engine.frozen import frozen
 from pfnlab.engine.shared import Member, Shared, Value
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def cell_of_word(owner: Shared, attribute: str, verb: str) -> Cell:
 
 def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
     """Atomically replace a word by change(old); return the old value."""
-    cell = cell_of_word(owner, attribute, "update")
+    cell, change = cell_of_word(owner, attribute, "update"), frozen(change)
     return atomically(
         (cell,), "update", lambda old: ((change(old[0]),), old[0]),
         detail=lambda old: f"{cell.name} {show(old)} -> {show(change(old))}",

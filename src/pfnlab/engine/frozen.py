@@ -1,0 +1,107 @@
+"""Functions that a step calls: as they are when it is announced.
+
+A step may be made many times, in many states, and long after the code that has announced it went
+on.  What the function captured must be the same each time.
+"""
+
+import dis
+from collections.abc import Callable
+from functools import cache
+from types import CellType, CodeType, FunctionType
+from typing import Any, TypeVar
+
+from pfnlab.engine.errors import ModelError
+
+R = TypeVar("R")
+CONTAINERS = (list, dict, set, bytearray)
+FROZEN = "is_frozen"  # marks a function that is one of these copies
+ASSIGNS = ("STORE_DEREF", "DELETE_DEREF")
+
+
+def frozen(function: Callable[..., R]) -> Callable[..., R]:
+    """The function, with the local variables that it captures as they are now.
+
+    Lists, dicts, sets and functions among them are copied.  Raises ModelError for a function that
+    assigns to one of them, and later if it changes one of those copies.
+
+    Model: other objects are shared with the code of the task, which must leave them alone.
+    """
+    if not isinstance(function, FunctionType) or not function.__closure__:
+        return function
+    copies = _Copies()
+    copy: Callable[..., R] = copies.function(function)
+    vars(copy)[FROZEN] = True
+    if not copies.made:
+        return copy
+    name = _name(function)
+
+    def watched(*values: Any) -> R:
+        result = copy(*values)
+        if any(its != was for its, was in copies.made):
+            raise ModelError(
+                f"{name} changes what it has captured; it is called whenever the step is tried, "
+                "so it must only return something"
+            )
+        return result
+
+    vars(watched)[FROZEN] = True
+    return watched
+
+
+class _Copies:
+    """Of one function and all that it captures, each made once."""
+
+    def __init__(self) -> None:
+        self.known: dict[FunctionType, FunctionType] = {}
+        self.made: list[tuple[Any, Any]] = []  # containers: the copy, and what it must be like
+
+    def function(self, function: FunctionType) -> FunctionType:
+        if function in self.known:
+            return self.known[function]
+        if FROZEN in vars(function):
+            return function
+        code = function.__code__
+        if assigned := _assigned(code):
+            raise ModelError(
+                f"{_name(function)} assigns to {assigned}; it is called whenever the step is "
+                "tried, so it must only return something"
+            )
+        cells = tuple([CellType() for _ in code.co_freevars])
+        copy = FunctionType(
+            code, function.__globals__, function.__name__, function.__defaults__, cells
+        )
+        copy.__kwdefaults__ = function.__kwdefaults__
+        self.known[function] = copy
+        for cell, captured in zip(cells, function.__closure__ or (), strict=True):
+            try:
+                cell.cell_contents = self.value(captured.cell_contents)
+            except ValueError:  # not assigned yet
+                continue
+        return copy
+
+    def value(self, value: Any) -> Any:
+        if type(value) is FunctionType:
+            return self.function(value) if value.__closure__ else value
+        if type(value) in CONTAINERS:
+            copy = value.copy()
+            self.made.append((copy, value.copy()))
+            return copy
+        return value
+
+
+@cache
+def _assigned(code: CodeType) -> str:
+    """The first variable of a function around it that code assigns to, or deletes; or ""."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ASSIGNS and instruction.argval in code.co_freevars:
+            return str(instruction.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType) and (name := _assigned(inner)) in code.co_freevars:
+            return name
+    return ""
+
+
+def _name(function: FunctionType) -> str:
+    code = function.__code__
+    named = "a lambda" if code.co_name == "<lambda>" else f"{code.co_name}()"
+    return f"{named} at line {code.co_firstlineno}"
