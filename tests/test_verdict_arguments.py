@@ -130,7 +130,7 @@ def test_a_task_is_started_once() -> None:
         program.add_task("starts", starts)
         program.add_task("lazy", lambda: None, lazy=True)
 
-    with pytest.raises(ModelError, match="a task that was started before; it begins only once"):
+    with pytest.raises(ModelError, match="it was started before, and begins only once"):
         explore(one)
 
 

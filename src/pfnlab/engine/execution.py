@@ -54,6 +54,7 @@ class Execution(Outcome):
         ModelError.last_one()
         try:
             build(program)
+            program.is_set_up = True
             tasks = program.tasks
             self.store.begin(len(tasks), frozenset(t.index for t in tasks if t.lazy))
             broken = self.watch.begin()

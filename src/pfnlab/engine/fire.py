@@ -246,7 +246,8 @@ def _wait(store: Store, op: Operation, task: int, clocks: bool) -> Any:
         return None
     if code == op_.SPAWN:
         if store.started[number]:
-            raise ModelError("start() of a task that was started before; it begins only once")
+            name = op.detail(None) if op.detail is not None else ""
+            raise ModelError(f"start({name!r}): it was started before, and begins only once")
         store.start(number, task)
         return None
     if code == op_.JOIN:

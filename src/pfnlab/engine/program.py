@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from pfnlab.engine.cell import Transparent
+from pfnlab.engine.declared import difference, must_take, must_yield
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.task import Task
 
@@ -118,6 +120,7 @@ class Program(Transparent):
     enforced: frozenset[str] | None = None  # names of rules; None is all of them
     alike: list[tuple[int, ...]] = field(default_factory=list)  # interchangeable tasks
     racing: frozenset[str] = frozenset()  # plain fields whose every access is a visible step
+    is_set_up: bool = False  # the scenario has filled it in
 
     def task(self, function: Callable[[], None]) -> Callable[[], None]:
         """Declare a task; it has the name of its function.  A decorator."""
@@ -134,6 +137,12 @@ class Program(Transparent):
             )
         if not callable(function):
             raise ModelError(f"task {name} is {function!r}; a task is a function")
+        must_take(function, f"task {name}")
+        if self.is_set_up:
+            raise ModelError(
+                f"task {name} is declared by a task: declare it while the scenario is set up, with "
+                "lazy=True, and start() it"
+            )
         if any(task.name == name for task in self.tasks):
             raise ModelError(f"two tasks are called {name}; give each its own name")
         self.tasks.append(Task(name, len(self.tasks), function, lazy))
@@ -149,6 +158,10 @@ class Program(Transparent):
         for name in names:
             if name not in known:
                 raise ModelError(f"interchangeable({name!r}): no task has this name")
+        for first, second in pairwise(names):
+            ours, others = self.task_named(first).function, self.task_named(second).function
+            if found := difference(ours, others):
+                raise ModelError(f"tasks {first} and {second} are not alike: they differ {found}")
         self.alike.append(tuple(known[name] for name in names))
 
     def task_named(self, name: str) -> Task:
@@ -160,6 +173,8 @@ class Program(Transparent):
     def always(self, *rules: Invariant) -> None:
         """Rules that must hold after every step."""
         for rule in rules:
+            if isinstance(rule, list | tuple):
+                raise ModelError("always() takes rules one by one: write always(*RULES)")
             if not isinstance(rule, Invariant):
                 raise ModelError(f"always() takes functions marked @invariant, not {rule!r}")
             self.invariants.append(rule)
@@ -198,17 +213,25 @@ class Scenario:
 
 def scenario(function: Callable[[Any], None]) -> Scenario:
     """Make a scenario of a function that gets a Program (or a Lab).  A decorator."""
+    must_take(function, f"scenario {function.__name__}", "lab")
     return Scenario(function.__name__, first_line(function, "scenario"), function)
 
 
 def invariant(function: Callable[[Any], Iterator[object]]) -> Invariant:
     """Make a rule of a generator of evidence.  A decorator; see rule_of()."""
-    return Invariant(rule_of(function, "invariant"), function)
+    return checked(rule_of(function, "invariant"), function)
 
 
 def known_exception(function: Callable[[Any], Iterator[object]]) -> Invariant:
     """Make an invariant whose breaches are told as notes, not as failures.  A decorator."""
-    return Invariant(replace(rule_of(function, "known exception"), accepted=True), function)
+    return checked(replace(rule_of(function, "known exception"), accepted=True), function)
+
+
+def checked(rule: Rule, function: Callable[[Any], Iterator[object]]) -> Invariant:
+    """A rule with its function, if that can be asked.  Raises ModelError."""
+    must_take(function, f"rule {rule.name}", "lab")
+    must_yield(function, f"rule {rule.name}")
+    return Invariant(rule, function)
 
 
 def rule_of(function: Callable[..., object], what: str) -> Rule:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfnlab.engine.declared import must_take
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.errno import Errno
 from pfnlab.kernel.profile import LATEST
@@ -11,6 +12,11 @@ from pfnlab.kernel.vfio import VfioPciDevice
 from pfnlab.kernel.vma import Vma, VmOperations
 
 OPTIONAL_HOOKS = ("zap_and_trylock_memory_lock", "map_and_up_write_memory_lock")
+# Of hooks that take others than (vdev).
+ARGUMENTS = {
+    "mmap": ("vdev", "vma"), "fault": ("vmf",), "huge_fault": ("vmf", "order"),
+    "open": ("vma",), "close": ("vma",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,10 @@ class Design:
             )
         if not (isinstance(self.device, type) and issubclass(self.device, VfioPciDevice)):
             raise ModelError(f"design {self.name}: device must be a subclass of VfioPciDevice")
+        for hook, function in self.hooks.items():
+            if callable(function):
+                takes = ARGUMENTS.get(hook, ("vdev",))
+                must_take(function, f"design {self.name}: {hook}", *takes)
 
     @property
     def own_hook(self) -> Any:
