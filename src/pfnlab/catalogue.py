@@ -13,7 +13,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -188,7 +188,8 @@ def load(path: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.append(folder)  # it may import what is beside it, but hides nothing
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         raise ModelError(f"syntax error: {error.msg}", f"{path}:{error.lineno or 1}") from error
     except (Exception, SystemExit) as error:
@@ -198,9 +199,13 @@ def load(path: str) -> ModuleType:
 
 @contextmanager
 def explaining(files: set[str]) -> Iterator[None]:
-    """What the user's code does wrong in the block is one line with its place."""
+    """What the user's code does wrong in the block is one line with its place.
+
+    What it prints goes to standard error: the other one is for what was found.
+    """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except Exception as error:
         told = explained(error, files)
         raise told from (error if told is not error else error.__cause__)

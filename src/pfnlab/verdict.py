@@ -216,7 +216,12 @@ def _hash(files: set[str]) -> str:
 
 
 def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy | Reduced:
-    """A new policy by name.  With a bound on preemptions there is no reduction."""
+    """A new policy by name.  With a bound on preemptions there is no reduction.
+
+    Raises ModelError for a policy that draws schedules and has no such bound.
+    """
+    if preemptions is not None and name in ("random", "pct"):
+        raise ModelError(f"policy {name} draws schedules, and has no bound on their preemptions")
     match name:
         case "exhaustive":
             return Exhaustive(preemptions)

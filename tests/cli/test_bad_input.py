@@ -1,5 +1,6 @@
 """Wrong use: one clear line on stderr, status 2, no traceback."""
 
+import json
 import os
 import resource
 import subprocess
@@ -59,6 +60,11 @@ def complaint(ran: Ran) -> str:
             ["check", "first_fault", "huge_fault"],
             "the design comes first: huge_fault first_fault",
         ),
+        (
+            ["check", "first_fault", "two_faults"],
+            "first_fault and two_faults are scenarios: give one, or a design and one",
+        ),
+        (["new", "design", "class"], "'class' cannot be a name: it is a word of Python"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -85,6 +91,46 @@ def test_an_option_that_makes_no_sense_is_one_line(pfnlab: Command, arguments: l
 
     assert arguments[0] in line
     assert line.endswith(". See pfnlab check --help.")
+
+
+def test_a_kernel_that_there_is_not_is_said_once_for_all_checks(pfnlab: Command) -> None:
+    assert complaint(pfnlab("check", "huge_fault", "--kernel", "v6.99")).startswith(
+        "no profile is called 'v6.99' (the nearest is v6.16); there are "
+    )
+
+
+@pytest.mark.parametrize("policy", ["random", "pct"])
+def test_schedules_that_are_drawn_have_no_bound_on_preemptions(
+    pfnlab: Command, policy: str
+) -> None:
+    line = complaint(pfnlab("check", "huge_fault", "--policy", policy, "--preemptions", "1"))
+
+    assert line == f"policy {policy} draws schedules, and has no bound on their preemptions"
+
+
+PRINTING = '''
+print("while it is loaded")
+from pfnlab import scenario
+
+@scenario
+def printing(lab):
+    """A task prints."""
+    print("while it is set up")
+    lab.add_task("task", lambda: print("by a task"))
+'''
+
+
+@pytest.mark.parametrize("command", ["check huge_fault {}", "replay huge_fault {} task:0"])
+def test_what_a_file_prints_is_not_among_the_results(
+    pfnlab: Command, tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "printing.py"
+    path.write_text(PRINTING)
+
+    ran = pfnlab(*command.format(path).split(), "--json")
+
+    assert json.loads(ran.out)
+    assert "while it is loaded" in ran.err
 
 
 @pytest.mark.parametrize("command", [["check", "huge_fault"], ["replay", "huge_fault"]])

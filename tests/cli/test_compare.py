@@ -56,7 +56,7 @@ def test_the_data_has_every_count_of_every_workload(pfnlab: Command) -> None:
     ("arguments", "message"),
     [
         ((), "say which kernel"),
-        ((ONE, "--kernel", "6.12"), "say which kernel"),
+        ((ONE, "--kernel", "6.12"), "give one of them"),
         ((ONE, "--case", "nothing of the kind"), "no workload has 'nothing of the kind'"),
         ((ONE, "--design", "nix"), "no design is called 'nix'"),
         ((ONE, "--profile", "v2.4"), "no profile is called 'v2.4' (the nearest is v5.8)"),

@@ -38,6 +38,20 @@ def many_faults(lab):
 '''
 
 
+@pytest.mark.slow
+def test_the_processes_of_a_command_that_is_killed_end_without_a_word() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pfnlab", "check", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        time.sleep(3)
+        process.kill()
+        out, err = process.communicate(timeout=60)  # which waits for all who could write
+
+    assert (out, err) == (b"", b"")
+
+
 def interrupted(*arguments: str, far_enough: str) -> tuple[int, str, str]:
     """Start the command, let it run, send Ctrl-C to it and to its children.
 

@@ -172,7 +172,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "steps": (
         damage(lambda data: data.update(runs=[[3]])),
-        "saved.json is damaged: 'int' object is not subscriptable",
+        "saved.json is damaged: a step must be an object, and is 3",
+    ),
+    "runs": (
+        damage(lambda data: data.update(runs={})),
+        "saved.json is damaged: runs must be a list, and is {}",
+    ),
+    "design": (
+        damage(lambda data: data.update(design=None)),
+        "saved.json is damaged: design must be an object, and is None",
     ),
     "scenario": (
         damage(lambda data: data["scenario"].update(spec="nosuch")),  # type: ignore[attr-defined]

@@ -32,12 +32,14 @@ from pfnlab.cli.runs import Options, Pair
 from pfnlab.cli.sources import PACKAGE
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
+from pfnlab.kernel.profile import find_kernel
 from pfnlab.report.broken import summary_text
 from pfnlab.report.counterexample import result_text, verdict_text
 from pfnlab.report.data import report_data
 from pfnlab.report.layout import many
 from pfnlab.report.matrix import column_text, design_text, matrix_text
 from pfnlab.report.saved import saved_text
+from pfnlab.verdict import make_policy
 from pfnlab.verdict import save as save_counterexample
 
 DesignName = Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")]
@@ -115,6 +117,9 @@ def check(
     pairs = [(d, s) for d in designs for s in scenarios]
     options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed, depth)  # fmt: skip
+    make_policy(policy, seed, preemptions)  # which refuses some, as find_kernel() does
+    if kernel is not None:
+        find_kernel(kernel)
     _check_places(save, checkpoint)
     resumed = None
     if resume:
@@ -208,6 +213,10 @@ def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[s
         except NotFound as no_design:
             if scenario in designs and design in scenarios:
                 raise NotFound(f"the design comes first: {scenario} {design}") from None
+            if scenario in scenarios and design in scenarios:
+                raise NotFound(
+                    f"{design} and {scenario} are scenarios: give one, or a design and one"
+                ) from None
             if scenario is not None or not is_path(design):
                 raise
             try:

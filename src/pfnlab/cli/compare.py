@@ -51,7 +51,9 @@ def compare_kernel(
 
     Exit status: 0 all is equal, 1 some count differs.
     """
-    if bool(files) == bool(kernel):
+    if files and kernel:
+        raise ModelError("--kernel measures now, and a file was measured before: give one of them")
+    if not files and not kernel:
         raise ModelError("say which kernel: --kernel 6.12, or a file that --save has written")
     if save_to is not None and len(kernel or []) != 1:
         raise ModelError("--save keeps one kernel: give one --kernel")

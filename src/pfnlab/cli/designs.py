@@ -1,5 +1,6 @@
 """pfnlab list, show and new: what there is, and how to begin something of one's own."""
 
+import keyword
 import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
@@ -59,6 +60,8 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name; the file is NAME.py.")],
 ) -> None:
     """Write a file to start from: huge_fault under another name."""
+    if keyword.iskeyword(name):
+        raise ModelError(f"{name!r} cannot be a name: it is a word of Python")
     if not name.isidentifier():
         raise ModelError(f"{name!r} cannot be a name; use letters, digits and _")
     path = Path(f"{name}.py")

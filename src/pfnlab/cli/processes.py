@@ -147,4 +147,7 @@ def _work(
                 )
         except Exception as error:
             came = error
-        pipe.send(came)
+        try:
+            pipe.send(came)
+        except OSError:  # the parent was killed
+            return

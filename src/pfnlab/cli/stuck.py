@@ -30,7 +30,7 @@ def no_endless_code(long: float | None = None) -> Iterator[None]:
         # A debugger waits for its user.
         if task is not None and seen == seen_before and sys.gettrace() is None:
             raise ModelError(
-                f"the code of {task.name} has run for {seconds:g} s without a step; "
+                f"the code of {task.name} has run for more than {seconds:g} s without a step; "
                 "is this a loop that touches no shared state?"
             )
 

@@ -207,7 +207,7 @@ def _pause() -> Any:
     parent = getcurrent().parent
     if parent is None:
         raise ModelError(
-            "shared state is used where it cannot be: in a function of update() or wait_event(), "
-            "which are part of a step, or changed in a rule"
+            "shared state is used where it cannot be: in a thread, which is no task, in a function "
+            "of update() or wait_event(), which is part of a step, or changed in a rule"
         )
     return parent.switch()

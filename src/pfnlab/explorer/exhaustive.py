@@ -35,7 +35,8 @@ class Exhaustive:
 
     @property
     def bound(self) -> str:
-        return f"at most {self.preemptions} preemptions" if self.pruned else ""
+        many = "preemption" if self.preemptions == 1 else "preemptions"
+        return f"at most {self.preemptions} {many}" if self.pruned else ""
 
     def begin(self) -> bool:
         self.depth = 0

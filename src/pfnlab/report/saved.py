@@ -59,28 +59,31 @@ def saved_of(text: str, path: str) -> Saved:
 
 def _saved(data: dict[str, Any]) -> Saved:
     rules = data["rules"]
-    if rules is not None and not isinstance(rules, list):
-        raise TypeError(f"rules must be a list, and is {rules!r}")
+    if rules is not None:
+        _list(rules, "rules")
+    _list(data["runs"], "runs")
     for field in ("rules", "runs"):
         if data[field] == []:
             raise ValueError(f"{field} must not be empty: no rule could break")
     return Saved(
         pfnlab=_text(data, "pfnlab"),
-        design=_source(data["design"]),
-        scenario=_source(data["scenario"]),
+        design=_source(data, "design"),
+        scenario=_source(data, "scenario"),
         kernel=None if data["kernel"] is None else _text(data, "kernel"),
         rules=None if rules is None else tuple(str(rule) for rule in rules),
         rule=_text(data, "rule"),
         schedule=_text(data, "schedule"),
-        runs=tuple(tuple(_step(step) for step in run) for run in data["runs"]),
+        runs=tuple(tuple(_step(step) for step in _list(run, "a run")) for run in data["runs"]),
     )
 
 
-def _source(data: dict[str, Any]) -> Source:
-    return Source(_text(data, "name"), _text(data, "spec"), _text(data, "hash"))
+def _source(data: dict[str, Any], field: str) -> Source:
+    its = _object(data[field], field)
+    return Source(_text(its, "name"), _text(its, "spec"), _text(its, "hash"))
 
 
-def _step(data: dict[str, Any]) -> SavedStep:
+def _step(data: Any) -> SavedStep:
+    _object(data, "a step")
     return SavedStep(
         step=_number(data, "step"),
         task=_text(data, "task"),
@@ -89,6 +92,18 @@ def _step(data: dict[str, Any]) -> SavedStep:
         site=_text(data, "site"),
         choice=_number(data, "choice"),
     )
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} must be an object, and is {value!r}")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{what} must be a list, and is {value!r}")
+    return value
 
 
 def _text(data: dict[str, Any], field: str) -> str:
