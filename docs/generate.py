@@ -61,7 +61,8 @@ WITHOUT_A_RULE = {
     "R23": "what mm does: madvise() refuses such a VMA, and none is merged",
     "R24": "what mm does: a zap of a part clears the whole leaf",
     "R27": "what type1 does: a read-only leaf is -EFAULT, a pfn of RAM is refused",
-    "R30": "what vmf_insert_pfn*() do: a slot that is taken is VM_FAULT_NOPAGE",
+    "R30": "what vmf_insert_pfn*() do: a slot that is taken is VM_FAULT_NOPAGE; but a page under a "
+    "larger leaf is VM_FAULT_OOM, which R11b reports",
 }
 
 

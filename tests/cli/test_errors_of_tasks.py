@@ -119,7 +119,7 @@ def test_a_design_that_is_wrong_in_one_scenario_is_checked_in_the_others(
     assert ran.status == 2
     counts = re.search(r"checks, .* schedules: (\d+) ok \(.*\), 0 failed, (\d+) errors", ran.out)
     assert counts is not None and all(int(count) > 10 for count in counts.groups())
-    assert "  zaps      ERROR 3 of 4 " in ran.out
+    assert "  zaps      ERROR 4 of 5 " in ran.out
     assert "            error  zap_vs_fault disable_enable_vs_fault nowait_vs_disable" in ran.out
     assert ": KeyError: 'SIGBUS' (in task vcpu, after config:" in ran.err
     assert ran.err.count("\n") == 1

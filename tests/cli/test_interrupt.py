@@ -119,7 +119,7 @@ def test_a_second_ctrl_c_ends_code_that_does_not(tmp_path: Path, jobs: str) -> N
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
     try:
-        assert process.stdout.readline() == "for ever\n"
+        assert process.stderr.readline() == "for ever\n"
         os.killpg(process.pid, signal.SIGINT)
         assert process.stderr.readline() == (
             "pfnlab: ending after the execution that runs; Ctrl-C again ends at once\n"

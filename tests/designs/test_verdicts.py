@@ -16,6 +16,7 @@ KEPT = "fault_lock_held_throughout"  # R7, as the caller is told
 R9 = "mmap_lock_kept_with_retry_nowait"
 R13 = "no_fs_reclaim_under_i_mmap"
 R8 = "mmap_lock_dropped_only_if_allowed"
+R11B = "oom_means_no_memory"
 R16 = "leaf_maps_its_own_pfn"
 D1 = "no_leaf_while_memory_disabled"
 R12 = "documented_lock_order"
@@ -27,13 +28,16 @@ BREAKS = {
         # The first fault of any mapping writes vm_flags; unless there is none, or memory is off.
         **{
             name: R3 for name in all_scenarios()
-            if not name.startswith("dma_buf") and name != "interrupts_vs_fault"
+            if not name.startswith("dma_buf")
+            and name not in ("interrupts_vs_fault", "mapping_that_grows")
         },
     },
     "remap_on_fault_unchecked": {
         # The remap sets VM_PAT with mmap_lock held for read, and vma_lock let go.
         "two_faults": RACE,
         "zap_vs_fault": RACE,
+        "second_bar_vs_disable": RACE,
+        "second_bar_vs_hot_reset": RACE,
         "disable_enable_vs_fault": RACE,
         "mmap_vs_disable": RACE,
         "fork_vs_disable": RACE,
@@ -98,6 +102,7 @@ BREAKS = {
         "touch_after_enable": R13,
         # It maps on one device while it still holds memory_lock of the other.
         "hot_reset_vs_fault": R12,
+        "second_bar_vs_hot_reset": R13,
     },
     "remap_on_enable_locked": {
         "mmap_vs_disable": D1,
@@ -117,6 +122,7 @@ BREAKS = {
         "reset_vs_fault": R12,
         "flr_vs_fault": R12,
         "hot_reset_vs_fault": R12,
+        "second_bar_vs_hot_reset": R12,
         "d3_vs_fault": R12,
         "low_power_vs_fault": R12,
         "touch_after_enable": R12,
@@ -160,6 +166,7 @@ BREAKS = {
         "interrupts_vs_disable": KEPT,
         # With memory off the handler takes mmap_lock for read again, and says nothing.
         "zap_vs_fault": KEPT,
+        "second_bar_vs_disable": KEPT,
         "disable_enable_vs_fault": KEPT,
         "mmap_vs_disable": KEPT,
         "fork_vs_disable": KEPT,
@@ -168,7 +175,12 @@ BREAKS = {
     },
     "huge_fault": {},
     "huge_fault_unaligned": {
+        "two_faults": R11B,
         "unaligned_bar": R16,
+        "unaligned_mremap_vs_disable": RACE,
+    },
+    "huge_fault_unrounded": {
+        "two_faults": R11B,
         "unaligned_mremap_vs_disable": RACE,
     },
     "insert_vma_on_fault": {
@@ -234,6 +246,11 @@ TOGETHER = {
         """,
     },
     "huge_fault_unaligned": {
+        RACE: """
+            disable+mremap reset+mremap touch+disable+mremap
+        """,
+    },
+    "huge_fault_unrounded": {
         RACE: """
             disable+mremap reset+mremap touch+disable+mremap
         """,

@@ -250,7 +250,7 @@ def test_a_leaf_that_comes_while_the_handler_falls_back_ends_the_fault(late: str
         if order.entry == late:
             # What another CPU does meanwhile.
             addr = align_down(vmf.address, PAGE_SIZE << order)
-            assert set_leaf(vmf.vma, Leaf(order, addr, PFN, "UC-"))
+            assert set_leaf(vmf.vma, Leaf(order, addr, PFN, "UC-")) is None
         return VM_FAULT_FALLBACK
 
     def fault(vmf: VmFault) -> vm_fault_t:

@@ -1,17 +1,30 @@
 """remap_pfn_range() and vmf_insert_pfn_prot(): what they refuse, and the type they map with."""
 
+from dataclasses import replace
+
 import pytest
 
+from pfnlab.designs import insert_page_on_fault
 from pfnlab.kernel import (
     EINVAL,
     PAGE_SIZE,
+    PMD_ORDER,
     VM_FAULT_NOPAGE,
+    VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
+    VM_MIXEDMAP,
     VM_PFNMAP,
+    Errno,
+    Leaf,
+    VfioPciDevice,
     VmOperations,
     remap_pfn_range,
+    vm_flags_set,
+    vmf_insert_pfn,
     vmf_insert_pfn_prot,
+    zap_vma_ptes,
 )
+from pfnlab.kernel.pagetable import set_leaf
 from pfnlab.kernel.vma import VM_SHARED, VM_WRITE, Vma, vm_flags_clear
 from tests.kernel.alone import Place, alone, leaves_seen
 
@@ -104,3 +117,41 @@ def test_a_private_mapping_takes_no_inserts() -> None:
 
     assert outcome.rule == "insert_into_a_pfn_mapping"
     assert outcome.evidence == ("vma 7f0000000000 is private and writable.",)
+
+
+def test_a_page_whose_slot_is_taken_is_no_error_and_one_under_a_larger_leaf_is_oom() -> None:
+    """The second finds no table, and that means to the kernel that there is no memory for one."""
+
+    def code(place: Place) -> tuple[object, ...]:
+        vma = place.vma
+        with place.mm.mmap_lock.read():
+            first = vmf_insert_pfn(vma, vma.vm_start, PFN)
+            again = vmf_insert_pfn(vma, vma.vm_start, PFN)
+            addr = vma.vm_start + (PAGE_SIZE << PMD_ORDER)
+            set_leaf(vma, Leaf(PMD_ORDER, addr, PFN + (1 << PMD_ORDER), "UC-"))
+            under = vmf_insert_pfn(vma, addr + PAGE_SIZE, PFN)
+        return first, again, under
+
+    nopage = VM_FAULT_NOPAGE
+    assert alone(code, pages=2 << PMD_ORDER).returned == (nopage, nopage, VM_FAULT_OOM)
+
+
+@pytest.mark.parametrize(
+    ("flags", "beyond", "left"),
+    [(VM_PFNMAP, 0, 0), (VM_PFNMAP, PAGE_SIZE, 1), (VM_MIXEDMAP, 0, 1)],
+)
+def test_zap_vma_ptes_is_for_ranges_of_a_pfn_map_and_else_does_nothing(
+    flags: int, beyond: int, left: int
+) -> None:
+    def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
+        vm_flags_set(vma, flags)
+        return 0
+
+    def code(place: Place) -> int:
+        place.lab.touch(place.mapping)
+        with place.mm.mmap_lock.read():
+            zap_vma_ptes(place.vma, place.vma.vm_start, place.vma.size + beyond)
+        return len(leaves_seen(place.mm))
+
+    design = replace(insert_page_on_fault.design, name="flags", mmap=mmap)
+    assert alone(code, design=design).returned == left

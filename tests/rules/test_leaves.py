@@ -5,7 +5,7 @@ import pytest
 from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Leaf, LeafRule, Order
 from pfnlab.kernel.geometry import PTE_ORDER
 from pfnlab.kernel.pagetable import set_leaf
-from pfnlab.rules import leaf_lies_in_its_vma, leaf_maps_its_own_pfn
+from pfnlab.rules import leaf_lies_in_its_bar, leaf_lies_in_its_vma, leaf_maps_its_own_pfn
 from tests.kernel.alone import Outcome, Place, alone
 
 PFN = 0x3800000
@@ -63,6 +63,20 @@ def test_a_leaf_that_reaches_out_of_its_vma_breaks_r29(order: Order, page: int, 
     assert outcome.rule == "leaf_lies_in_its_vma"
 
 
+@pytest.mark.parametrize(("order", "pfn"), [(PTE_ORDER, 3), (PMD_ORDER, 0)])
+def test_a_leaf_that_ends_with_its_bar_breaks_nothing(order: Order, pfn: int) -> None:
+    assert after_inserting(leaf_lies_in_its_bar, order, 0, pfn, pages=4).rule == ""
+
+
+@pytest.mark.parametrize(("order", "pfn"), [(PTE_ORDER, 4), (PMD_ORDER, 4), (PMD_ORDER, 1)])
+def test_a_leaf_that_reaches_behind_its_bar_breaks_r16(order: Order, pfn: int) -> None:
+    outcome = after_inserting(leaf_lies_in_its_bar, order, 0, pfn, pages=4)
+
+    assert outcome.rule == "leaf_lies_in_its_bar"
+    assert outcome.evidence[0].endswith("and the BAR ends at 3800004")
+
+
 def test_a_rule_about_leaves_has_the_number_of_its_docstring() -> None:
     assert leaf_maps_its_own_pfn.rule.number == "R16"
+    assert leaf_lies_in_its_bar.rule.number == "R16"
     assert leaf_lies_in_its_vma.rule.number == "R29"

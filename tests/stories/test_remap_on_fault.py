@@ -39,7 +39,8 @@ def test_the_call_trace_is_that_of_the_splat() -> None:
 
 
 # Where memory is off in the beginning, somebody has to turn it on first; some have no fault.
-NO_FAULT = ("dma_buf_vs_disable", "dma_buf_vs_reset", "interrupts_vs_fault")
+NO_FAULT = ("dma_buf_vs_disable", "dma_buf_vs_reset", "interrupts_vs_fault",
+            "mapping_that_grows")  # fmt: skip
 ENABLED = [
     scenario
     for name, scenario in all_scenarios().items()

@@ -33,7 +33,7 @@ def test_a_zap_takes_the_vma_off_the_list_before_it_is_filled() -> None:
         zap_vs_fault,
         design,
         REACHABLE,
-        "Vma.vm_flags!vcpu:11,config:18,vcpu:6,config:3",
+        "Vma.vm_flags!vcpu:11,config:19,vcpu:6,config:3",
         alone=True,
     )
 

@@ -20,7 +20,7 @@ from pfnlab.kernel.fault_codes import VM_FAULT_ERROR, VM_FAULT_FALLBACK, VM_FAUL
 from pfnlab.kernel.geometry import PAGE_SIZE, PTE_ORDER, Order, align_down
 from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.memtype import MemtypeStore
-from pfnlab.kernel.pagetable import Leaf, Walk
+from pfnlab.kernel.pagetable import Leaf, Slot, Walk
 from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.vmfault import VmFault
 
@@ -143,8 +143,8 @@ def access(counts: Counter[str], _op: Operation, found: Any) -> None:
     counts["faults"] += found.leaf is None
 
 
-def set_leaf(counts: Counter[str], op: Operation, installed: bool) -> None:
-    counts[f"installed {op.verb.removeprefix('set_')}"] += installed
+def set_leaf(counts: Counter[str], op: Operation, taken: Slot) -> None:
+    counts[f"installed {op.verb.removeprefix('set_')}"] += taken is None
 
 
 def set_ptes(counts: Counter[str], op: Operation, _taken: Leaf | None) -> None:

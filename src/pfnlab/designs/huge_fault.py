@@ -1,8 +1,9 @@
 """huge_fault: each fault installs the largest leaf that fits.
 
-vfio-pci since f9e54c3a2f5b ("vfio/pci: implement huge_fault support", v6.12), with the
-alignment check of 09dfc8a5f2ce ("vfio/pci: Fallback huge faults for unaligned pfn",
-v6.13).  Drawn after drivers/vfio/pci/vfio_pci_core.c as it stood in 2026.
+vfio-pci since f9e54c3a2f5b ("vfio/pci: implement huge_fault support", v6.12), with the test
+of the pfn of 09dfc8a5f2ce ("vfio/pci: Fallback huge faults for unaligned pfn", v6.13) and
+the rounding of c1d9dac0db16 ("vfio/pci: Align huge faults to order", v6.15; 6.12.29).
+Drawn after drivers/vfio/pci/vfio_pci_core.c as it stood in 2026.
 
 There is no list of VMAs: the device has one address_space, and unmap_mapping_range()
 finds every VMA through it.  One rule is left:
@@ -27,6 +28,7 @@ def huge_fault(vmf: VmFault, order: int) -> vm_fault_t:
     vma = vmf.vma
     vdev = vma.vm_private_data
 
+    # Every fault in a PMD asks for the whole of it, so no page is ever wanted under a PMD leaf.
     addr = align_down(vmf.address, PAGE_SIZE << order)
     pfn = vdev.bar_pfn(vma.vm_pgoff) + ((addr - vma.vm_start) >> PAGE_SHIFT)
 
@@ -72,7 +74,7 @@ def zap_and_trylock_memory_lock(vdev: VfioPciDevice) -> bool:
 
 design = Design(
     name="huge_fault",
-    kernels="v6.13 and later",
+    kernels="v6.15 and later",
     year=2024,
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),

@@ -9,7 +9,7 @@ before memory_lock:
     the BAR gets a PMD leaf all the same, which drops the low bits of the pfn and shows
     another part of the BAR: https://bugzilla.kernel.org/show_bug.cgi?id=219619.
     It is the touched address itself that must be aligned: nothing is rounded down, so a
-    first touch in the middle of a PMD gets one page.
+    first touch in the middle of a PMD gets one page, as in huge_fault_unrounded.
 
 The locks are those of huge_fault, and as safe.
 

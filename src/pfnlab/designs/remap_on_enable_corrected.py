@@ -14,7 +14,8 @@ between; an mm that is dying already is left alone.  It fills the VMAs with mmap
 for write and memory_lock for read, and asks there if memory still decodes: if not, whoever
 enables it next has a loop of its own.  The VMAs are found in the mm, so no table is
 allocated under i_mmap_rwsem.  vmf_insert_pfn() leaves a slot alone that is taken, and
-neither sets VM_PAT nor needs it, so a zap clears no flag of a VMA that is in use.
+neither sets VM_PAT nor needs it, so a zap clears no flag of a VMA that is in use; its
+documentation wants it called by a fault handler, which this is not.
 
 What stays: the system call that enables memory waits for mmap_lock of every process that
 maps the device; a thread that touches the BAR before it returns dies of SIGBUS, where a fault

@@ -45,7 +45,10 @@ def design_of(symbols: Collection[str], called: bool) -> tuple[str, str]:
     if not any(name in symbols for name in OWN):
         return "", "vfio-pci is neither loaded nor found on disk"
     if "vfio_pci_mmap_huge_fault" in symbols:
-        return "huge_fault", ""
+        return "huge_fault", (
+            "before 6.12.29 and v6.15, huge_fault_unrounded or huge_fault_unaligned has the same "
+            "symbols"
+        )
     if "vfio_pci_mmap_fault" in symbols:
         if "vfio_pci_zap_and_vma_lock" in symbols or "vfio_pci_mmap_open" in symbols:
             if called and "vmf_insert_pfn" in symbols:

@@ -29,7 +29,8 @@ def mremap(mm: Mm, addr: int, old_len: int, new_len: int, flags: int, new_addr: 
     """The system call: returns the address of the mapping, or a negative error number.
 
     Model: without MREMAP_FIXED nothing moves, as device memory cannot grow; sizes are
-    whole pages; MREMAP_DONTUNMAP names the new address.
+    whole pages; MREMAP_DONTUNMAP names the new address; one VMA is moved, where v7.3 moves
+    several at once.
     """
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) and not flags & MREMAP_MAYMOVE:
         return -EINVAL

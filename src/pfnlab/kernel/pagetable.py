@@ -142,26 +142,28 @@ def check_leaves(vma: Vma, leaves: list[Leaf]) -> None:
                 violate(rule.rule, *evidence, call=f"set_{leaf}")
 
 
-def set_leaf(vma: Vma, leaf: Leaf) -> bool:
+def set_leaf(vma: Vma, leaf: Leaf) -> Slot:
     """Install a leaf if its slot is none, allocating the tables above it.
 
-    One hold of the page-table lock.  Returns False and changes nothing if the slot, or
-    one above it, is taken.
+    One hold of the page-table lock.  If the slot is taken, or a leaf is in one above it, nothing
+    changes, and that is returned.
     """
     check_leaves(vma, [leaf])
     path = path_of(vma.vm_mm, leaf.addr)
     depth = 2 - leaf.order.level
 
-    def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], bool]:
-        if any(isinstance(slot, Leaf) for slot in old[:depth]) or old[depth] is not None:
-            return old, False
-        return (*[TABLE] * depth, leaf), True
+    def install(old: tuple[Slot, ...]) -> tuple[tuple[Slot, ...], Slot]:
+        above = next((slot for slot in old[:depth] if isinstance(slot, Leaf)), None)
+        taken = above or old[depth]
+        return (old, taken) if taken is not None else ((*[TABLE] * depth, leaf), None)
 
-    installed: bool = atomically(
-        path[: depth + 1], f"set_{leaf.order.entry}", install,
-        detail=lambda ok: f"{leaf.addr:x} -> {leaf.pfn:x}{'' if ok else ', slot taken'}",
-    )  # fmt: skip
-    return installed
+    def detail(taken: Slot) -> str:
+        above = isinstance(taken, Leaf) and taken.order > leaf.order
+        why = f", {taken} is there" if above else ", slot taken" if taken is not None else ""
+        return f"{leaf.addr:x} -> {leaf.pfn:x}{why}"
+
+    taken: Slot = atomically(path[: depth + 1], f"set_{leaf.order.entry}", install, detail=detail)
+    return taken
 
 
 def set_ptes(vma: Vma, leaves: list[Leaf]) -> Leaf | None:
@@ -294,6 +296,6 @@ def leaves_of(mm: Mm) -> list[Leaf]:
     return [slot for slot in mm.slots.values() if isinstance(slot, Leaf)]
 
 
-__all__ = ["TABLE", "Leaf", "Walk", "change_protection", "free_pgd_range", "leaves_of",
+__all__ = ["TABLE", "Leaf", "Slot", "Walk", "change_protection", "free_pgd_range", "leaves_of",
            "path_of", "pmd_alloc", "set_leaf", "set_ptes", "slot_of", "walk", "walked",
            "zap_huge_leaf_across", "zap_range"]  # fmt: skip

@@ -5,7 +5,12 @@ Drawn after mm/memory.c and mm/huge_memory.c.
 
 from pfnlab.engine.step import violate
 from pfnlab.kernel.errno import EINVAL, Errno
-from pfnlab.kernel.fault_codes import VM_FAULT_NOPAGE, VM_FAULT_SIGBUS, vm_fault_t
+from pfnlab.kernel.fault_codes import (
+    VM_FAULT_NOPAGE,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    vm_fault_t,
+)
 from pfnlab.kernel.geometry import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -97,7 +102,10 @@ def remap_pfn_range_track(vma: Vma, addr: int, pfn: int, size: int, prot: str) -
 
 
 def remap_pfn_range_notrack(vma: Vma, addr: int, pfn: int, size: int, prot: str) -> Errno:
-    """The range is mapped, or else none of it: what was mapped before an error is zapped."""
+    """The range is mapped, or else none of it: what was mapped before an error is zapped.
+
+    Model: also before v6.11, where the caller has to do that.
+    """
     error = remap_pfn_range_internal(vma, addr, pfn, size, prot)
     if error:
         zap_vma_ptes(vma, addr, size)
@@ -141,7 +149,7 @@ def remap_pte_range(vma: Vma, addr: int, end: int, pfn: int, prot: str) -> None:
 
 
 def vmf_insert_pfn(vma: Vma, addr: int, pfn: int) -> vm_fault_t:
-    """Map one page.  A slot that is taken stays as it is; that is no error."""
+    """Map one page.  A slot that is taken stays as it is; that is no error: see insert_pfn()."""
     return vmf_insert_pfn_prot(vma, addr, pfn, vma.vm_page_prot)
 
 
@@ -182,12 +190,16 @@ def may_insert(vma: Vma, addr: int) -> bool:
 
 
 def insert_pfn(vma: Vma, addr: int, pfn: int, prot: str, order: Order) -> vm_fault_t:
-    """Never VM_FAULT_OOM.
+    """A slot that is taken is no error, but a page finds no table where a larger leaf is.
+
+    mm/memory.c: insert_pfn() takes that for a table that could not be allocated.
 
     Model: tables do not run out of memory; and each call counts as an allocation of one, as
     it may not be there.
     """
     might_alloc(GFP_PGTABLE_USER)
     # A leaf keeps only the bits of the pfn above its order.
-    set_leaf(vma, Leaf(order, addr, align_down(pfn, 1 << order), prot))
+    taken = set_leaf(vma, Leaf(order, addr, align_down(pfn, 1 << order), prot))
+    if order == PTE_ORDER and isinstance(taken, Leaf) and taken.order > PTE_ORDER:
+        return VM_FAULT_OOM
     return VM_FAULT_NOPAGE

@@ -2,7 +2,8 @@
 
 Drawn after mm/huge_memory.c: __thp_vma_allowable_orders().
 
-Model: the policy is the machine's, and is set before anything runs.
+Model: the policy is the machine's, and is set before anything runs.  prctl() has no
+PR_THP_DISABLE_EXCEPT_ADVISED, as v7.3 has.
 """
 
 from typing import Literal

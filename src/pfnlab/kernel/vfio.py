@@ -96,8 +96,8 @@ def vfio_device_fops_release(file: File) -> None:
 def is_aligned_for_order(vma: Vma, addr: int, pfn: int, order: int) -> bool:
     """Whether a leaf of this order at addr lies in the VMA and maps what it should.
 
-    09dfc8a5f2ce ("vfio/pci: Fallback huge faults for unaligned pfn"), v6.13, as a
-    function of its own since.
+    09dfc8a5f2ce ("vfio/pci: Fallback huge faults for unaligned pfn"), v6.13, and
+    c1d9dac0db16 ("vfio/pci: Align huge faults to order"), v6.15; a function of its own since.
     """
     return bool(
         order == 0

@@ -25,7 +25,14 @@ from pfnlab.kernel.vma import VM_PFNMAP, AddressSpace, Mm, Vma
 
 
 def zap_vma_ptes(vma: Vma, address: int, size: int) -> None:
-    """Remove the leaves of part of a VMA.  Needs mmap_lock (for read is enough)."""
+    """Remove the leaves of part of a VMA.  Needs mmap_lock (for read is enough).
+
+    In silence it does nothing to a range that leaves the VMA, nor to one without VM_PFNMAP.
+
+    Model: also on v7.3, where zap_special_vma_range() has its place and takes VM_MIXEDMAP, too.
+    """
+    if address < vma.vm_start or address + size > vma.vm_end or not vma.vm_flags & VM_PFNMAP:
+        return
     zap_page_range_single(vma, address, size)
 
 

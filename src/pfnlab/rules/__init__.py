@@ -4,7 +4,11 @@ A whole-state rule is an `@invariant`, a rule about one leaf a `@leaf_rule`.  Ru
 belong to one function of the kernel are contracts, next to that function.
 """
 
-from pfnlab.rules.leaves import leaf_lies_in_its_vma, leaf_maps_its_own_pfn
+from pfnlab.rules.leaves import (
+    leaf_lies_in_its_bar,
+    leaf_lies_in_its_vma,
+    leaf_maps_its_own_pfn,
+)
 from pfnlab.rules.memory import (
     no_bus_access_while_memory_disabled,
     no_leaf_while_memory_disabled,
@@ -28,6 +32,7 @@ RULES = (
     no_translation_while_memory_disabled,
     no_bus_access_while_memory_disabled,
     leaf_maps_its_own_pfn,
+    leaf_lies_in_its_bar,
     leaf_lies_in_its_vma,
     leaf_has_the_type_asked_for,
     leaf_has_the_reserved_type,
@@ -46,6 +51,7 @@ __all__ = [
     "iommu_entry_while_memory_disabled",
     "leaf_has_the_reserved_type",
     "leaf_has_the_type_asked_for",
+    "leaf_lies_in_its_bar",
     "leaf_lies_in_its_vma",
     "leaf_maps_its_own_pfn",
     "no_bus_access_while_memory_disabled",

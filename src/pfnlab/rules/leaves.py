@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pfnlab.kernel import PAGE_SHIFT, PAGE_SIZE, Lab, Leaf, Vma, leaf_rule
+from pfnlab.kernel.geometry import pages
 
 
 @leaf_rule
@@ -21,6 +22,23 @@ def leaf_maps_its_own_pfn(lab: Lab, vma: Vma, leaf: Leaf) -> Iterator[str]:
         if leaf.pfn + page != right:
             yield f"{leaf}: page {address:x} must map pfn {right:x}, not {leaf.pfn + page:x}"
             return
+
+
+@leaf_rule
+def leaf_lies_in_its_bar(lab: Lab, vma: Vma, leaf: Leaf) -> Iterator[str]:
+    """A leaf maps what is behind the BAR, which mmap() has not checked.
+
+    Rule: R16.
+    A VMA that can grow, without VM_DONTEXPAND, becomes larger than the window that
+    vfio_pci_core_mmap() has checked.
+    """
+    first, end = vma.first_pfn, leaf.pfn + (1 << leaf.order)
+    if first is None:
+        return
+    for address, size in (bar for vdev in lab.devices for bar in vdev.bars):
+        last = (address >> PAGE_SHIFT) + pages(size)
+        if address >> PAGE_SHIFT <= first < last < end:
+            yield f"{leaf} maps up to pfn {end:x}, and the BAR ends at {last:x}"
 
 
 @leaf_rule

@@ -6,7 +6,11 @@ Each function gives the work of one task: lab.add_task("vcpu", touches(lab, mapp
 from collections.abc import Callable
 from typing import Literal
 
-from pfnlab.kernel import Lab, Mapping, VfioPciDevice
+from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab, Mapping, VfioPciDevice
+from pfnlab.kernel.lab_memory import MMAP_BASE
+
+PMD = PAGE_SIZE << PMD_ORDER
+FAR = MMAP_BASE >> 1  # where nothing is mapped, as aligned as the first mapping
 
 Work = Callable[[], object]
 
@@ -15,6 +19,12 @@ def mapped_bar(lab: Lab, size: int | None = None) -> tuple[VfioPciDevice, Mappin
     """A device, and its BAR mapped whole in the first process.  Nothing is faulted in."""
     vdev = lab.vfio_device() if size is None else lab.vfio_device(size)
     return vdev, lab.mmap(vdev)
+
+
+def mapped_second_bar(lab: Lab) -> tuple[VfioPciDevice, Mapping]:
+    """A device with two BARs of a PMD each, of which the second is mapped."""
+    vdev = lab.vfio_device(PMD, PMD)
+    return vdev, lab.mmap(vdev, bar=1)
 
 
 def touches(lab: Lab, mapping: Mapping, times: int = 1) -> Work:

@@ -1,12 +1,9 @@
 """Large leaves that are cut, moved, or met by a fault at another level."""
 
 from pfnlab.engine.program import scenario
-from pfnlab.kernel import MADV_NOHUGEPAGE, PAGE_SIZE, PMD_ORDER, PUD_ORDER, Lab
-from pfnlab.kernel.lab_memory import MMAP_BASE
+from pfnlab.kernel import MADV_NOHUGEPAGE, PAGE_SIZE, PUD_ORDER, Lab
 from pfnlab.rules import RULES
-
-PMD = PAGE_SIZE << PMD_ORDER
-FAR = MMAP_BASE >> 1
+from pfnlab.scenarios.actors import FAR, PMD
 
 
 @scenario

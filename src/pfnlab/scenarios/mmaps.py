@@ -4,6 +4,7 @@ from pfnlab.engine.program import scenario
 from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab
 from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
+from pfnlab.scenarios.actors import FAR
 
 
 @scenario
@@ -81,5 +82,20 @@ def mmap_vs_reset(lab: Lab) -> None:
     @lab.task
     def other() -> None:
         lab.reset(vdev)
+
+    lab.always(*RULES)
+
+
+@scenario
+def mapping_that_grows(lab: Lab) -> None:
+    """A mapping is to grow beyond its BAR, and a vCPU touches what it has grown by."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vcpu() -> None:
+        grown = lab.mremap(mapping, new_size=2 * mapping.size, new_address=FAR)
+        if not grown.error:
+            lab.touch(grown, offset=mapping.size)
 
     lab.always(*RULES)

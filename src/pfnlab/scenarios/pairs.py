@@ -10,9 +10,9 @@ from itertools import combinations_with_replacement
 from pfnlab.engine.program import Scenario
 from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab, Mapping, VfioPciDevice
 from pfnlab.kernel.geometry import PTE_ORDER
-from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
 from pfnlab.scenarios.actors import (
+    FAR,
     Work,
     mapped_bar,
     maps_for_dma,
@@ -23,7 +23,6 @@ from pfnlab.scenarios.actors import (
 )
 
 FILLERS = ("touch", "map_dma", "other")
-FAR = MMAP_BASE >> 1
 
 # What an actor does, as the end of a sentence; by name.
 DOES = {

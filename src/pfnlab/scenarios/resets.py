@@ -3,7 +3,7 @@
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import Lab
 from pfnlab.rules import RULES
-from pfnlab.scenarios.actors import mapped_bar, resets, touches
+from pfnlab.scenarios.actors import mapped_bar, mapped_second_bar, resets, touches
 
 
 @scenario
@@ -44,6 +44,20 @@ def hot_reset_vs_fault(lab: Lab) -> None:
     @lab.task
     def vmm() -> None:
         lab.hot_reset(first)
+
+    lab.always(*RULES)
+
+
+@scenario
+def second_bar_vs_hot_reset(lab: Lab) -> None:
+    """Two devices are reset together while a vCPU touches the second BAR of one."""
+    vdev, mapping = mapped_second_bar(lab)
+    lab.device_set(vdev, lab.vfio_device())
+    lab.add_task("vcpu", touches(lab, mapping))
+
+    @lab.task
+    def vmm() -> None:
+        lab.hot_reset(vdev)
 
     lab.always(*RULES)
 

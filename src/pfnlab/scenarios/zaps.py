@@ -3,7 +3,7 @@
 from pfnlab.engine.program import scenario
 from pfnlab.kernel import Lab
 from pfnlab.rules import RULES
-from pfnlab.scenarios.actors import mapped_bar, touches, turns_memory, unmaps
+from pfnlab.scenarios.actors import mapped_bar, mapped_second_bar, touches, turns_memory, unmaps
 
 
 @scenario
@@ -47,4 +47,13 @@ def nowait_vs_disable(lab: Lab) -> None:
     def config() -> None:
         lab.write_command(vdev, memory=False)
 
+    lab.always(*RULES)
+
+
+@scenario
+def second_bar_vs_disable(lab: Lab) -> None:
+    """A vCPU touches the second BAR while the guest turns memory decoding off."""
+    vdev, mapping = mapped_second_bar(lab)
+    lab.add_task("vcpu", touches(lab, mapping))
+    lab.add_task("config", turns_memory(lab, vdev, "off"))
     lab.always(*RULES)
