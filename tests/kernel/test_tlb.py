@@ -4,7 +4,7 @@ import pytest
 
 from pfnlab import Scenario, explore, replay
 from pfnlab.designs import huge_fault
-from pfnlab.engine.word import words_of
+from pfnlab.engine.word import known_words
 from pfnlab.kernel import (
     PAGE_SIZE,
     PMD_ORDER,
@@ -40,7 +40,7 @@ def clear(place: Place, tlb: MmuGather | None = None) -> MmuGather:
 
 def number_cached(mm: Mm) -> int:
     """Translations of all CPUs; a look that is no step."""
-    return sum(len(cell.value or ()) for cell in words_of(mm, "tlbs").values())
+    return sum(len(cell.value or ()) for cell in known_words(mm, "tlbs").values())
 
 
 def reached(place: Place, page: int = 0) -> bool:

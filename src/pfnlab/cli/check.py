@@ -39,7 +39,6 @@ from pfnlab.report.data import report_data
 from pfnlab.report.layout import many
 from pfnlab.report.matrix import column_text, design_text, matrix_text
 from pfnlab.report.saved import saved_text
-from pfnlab.verdict import make_policy
 from pfnlab.verdict import save as save_counterexample
 
 DesignName = Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")]
@@ -117,9 +116,8 @@ def check(
     pairs = [(d, s) for d in designs for s in scenarios]
     options = Options(policy, kernel, tuple(rule) if rule else None, max_schedules, max_seconds,
                       preemptions, seed, depth)  # fmt: skip
-    make_policy(policy, seed, preemptions)  # which refuses some, as find_kernel() does
     if kernel is not None:
-        find_kernel(kernel)
+        find_kernel(kernel)  # or each check would say that there is none
     _check_places(save, checkpoint)
     resumed = None
     if resume:

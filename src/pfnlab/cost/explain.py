@@ -13,7 +13,7 @@ from pfnlab.cost.address import best_address
 from pfnlab.cost.estimate import Cost, cost, make_plan
 from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
 from pfnlab.cost.simulate import Run, Setting
-from pfnlab.engine.word import words_of
+from pfnlab.engine.word import known_words
 from pfnlab.kernel.geometry import PAGE_SIZE, align_down
 from pfnlab.kernel.pagetable import Leaf
 from pfnlab.workload import Bar, Step, Touch, Window, Workload
@@ -104,7 +104,7 @@ def ranges_of(workload: Workload, setting: Setting) -> Iterator[Range]:
 def leaf_level(run: Run, address: int, layout: Layout) -> int:
     """The level of the leaf at an address, or -1."""
     mm = run.mappings[-1].mm
-    slots = words_of(mm, "slots")
+    slots = known_words(mm, "slots")
     for level, entry in ((2, "pud"), (1, "pmd"), (0, "pte")):
         number = address // (PAGE_SIZE << layout.geometry.shifts[level])
         slot = slots.get((entry, number))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
-from pfnlab.engine.word import words_of
+from pfnlab.engine.word import known_words
 from pfnlab.kernel.geometry import ORDERS, PAGE_SIZE, PUD_ORDER, REAL
 from pfnlab.kernel.pagetable import TABLE, Leaf
 from pfnlab.kernel.vma import Mm
@@ -36,7 +36,7 @@ def state_of(mm: Mm) -> Counter[str]:
 
 def slots_of(mm: Mm, only: str = "") -> Iterator[tuple[str, int, object]]:
     """The slots that somebody has looked at: level, number, and what is in it."""
-    for (level, index), cell in words_of(mm, "slots").items():
+    for (level, index), cell in known_words(mm, "slots").items():
         if only in ("", level):
             yield level, index, cell.value
 

@@ -109,7 +109,7 @@ class Words:
         return list(watch.read(self.collection.number))
 
 
-def words_of(owner: Shared, attribute: str) -> dict[Any, Cell]:
+def known_words(owner: Shared, attribute: str) -> dict[Any, Cell]:
     """The words of a collection that were ever used, by key, past the collection: no access."""
     return {
         place[1]: cell

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.policy import Choice
+from pfnlab.explorer.result import many
 
 
 @dataclass
@@ -35,8 +36,9 @@ class Exhaustive:
 
     @property
     def bound(self) -> str:
-        many = "preemption" if self.preemptions == 1 else "preemptions"
-        return f"at most {self.preemptions} {many}" if self.pruned else ""
+        if self.preemptions is None or not self.pruned:
+            return ""
+        return f"at most {many(self.preemptions, 'preemption')}"
 
     def begin(self) -> bool:
         self.depth = 0

@@ -8,9 +8,13 @@ from pfnlab.engine.raised import ERROR
 from pfnlab.engine.record import Frame, TraceStep
 
 
+def many(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def after_schedules(number: int) -> str:
     """Why a search is incomplete that was given so many schedules."""
-    return f"stopped after {number} {'schedule' if number == 1 else 'schedules'}"
+    return f"stopped after {many(number, 'schedule')}"
 
 
 def after_seconds(seconds: float) -> str:

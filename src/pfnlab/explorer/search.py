@@ -17,7 +17,7 @@ from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
 from pfnlab.explorer.policy import Policy
 from pfnlab.explorer.replay import Build, MakeProgram
-from pfnlab.explorer.result import Note, Result, after_schedules, after_seconds
+from pfnlab.explorer.result import Note, Result, after_schedules, after_seconds, many
 from pfnlab.explorer.retell import Retelling
 from pfnlab.explorer.walk import Aside, Pct, RandomWalk, walk
 
@@ -253,7 +253,3 @@ class Search:
         self.given_up += given_up
         if steps > self.longest:
             self.longest = steps
-
-
-def many(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

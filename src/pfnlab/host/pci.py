@@ -183,7 +183,8 @@ def check_free(device: PciDevice, unbind: bool, root: Path = ROOT) -> None:
         raise HostError(f"{device.bdf} is in no IOMMU group: boot with the IOMMU on")
     if device.driver not in ("", VFIO_PCI) and not unbind:
         raise HostError(f"{device.bdf} is in use by {device.driver}: --unbind takes it away")
-    for other, driver in rivals(device, root):
+    if others := rivals(device, root):
+        other, driver = others[0]
         raise HostError(
             f"IOMMU group {device.group} has {other}, too, which {driver} has: unbind it first"
         )

@@ -186,7 +186,8 @@ def _fetch(apt: Apt, kernel: Available, cache: Path, tell: Tell) -> KernelImage:
     folder = cache / "kernels" / kernel.release
     partial = folder.with_name(f"{kernel.release}.part")
     with locked(folder.with_name(f"{kernel.release}.lock")):
-        if not _is_whole(folder):
+        image = _whole(folder)
+        if image is None:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             (partial / "unpacked").mkdir(parents=True)
@@ -200,15 +201,15 @@ def _fetch(apt: Apt, kernel: Available, cache: Path, tell: Tell) -> KernelImage:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     remove_abandoned(folder.parent)
-    return kernel_at(folder)
+    return image or kernel_at(folder)
 
 
-def _is_whole(folder: Path) -> bool:
+def _whole(folder: Path) -> KernelImage | None:
+    """The kernel in a folder of the cache; None if there is none, or a damaged one."""
     try:
-        kernel_at(folder)
+        return kernel_at(folder)
     except LabError:
-        return False
-    return True
+        return None
 
 
 def _tell_size(kernel: Available, folder: Path, tell: Tell) -> None:

@@ -1,10 +1,10 @@
 """What is mapped, and when: one page of a mapping, part of a BAR, mmap() in a race."""
 
 from pfnlab.engine.program import scenario
-from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Lab
+from pfnlab.kernel import PAGE_SIZE, Lab
 from pfnlab.kernel.lab_memory import MMAP_BASE
 from pfnlab.rules import RULES
-from pfnlab.scenarios.actors import FAR
+from pfnlab.scenarios.actors import FAR, PMD
 
 
 @scenario
@@ -41,10 +41,9 @@ def mmap_vs_disable(lab: Lab) -> None:
 @scenario
 def unaligned_bar(lab: Lab) -> None:
     """A vCPU touches a window at an odd page of the BAR, mapped at the start of a PMD."""
-    pmd = PAGE_SIZE << PMD_ORDER
-    vdev = lab.vfio_device(2 * pmd)
+    vdev = lab.vfio_device(2 * PMD)
     # Without address= it would be congruent to the offset, as QEMU makes it.
-    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=pmd, address=MMAP_BASE)
+    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=PMD, address=MMAP_BASE)
 
     @lab.task
     def vcpu() -> None:
@@ -56,14 +55,13 @@ def unaligned_bar(lab: Lab) -> None:
 @scenario
 def mapping_of_part(lab: Lab) -> None:
     """A vCPU touches a mapping that begins and ends inside a PMD, with a whole one between."""
-    pmd = PAGE_SIZE << PMD_ORDER
-    vdev = lab.vfio_device(4 * pmd)
-    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=2 * pmd)
+    vdev = lab.vfio_device(4 * PMD)
+    mapping = lab.mmap(vdev, offset=PAGE_SIZE, size=2 * PMD)
 
     @lab.task
     def vcpu() -> None:
         lab.touch(mapping)
-        lab.touch(mapping, offset=pmd - PAGE_SIZE)
+        lab.touch(mapping, offset=PMD - PAGE_SIZE)
         lab.touch(mapping, offset=mapping.size - PAGE_SIZE)
 
     lab.always(*RULES)
