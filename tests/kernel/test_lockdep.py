@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pfnlab import Result, Scenario, explore, replay
 from pfnlab.designs import huge_fault
-from pfnlab.engine import choose
+from pfnlab.engine import Shared, choose
 from pfnlab.kernel import Lab, VfioPciDevice, mutex
 
 Task = Callable[["Device"], None]
@@ -175,3 +175,58 @@ def test_a_lock_taken_twice_is_a_deadlock_and_no_circle() -> None:
 
     assert result.violation is not None
     assert result.violation.rule == "no_deadlock"
+
+
+class Fork(Shared):
+    """All locks of one class: one taken under another is a circle by itself."""
+
+    lock = mutex()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_every_task_that_closes_a_circle_stops_whoever_was_first() -> None:
+    """Or a step that another order has planned would meet a lock that is held for ever."""
+
+    def build(lab: Lab) -> None:
+        forks = [Fork(name) for name in "abc"]
+        for name, left, right in (("plato", 0, 1), ("hypatia", 1, 2), ("zeno", 0, 2)):
+
+            def eat(left: int = left, right: int = right) -> None:
+                with forks[left].lock, forks[right].lock:
+                    pass
+
+            lab.add_task(name, eat)
+
+    result = explore(Scenario("dinner", "Philosophers eat.", build), design)
+
+    assert {finding.violation.rule for finding in result.findings} == {"lock_order"}
+    assert all(finding.steps == 2 for finding in result.findings)
+
+
+def test_a_circle_is_told_with_the_step_that_closes_it_last() -> None:
+    """So that what is followed again breaks the same rule, also beside a deadlock."""
+
+    def b_twice(vdev: Device) -> None:
+        with vdev.b, vdev.b:
+            pass
+
+    def b_and_c_then_memory(vdev: Device) -> None:
+        with vdev.b:
+            pass
+        with vdev.c, vdev.memory_lock.write():
+            pass
+
+    def memory_then_c(vdev: Device) -> None:
+        with vdev.memory_lock.write(), vdev.c:
+            pass
+
+    scenario = scenario_of(b_twice, b_and_c_then_memory, memory_then_c)
+    result = explore(scenario, design)
+
+    assert {finding.violation.rule for finding in result.findings} == {"lock_order", "no_deadlock"}
+    for finding in result.findings:
+        again = replay(scenario, design, finding.schedule)
+        assert again is not None
+        assert again.violation == finding.violation

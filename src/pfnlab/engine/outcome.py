@@ -22,7 +22,8 @@ class Broken:
     relevant  visible steps that a shortest trace must keep; empty for just the last one
     race      two visible steps that must stay in this order, though no label says so
     held      the locks of every task
-    cycle     tasks wait for each other since the last of the relevant steps, whatever others
+    waiting   no step broke it: tasks wait for ever
+    cycle     they wait for each other since the last of the relevant steps, whatever others
               have done since
     """
 
@@ -31,6 +32,7 @@ class Broken:
     relevant: frozenset[int] = frozenset()
     race: tuple[int, int] | None = None
     held: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
+    waiting: bool = False
     cycle: bool = False
 
 
@@ -74,6 +76,8 @@ class Outcome:
         task: Task,
         relevant: frozenset[int] = frozenset(),
         race: tuple[int, int] | None = None,
+        *,
+        waiting: bool = False,
         cycle: bool = False,
     ) -> None:
         """A rule broke in a task's step: keep it, and leave the task where it is.
@@ -86,6 +90,7 @@ class Outcome:
             relevant,
             race,
             {t.name: tuple(t.held) for t in self.program.tasks},
+            waiting,
             cycle,
         )
         if rule.accepted:
@@ -139,7 +144,7 @@ class Outcome:
             return
         relevant = frozenset(i for i, event in enumerate(self.events) if event.task in tasks)
         task = self.program.tasks[tasks[0]]
-        self.report(rule, rule.sentence, evidence, task, relevant, cycle=cycle)
+        self.report(rule, rule.sentence, evidence, task, relevant, waiting=True, cycle=cycle)
         for index in tasks:
             self.store.park(index)  # with its operation still pending: races with it count
 

@@ -46,8 +46,9 @@ def shortened(
     if not events:
         return whole(execution)
     order = order or order_of(events)
-    if broken.race is not None:
-        order.put_before(*broken.race)
+    if not broken.waiting:  # or another of the steps would be the one that breaks the rule
+        for first in broken.relevant - {broken.event}:
+            order.put_before(first, broken.event)
     keep = set(broken.relevant)
     if not keep and not broken.cycle:  # that may be there before any event
         keep = {broken.event}

@@ -136,9 +136,9 @@ class Lockdep:
         now = dict(self.setup)
         for item in heard:
             for edge, since in item.what.edges:
-                if edge in now:
-                    continue
-                now[edge] = Seen(item.task, since, item.event)
+                now.setdefault(edge, Seen(item.task, since, item.event))
+                # Also where others have closed the circle before: who takes part in one must not
+                # depend on who came first, as no order of events does.
                 cycle = find_cycle(edge, now) if item is heard[-1] else []
                 if cycle:
                     events = frozenset(now[part].event for part in cycle)
