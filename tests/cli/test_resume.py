@@ -309,6 +309,17 @@ def test_a_larger_limit_counts_from_the_beginning_of_the_search(
         assert schedules_in(file) == schedules
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_limit_of_all_schedules_there_are_is_none(pfnlab: Command, jobs: str) -> None:
+    limits = [
+        pfnlab("check", "huge_fault", "two_faults", "--jobs", jobs, "--max-schedules", most)
+        for most in ("19", "20")
+    ]
+
+    assert [ran.status for ran in limits] == [3, 0]
+    assert [ran.err for ran in limits] == [LIMIT, ""]
+
+
 def test_a_search_by_chance_has_nothing_to_go_on_with(pfnlab: Command, tmp_path: Path) -> None:
     file = tmp_path / "checkpoint.json"
     ran = pfnlab(*TWO_FAULTS, str(file), "--policy", "random", "--max-schedules", "5")

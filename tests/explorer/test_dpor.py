@@ -1,5 +1,6 @@
 """The reduction against the oracle, and against numbers that others have found too."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -276,6 +277,21 @@ def test_a_limit_makes_a_search_incomplete() -> None:
 
     assert (result.schedules, result.complete) == (3, False)
     assert result.why_incomplete == "stopped after 3 schedules"
+
+
+@pytest.mark.parametrize("make", [Reduced, lambda: Reduced(preemptions=9)])
+def test_a_limit_that_leaves_nothing_out_leaves_a_search_complete(
+    make: Callable[[], Reduced],
+) -> None:
+    scenario = Scenario("p", "Philosophers.", philosophers(2))
+    whole = Search(Lab, scenario, make).run()
+    limited = [
+        Search(Lab, scenario, make, Limits(schedules=whole.schedules + more)).run()
+        for more in (-1, 0, 1)
+    ]
+
+    assert [result.complete for result in limited] == [False, True, True]
+    assert limited[1].schedules == whole.schedules
 
 
 def two_spinners(program: Program) -> None:

@@ -1,8 +1,12 @@
 """What a leaf may map: the rule held, and broken."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Leaf, LeafRule, Order
+from pfnlab.errors import ModelError
+from pfnlab.kernel import PAGE_SIZE, PMD_ORDER, Leaf, LeafRule, Order, leaf_rule
 from pfnlab.kernel.geometry import PTE_ORDER
 from pfnlab.kernel.pagetable import set_leaf
 from pfnlab.rules import leaf_lies_in_its_bar, leaf_lies_in_its_vma, leaf_maps_its_own_pfn
@@ -80,3 +84,18 @@ def test_a_rule_about_leaves_has_the_number_of_its_docstring() -> None:
     assert leaf_maps_its_own_pfn.rule.number == "R16"
     assert leaf_lies_in_its_bar.rule.number == "R16"
     assert leaf_lies_in_its_vma.rule.number == "R29"
+
+
+def test_a_leaf_rule_that_cannot_be_called_as_one_is_refused() -> None:
+    def two(lab: Any, vma: Any) -> Iterator[str]:
+        """It lacks the leaf."""
+        yield from ()
+
+    def tells(lab: Any, vma: Any, leaf: Any) -> bool:
+        """It yields nothing."""
+        return True
+
+    with pytest.raises(ModelError, match=r"leaf rule two, at line \d+, must take \(lab, vma, leaf"):
+        leaf_rule(two)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="leaf rule tells must yield its evidence"):
+        leaf_rule(tells)  # type: ignore[arg-type]

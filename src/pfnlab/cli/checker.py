@@ -82,7 +82,7 @@ class Checker:
                     raise KeyboardInterrupt
                 return
             enough = pause(seconds) or self.options.reached(search.schedules, seconds)
-            if enough and not execution.unchecked_race:
+            if enough and search.reduced.more and not execution.unchecked_race:
                 try:
                     paused.state = save(search.reduced)
                 except RecursionError:  # planned ways part hundreds of times in a row

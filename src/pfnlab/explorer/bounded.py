@@ -63,6 +63,11 @@ class Bounded:
         self.runs += 1
         return True
 
+    @property
+    def more(self) -> bool:
+        """Whether there is another execution."""
+        return any(len(frame.steps) > 1 for frame in self.frames)
+
     def _backtrack(self) -> bool:
         frames = self.frames
         while frames:

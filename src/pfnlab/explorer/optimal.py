@@ -92,6 +92,14 @@ class Optimal:
                 return True
         return False
 
+    @property
+    def more(self) -> bool:
+        """Whether there may be another execution."""
+        for depth in range(self.base, len(self.frames)):
+            if self.frames[depth].tree or self.frames[depth].lent:
+                return True
+        return False
+
     # ---- one execution
 
     def _extend(self) -> bool:

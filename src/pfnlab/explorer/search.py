@@ -189,11 +189,16 @@ class Search:
         return self._limit_reached(began)
 
     def _limit_reached(self, began: float) -> bool:
+        """Whether the search ends here, with something left to do."""
         limits = self.limits
         if limits.schedules is not None and self.schedules >= limits.schedules:
-            self.why_incomplete = after_schedules(limits.schedules)
+            why = after_schedules(limits.schedules)
         elif limits.seconds is not None and time.perf_counter() - began >= limits.seconds:
-            self.why_incomplete = after_seconds(limits.seconds)
+            why = after_seconds(limits.seconds)
+        else:
+            return False
+        if self.reduced is None or self.reduced.more:
+            self.why_incomplete = why
         return bool(self.why_incomplete)
 
     # ---- one execution

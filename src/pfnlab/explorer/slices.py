@@ -148,7 +148,7 @@ class Workplace:
             return Slice(race=self.execution.unchecked_race)
         totals.memories = memories_of(self.execution.program)
         totals.cut, totals.fell_back = search.machine.cut, search.fell_back
-        over = search.over and not search.waiting
+        over = not search.more
         if over:
             check_histories(search.machine.tries)
         parts = (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pfnlab.engine.declared import must_take, must_yield
 from pfnlab.engine.program import Rule, rule_of
 
 CONTRACTS: dict[str, Rule] = {}
@@ -29,4 +30,7 @@ class LeafRule:
 
 def leaf_rule(function: Callable[[Any, Any, Any], Iterator[object]]) -> LeafRule:
     """Make a rule of a generator that gets (lab, vma, leaf).  A decorator; see rule_of()."""
-    return LeafRule(rule_of(function, "leaf rule"), function)
+    rule = rule_of(function, "leaf rule")
+    must_take(function, f"leaf rule {rule.name}", "lab", "vma", "leaf")
+    must_yield(function, f"leaf rule {rule.name}")
+    return LeafRule(rule, function)
