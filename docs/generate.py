@@ -52,7 +52,6 @@ NUMBERS = (
 WITHOUT_A_RULE = {
     "R1": "VMA fields are plain, so a read with no lock that orders it is a `no_data_race`",
     "R6": "a VMA that is used after it was freed is a `no_use_after_free`",
-    "R11c": "what callers do: a CPU takes the signal, type1 gets -EFAULT; no rule of designs",
     "R11d": "what the fault path does: a task that is killed between two tries faults no more",
     "R17": "NOPAGE that maps nothing is a `no_livelock`; "
     "a leaf outside of the VMA breaks `leaf_lies_in_its_vma`",

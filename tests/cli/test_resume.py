@@ -465,3 +465,14 @@ def test_a_checkpoint_that_is_not_there_is_refused(pfnlab: Command, tmp_path: Pa
     ran = pfnlab("check", "--resume", "--checkpoint", str(file))
 
     assert (ran.status, ran.err) == (2, f"pfnlab: there is no checkpoint {file}\n")
+
+
+def test_a_checkpoint_takes_the_place_of_nothing_else(pfnlab: Command, tmp_path: Path) -> None:
+    for text in ("print('mine')\n", '{"mine": 1}'):
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        ran = pfnlab(*TWO_FAULTS, str(file))
+
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err == f"pfnlab: {file} is no checkpoint of pfnlab check\n"
+        assert file.read_text() == text

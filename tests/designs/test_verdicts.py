@@ -18,6 +18,7 @@ R13 = "no_fs_reclaim_under_i_mmap"
 R8 = "mmap_lock_dropped_only_if_allowed"
 R11B = "oom_means_no_memory"
 R16 = "leaf_maps_its_own_pfn"
+L1 = "enabled_memory_is_reached"
 D1 = "no_leaf_while_memory_disabled"
 R12 = "documented_lock_order"
 R31 = "memtype_freed_with_its_leaves"
@@ -66,6 +67,8 @@ BREAKS = {
         "unaligned_mremap_vs_disable": R31,
     },
     "remap_on_mmap": {
+        # Nothing maps again what the zap has taken away.
+        "fault_after_enable": L1,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -80,6 +83,7 @@ BREAKS = {
         "guest_touch_vs_disable": RACE,
     },
     "remap_on_enable": {
+        "fault_after_enable": R13,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -105,6 +109,7 @@ BREAKS = {
         "second_bar_vs_hot_reset": R13,
     },
     "remap_on_enable_locked": {
+        "fault_after_enable": R12,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,

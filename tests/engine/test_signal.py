@@ -43,7 +43,7 @@ def test_a_signal_is_gone_in_the_next_execution() -> None:
 
 
 def test_killing_a_task_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(ModelError, match=r"kill\('nobody'\): no task has this name"):
+    with pytest.raises(ModelError, match=r"no task is called 'nobody'"):
         run(lambda program: program.add_task("killer", lambda: kill("nobody")) and None)
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from pfnlab import explore
-from tests.explorer.oracles import Build, counter, last_zero, philosophers, scenario
+from pfnlab.engine import Program
+from tests.explorer.oracles import Build, Memory, counter, last_zero, philosophers, scenario
 
 
 @pytest.mark.parametrize("preemptions", [0, 1, 2])
@@ -58,3 +59,29 @@ def test_tasks_that_wait_for_one_that_was_cut_short_are_in_no_deadlock() -> None
     result = explore(scenario(counter(3)), depth=1)
 
     assert (result.verdict, result.why_incomplete) == ("incomplete", "at most 1 step of each task")
+
+
+def test_a_task_that_is_cut_while_it_waits_leaves_a_search_incomplete() -> None:
+    """Nobody lets the lock go now; somebody might have, had the task come to it earlier."""
+
+    def build(program: Program) -> None:
+        memory = Memory()
+
+        def fails() -> None:
+            memory.x = 1
+            with memory.lock:
+                memory.y = 1
+            raise AssertionError
+
+        def takes_twice() -> None:
+            memory.lock.lock()
+            memory.lock.lock()
+
+        program.add_task("fails", fails)
+        program.add_task("takes_twice", takes_twice)
+
+    cut = explore(scenario(build), depth=1, rules=["assertion"])
+    whole = explore(scenario(build), rules=["assertion"])
+
+    assert (cut.verdict, cut.why_incomplete) == ("incomplete", "at most 1 step of each task")
+    assert whole.verdict == "FAIL"

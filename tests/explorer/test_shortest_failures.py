@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
+from pfnlab import explore
 from pfnlab.engine import invariant, violate
 from pfnlab.engine.program import Rule
-from tests.explorer.oracles import Build, Lab, Memory, breadth_first, philosophers, searched
+from tests.explorer.oracles import (
+    Build,
+    Lab,
+    Memory,
+    breadth_first,
+    philosophers,
+    scenario,
+    searched,
+)
 
 WRONG = Rule("wrong", "A task sees what it must not see.")
 
@@ -127,3 +136,25 @@ def test_what_breaks_only_after_a_deadlock_is_no_finding_of_its_own() -> None:
                 memory.other.lock()  # for ever, from the write on
 
     assert told(build) == breadth_first(build, 600) == {"no_deadlock": (2, 0)}
+
+
+@pytest.mark.parametrize("policy", ["dpor", "source", "exhaustive"])
+def test_two_deadlocks_that_have_nothing_to_do_with_each_other_are_both_told(policy: str) -> None:
+    def build(lab: Lab) -> None:
+        one, other = Memory(), Memory()
+
+        def later() -> None:
+            one.lock.lock()
+            one.x = 1
+            one.lock.lock()
+
+        def at_once() -> None:
+            other.lock.lock()
+            other.lock.lock()
+
+        lab.add_task("later", later)
+        lab.add_task("at_once", at_once)
+
+    result = explore(scenario(build), policy=policy)
+
+    assert [finding.schedule for finding in result.findings] == ["at_once:1", "later:2"]

@@ -323,11 +323,13 @@ def touch_with(handler: Handler) -> Outcome:
     return alone(lambda place: place.lab.touch(place.mapping), design=design)
 
 
-@pytest.mark.parametrize("code", [VM_FAULT_SIGBUS, VM_FAULT_SIGSEGV])
-def test_a_signal_ends_the_access(code: vm_fault_t) -> None:
+@pytest.mark.parametrize(
+    ("code", "rule"), [(VM_FAULT_SIGBUS, ""), (VM_FAULT_SIGSEGV, "handler_fails_with_sigbus")]
+)
+def test_sigbus_ends_the_access_and_another_signal_is_wrong(code: vm_fault_t, rule: str) -> None:
     outcome = touch_with(lambda _vmf: code)
 
-    assert (outcome.rule, outcome.returned) == ("", code)
+    assert (outcome.rule, outcome.returned) == (rule, None if rule else code)
 
 
 def test_no_handler_is_sigbus() -> None:

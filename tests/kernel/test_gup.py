@@ -25,7 +25,6 @@ from pfnlab.kernel import (
     VM_FAULT_OOM,
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
-    VM_FAULT_SIGSEGV,
     Errno,
     Lab,
     VfioPciDevice,
@@ -141,7 +140,6 @@ def test_without_unlocked_a_handler_that_drops_the_lock_breaks_its_rule(handler:
     [
         (VM_FAULT_NOPAGE, 0),
         (VM_FAULT_SIGBUS, -EFAULT),
-        (VM_FAULT_SIGSEGV, -EFAULT),
     ],
 )
 @pytest.mark.parametrize("unlocked", [Unlocked, lambda: None])

@@ -3,6 +3,7 @@
 Exit status: 0 all hold, 1 a rule broke, 2 wrong use, 3 incomplete.
 """
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -127,6 +128,9 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell has closed it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what its encoding lacks
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

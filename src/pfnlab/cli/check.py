@@ -24,7 +24,7 @@ from pfnlab.catalogue import (
     is_path,
     scenario_groups,
 )
-from pfnlab.cli.checkpoint import resumable
+from pfnlab.cli.checkpoint import check_overwritten, resumable
 from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson, finite
 from pfnlab.cli.output import check_place, write_whole
@@ -167,6 +167,8 @@ def _check_places(save: Path | None, checkpoint: Path | None) -> None:
     for place in (save, checkpoint):
         if place is not None:
             check_place(place)
+    if checkpoint is not None:
+        check_overwritten(checkpoint)
 
 
 def exit_status(results: list[Result | None]) -> int:

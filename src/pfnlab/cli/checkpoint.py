@@ -191,6 +191,15 @@ def read(path: Path) -> tuple[list[Pair], Options, dict[str, Any]]:
     return pairs, options, data
 
 
+def check_overwritten(path: Path) -> None:
+    """Raise BadCheckpoint if a new checkpoint would take the place of something else."""
+    if path.is_file() and path.stat().st_size:
+        with readable(path):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if not {"checks", "format"} <= data.keys():
+                raise ValueError("it has none of the parts of one")
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Whatever a file lacks that should be a checkpoint, it is none."""

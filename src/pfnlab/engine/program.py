@@ -158,20 +158,29 @@ class Program(Transparent):
         for name in names:
             if name not in known:
                 raise ModelError(f"interchangeable({name!r}): no task has this name")
+            if names.count(name) > 1 or any(known[name] in group for group in self.alike):
+                raise ModelError(f"interchangeable({name!r}): it is in a group already")
         for first, second in pairwise(names):
-            ours, others = self.task_named(first).function, self.task_named(second).function
+            ours, others = (self.tasks[known[name]].function for name in (first, second))
             if found := difference(ours, others):
                 raise ModelError(f"tasks {first} and {second} are not alike: they differ {found}")
         self.alike.append(tuple(known[name] for name in names))
 
     def task_named(self, name: str) -> Task:
+        """The task that another one starts, waits for or kills."""
         for task in self.tasks:
             if task.name == name:
+                if any(task.index in group for group in self.alike):
+                    raise ModelError(
+                        f"{name} is declared interchangeable, and a task names it: then it is not"
+                    )
                 return task
         raise ModelError(f"no task is called {name!r}")
 
     def always(self, *rules: Invariant) -> None:
         """Rules that must hold after every step."""
+        if self.is_set_up:
+            raise ModelError("always() is called by a task: call it while the scenario is set up")
         for rule in rules:
             if isinstance(rule, list | tuple):
                 raise ModelError("always() takes rules one by one: write always(*RULES)")

@@ -3,20 +3,14 @@
 from pfnlab.engine.access import atomically, read_word
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.current import current_execution, running, running_task
-from pfnlab.engine.errors import ModelError
 from pfnlab.engine.task import Task
 
 
 def kill(name: str) -> None:
     """Send a fatal signal to a task, by name.  One visible step."""
     execution, _task = running()
-    for task in execution.program.tasks:
-        if task.name == name:
-            atomically(
-                (signal_of(task),), "kill", lambda _old: ((True,), None), detail=lambda _: name
-            )
-            return
-    raise ModelError(f"kill({name!r}): no task has this name")
+    task = execution.program.task_named(name)
+    atomically((signal_of(task),), "kill", lambda _old: ((True,), None), detail=lambda _: name)
 
 
 def fatal_signal_pending() -> bool:

@@ -1,6 +1,6 @@
 """The end of an execution: who is left, why they wait, and what their steps would race with."""
 
-from pfnlab.engine.fire import pending_label, ready
+from pfnlab.engine.fire import pending_label
 from pfnlab.engine.operation import JOIN, PLAIN
 from pfnlab.explorer.machine import NO_DEPTH, Machine
 
@@ -31,14 +31,9 @@ def finish(machine: Machine, tasks: list[int]) -> None:
 
 
 def _is_cut(machine: Machine, task: int) -> bool:
-    """Whether a task could go on, were it not for its number of steps."""
+    """Whether a task might go on, now or when others do, were it not for its number of steps."""
     store, actor = machine.store, machine.actors[task]
-    return (
-        actor.steps >= machine.depth
-        and store.started[task]
-        and not store.parked[task]
-        and ready(store, actor.node.op, task)
-    )
+    return actor.steps >= machine.depth and store.started[task] and not store.parked[task]
 
 
 def add_blocked(machine: Machine, tasks: list[int]) -> None:
@@ -48,7 +43,7 @@ def add_blocked(machine: Machine, tasks: list[int]) -> None:
         node = actor.node
         if not node.waits or node.code == JOIN or not machine.store.started[task]:
             continue
-        if actor.steps >= machine.depth:
+        if actor.steps >= machine.depth or not actor.born:
             continue
         label = pending_label(machine.store, node.op, task)
         for place in machine.conflicts(label, machine.past_of(task), wait=True):

@@ -54,7 +54,7 @@ def shortened(
         keep = {broken.event}
     past = order.past(keep)
     earlier = takewhile(lambda other: other is not broken, execution.broken)
-    if any(other.event in past for other in earlier):
+    if any(not other.waiting and other.event in past for other in earlier):
         return None
     # A search sees a deadlock only when nobody can go on; it was there before.
     cycles = [other for other in execution.broken if other.cycle and other is not broken]

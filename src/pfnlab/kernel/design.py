@@ -1,5 +1,6 @@
 """The table that a design fills in: its hooks, under the kernel's names."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,8 +46,13 @@ class Design:
     year: int = 9999  # of the proposal: the order in which designs are listed
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ModelError("a Design needs a name")
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.+-]+", self.name):
+            raise ModelError(f"a Design needs a name, which is one word, not {self.name!r}")
+        for told, kind in (("kernel", str), ("kernels", str), ("year", int)):
+            if not isinstance(getattr(self, told), kind):
+                raise ModelError(
+                    f"design {self.name}: {told} is {getattr(self, told)!r}, and no {kind.__name__}"
+                )
         for hook, arguments in (
             ("mmap", "vdev, vma"),
             ("zap_and_down_write_memory_lock", "vdev"),

@@ -18,6 +18,7 @@ from pfnlab.kernel.fault_codes import (
     VM_FAULT_COMPLETED,
     VM_FAULT_OOM,
     VM_FAULT_RETRY,
+    VM_FAULT_SIGSEGV,
     FaultFlag,
     show_fault,
     show_fault_flags,
@@ -68,6 +69,19 @@ OOM_WITHOUT_MEMORY_ONLY = contract(
     "oom_means_no_memory",
     "VM_FAULT_OOM says that memory ran out, and it has not.",
     "mm/oom_kill.c: pagefault_out_of_memory(); virt/kvm/kvm_main.c: -EFAULT to user space",
+)
+
+MEMORY_OFF_IS_SIGBUS = contract(
+    "R11c",
+    "handler_fails_with_sigbus",
+    "A handler of VFIO that cannot map fails with VM_FAULT_SIGBUS, which user space expects.",
+    "drivers/vfio/pci/vfio_pci_core.c: vfio_pci_mmap_fault(), v5.8 on",
+)
+ENABLED_MEMORY_IS_REACHED = contract(
+    "L1",
+    "enabled_memory_is_reached",
+    "A touch of memory that is enabled all the while ends in a signal.",
+    "mm/memory.c: do_fault(); what a mapping is for",
 )
 
 
@@ -136,6 +150,8 @@ def checked(fault: object, handler: object) -> vm_fault_t:
         )
     if fault & VM_FAULT_OOM:
         violate(OOM_WITHOUT_MEMORY_ONLY, f"{name_of(handler)} returns {show_fault(fault)}.")
+    if fault & VM_FAULT_SIGSEGV:
+        violate(MEMORY_OFF_IS_SIGBUS, f"{name_of(handler)} returns {show_fault(fault)}.")
     return fault
 
 

@@ -7,10 +7,12 @@ from pfnlab.engine.current import running_task, setting_up
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.program import Program
 from pfnlab.engine.shared import Shared
+from pfnlab.engine.step import violate
 from pfnlab.engine.word import word
 from pfnlab.kernel.cpu import access
 from pfnlab.kernel.errno import Errno, show_errno
-from pfnlab.kernel.fault_codes import vm_fault_t
+from pfnlab.kernel.fault_codes import VM_FAULT_ERROR, show_fault, vm_fault_t
+from pfnlab.kernel.fault_rules import ENABLED_MEMORY_IS_REACHED
 from pfnlab.kernel.file import fput
 from pfnlab.kernel.fork import dup_mmap
 from pfnlab.kernel.futex import futex_wake_op
@@ -207,6 +209,21 @@ class MemoryLab(Program):
     def touch(self, mapping: Mapping, offset: int = 0) -> vm_fault_t:
         """Read or write a byte of a mapping; returns 0 or the signal that it ended in."""
         return access(mapping.mm, mapping.address + offset)
+
+    def touch_enabled(self, mapping: Mapping, offset: int = 0) -> None:
+        """Touch memory that no task takes away meanwhile: a signal breaks a rule.
+
+        Whether somebody does is for the scenario to know: a task that looked would order itself
+        among those that switch memory off, and hide what it looks for.
+        """
+        address = mapping.address + offset
+        signal = access(mapping.mm, address)
+        if signal & VM_FAULT_ERROR:
+            violate(
+                ENABLED_MEMORY_IS_REACHED,
+                f"{show_fault(signal)} at {address:x}, with memory enabled and mapped.",
+                call=f"touch({address:x})",
+            )
 
     def fault_nowait(self, mapping: Mapping, offset: int = 0) -> Errno:
         """The kernel faults a page in and will not wait; see gup.fault_in_nowait()."""

@@ -96,6 +96,8 @@ LATEST = "v7.3"
 
 def find_kernel(name: str) -> Kernel:
     """A profile by name, with or without its v; raises ModelError."""
+    if not isinstance(name, str):
+        raise ModelError(f'a kernel is named by a text, as "v6.9", not by {name!r}')
     found = KERNELS.get(name) or KERNELS.get(f"v{name}")
     if found is None:
         nearest = f" (the nearest is {profile_for(name).name})" if version_order(name) else ""
