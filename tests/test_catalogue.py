@@ -68,7 +68,7 @@ def test_every_scenario_is_in_one_group_and_in_the_same_order() -> None:
 def test_a_group_is_a_module_or_a_tuple_in_one() -> None:
     groups = scenario_groups()
 
-    assert groups["faults"] == ["first_fault", "two_faults", "fault_after_enable"]
+    assert groups["faults"] == ["first_fault", "two_faults"]
     assert len(groups["pairs"]) == len(PAIRS)
     assert groups["triples"] == [scenario.name for scenario in TRIPLES]
 

@@ -68,7 +68,7 @@ BREAKS = {
     },
     "remap_on_mmap": {
         # Nothing maps again what the zap has taken away.
-        "fault_after_enable": L1,
+        "touch_after_enable": L1,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -83,7 +83,6 @@ BREAKS = {
         "guest_touch_vs_disable": RACE,
     },
     "remap_on_enable": {
-        "fault_after_enable": R13,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -109,7 +108,6 @@ BREAKS = {
         "second_bar_vs_hot_reset": R13,
     },
     "remap_on_enable_locked": {
-        "fault_after_enable": R12,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pfnlab import Design
 from pfnlab.designs import huge_fault, remap_on_mmap
 from pfnlab.kernel import *
-from pfnlab.scenarios.faults import fault_after_enable, first_fault
+from pfnlab.scenarios.faults import first_fault
+from pfnlab.scenarios.pat import touch_after_enable
 from tests.stories.story import told
 
 RULE = "enabled_memory_is_reached"
@@ -48,4 +49,4 @@ def test_a_handler_that_never_maps() -> None:
 
 
 def test_what_mmap_has_mapped_is_gone_after_a_disable() -> None:
-    told(fault_after_enable, remap_on_mmap.design, RULE, "vcpu:22")
+    told(touch_after_enable, remap_on_mmap.design, RULE, "vcpu:22")

@@ -119,6 +119,8 @@ def check(
     if kernel is not None:
         find_kernel(kernel)  # or each check would say that there is none
     _check_places(save, checkpoint)
+    if checkpoint is not None and not resume:
+        check_overwritten(checkpoint)
     resumed = None
     if resume:
         whatever = design is None and scenario is None
@@ -167,8 +169,6 @@ def _check_places(save: Path | None, checkpoint: Path | None) -> None:
     for place in (save, checkpoint):
         if place is not None:
             check_place(place)
-    if checkpoint is not None:
-        check_overwritten(checkpoint)
 
 
 def exit_status(results: list[Result | None]) -> int:

@@ -20,7 +20,7 @@ class Broken:
 
     event     the last visible step by then, -1 if there was none
     relevant  visible steps that a shortest trace must keep; empty for just the last one
-    race      two visible steps that must stay in this order, though no label says so
+    race      the two of them that race, though no label says so
     held      the locks of every task
     waiting   no step broke it: tasks wait for ever
     cycle     they wait for each other since the last of the relevant steps, whatever others

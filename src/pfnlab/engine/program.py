@@ -161,8 +161,8 @@ class Program(Transparent):
             if names.count(name) > 1 or any(known[name] in group for group in self.alike):
                 raise ModelError(f"interchangeable({name!r}): it is in a group already")
         for first, second in pairwise(names):
-            ours, others = (self.tasks[known[name]].function for name in (first, second))
-            if found := difference(ours, others):
+            ours, others = self.tasks[known[first]], self.tasks[known[second]]
+            if found := difference(ours.function, others.function):
                 raise ModelError(f"tasks {first} and {second} are not alike: they differ {found}")
         self.alike.append(tuple(known[name] for name in names))
 

@@ -95,10 +95,7 @@ class Optimal:
     @property
     def more(self) -> bool:
         """Whether there may be another execution."""
-        for depth in range(self.base, len(self.frames)):
-            if self.frames[depth].tree or self.frames[depth].lent:
-                return True
-        return False
+        return any(frame.tree or frame.lent for frame in self.frames[self.base :])
 
     # ---- one execution
 

@@ -70,7 +70,6 @@ OOM_WITHOUT_MEMORY_ONLY = contract(
     "VM_FAULT_OOM says that memory ran out, and it has not.",
     "mm/oom_kill.c: pagefault_out_of_memory(); virt/kvm/kvm_main.c: -EFAULT to user space",
 )
-
 MEMORY_OFF_IS_SIGBUS = contract(
     "R11c",
     "handler_fails_with_sigbus",

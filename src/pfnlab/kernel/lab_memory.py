@@ -216,9 +216,9 @@ class MemoryLab(Program):
         Whether somebody does is for the scenario to know: a task that looked would order itself
         among those that switch memory off, and hide what it looks for.
         """
-        address = mapping.address + offset
-        signal = access(mapping.mm, address)
+        signal = self.touch(mapping, offset)
         if signal & VM_FAULT_ERROR:
+            address = mapping.address + offset
             violate(
                 ENABLED_MEMORY_IS_REACHED,
                 f"{show_fault(signal)} at {address:x}, with memory enabled and mapped.",

@@ -33,19 +33,3 @@ def two_faults(lab: Lab) -> None:
         lab.touch_enabled(mapping, offset=mapping.size - PAGE_SIZE)
 
     lab.always(*RULES)
-
-
-@scenario
-def fault_after_enable(lab: Lab) -> None:
-    """A vCPU touches a mapping before memory decoding is turned off, and after it is on again."""
-    vdev = lab.vfio_device()
-    mapping = lab.mmap(vdev)
-
-    @lab.task
-    def vcpu() -> None:
-        lab.touch_enabled(mapping)
-        lab.write_command(vdev, memory=False)
-        lab.write_command(vdev, memory=True)
-        lab.touch_enabled(mapping)
-
-    lab.always(*RULES)

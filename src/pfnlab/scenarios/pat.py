@@ -32,10 +32,10 @@ def touch_after_enable(lab: Lab) -> None:
 
     @lab.task
     def vcpu() -> None:
-        lab.touch(mapping)
+        lab.touch_enabled(mapping)
         lab.write_command(vdev, memory=False)
         lab.write_command(vdev, memory=True)
-        lab.touch(mapping)
+        lab.touch_enabled(mapping)
 
     lab.always(*RULES)
 
