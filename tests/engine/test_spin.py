@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from pfnlab import explore
-from pfnlab.engine import Program, Shared, completion, field, mutex, update, wait_event, word
+from pfnlab.engine import (
+    Program,
+    Shared,
+    compare_exchange,
+    completion,
+    field,
+    mutex,
+    update,
+    wait_event,
+    word,
+)
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.search import Search
@@ -48,6 +58,20 @@ def until_locked(memory: Memory) -> None:
     while not memory.lock.trylock():
         pass
     memory.lock.unlock()
+
+
+def until_set(memory: Memory) -> None:
+    while not compare_exchange(memory, "x", 1, 2):
+        pass
+
+
+def until_it_was_set(memory: Memory) -> None:
+    while update(memory, "x", lambda old: old and 2) != 1:
+        pass
+
+
+def waits_by_another_name(memory: Memory, wait: Any = until_one) -> None:
+    wait(memory)
 
 
 def sum_of_both(memory: Memory) -> None:
@@ -102,6 +126,29 @@ def more(parts: tuple[int, None, int]) -> int:
 
 def counts_in_a_word(memory: Memory) -> None:
     while not memory.x and update(memory, "y", lambda old: old + 1) < 5:
+        pass
+
+
+def counts_by_exchange(memory: Memory) -> None:
+    while not memory.y and memory.x < 5:
+        compare_exchange(memory, "x", memory.x, memory.x + 1)
+
+
+def counts_in_a_function(memory: Memory) -> None:
+    def wait() -> None:
+        wait.rounds += 1  # type: ignore[attr-defined]
+
+    vars(wait)["rounds"] = 0
+    while not memory.x and vars(wait)["rounds"] < 5:
+        wait()
+
+
+def counts_in_a_default(memory: Memory) -> None:
+    def more(rounds: list[int] = []) -> int:  # noqa: B006
+        rounds.append(1)
+        return len(rounds)
+
+    while not memory.x and more() % 6 < 5:
         pass
 
 
@@ -180,11 +227,13 @@ def is_never_woken(memory: Memory) -> None:
 
 RUNS = {name: run for name, run in list(globals().items()) if callable(run)}
 SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns",
-         "waits_by_functions", "waits_by_name"]  # fmt: skip
+         "waits_by_functions", "waits_by_name", "until_set", "until_it_was_set",
+         "waits_by_another_name"]  # fmt: skip
 FINITE = [
     "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
     "counts_in_a_word", "flips_a_local", "counts_in_sorted", "counts_in_a_method",
-    "counts_in_map", "counts_in_an_argument",
+    "counts_in_map", "counts_in_an_argument", "counts_in_a_function", "counts_by_exchange",
+    "counts_in_a_default",
 ]  # fmt: skip
 
 
@@ -244,6 +293,31 @@ def test_the_search_of_a_spinning_program_ends_and_agrees_with_the_oracle(
     found = finals(build, "dpor")
     assert found[2]
     assert found == finals(build, "exhaustive")
+
+
+def takes_by_exchange(memory: Memory) -> None:
+    while not compare_exchange(memory, "x", 0, 1):
+        pass
+    memory.y = memory.y + 1
+    memory.x = 0
+
+
+def takes_by_update(memory: Memory) -> None:
+    while update(memory, "x", lambda old: 1):
+        pass
+    memory.y = memory.y + 1
+    memory.x = 0
+
+
+RUNS |= {"takes_by_exchange": takes_by_exchange, "takes_by_update": takes_by_update}
+
+
+@pytest.mark.parametrize("other", ["takes_by_exchange", "takes_by_update"])
+@pytest.mark.parametrize("policy", ["dpor", "exhaustive"])
+def test_a_lock_made_of_an_atomic_word_is_a_lock(other: str, policy: str) -> None:
+    states, rules, complete = finals(named("takes_by_update", other), policy)
+
+    assert ([dict(state)["memory.y"] for state in states], rules, complete) == ([2], set(), True)
 
 
 def waits_for_one(memory: Memory) -> None:

@@ -13,6 +13,7 @@ from pfnlab.engine import (
     mutex,
     try_again,
     violate,
+    wait_event,
     word,
 )
 from pfnlab.engine.program import Rule
@@ -214,6 +215,30 @@ def test_a_loop_that_changes_what_it_looks_at_keeps_itself_awake() -> None:
             done_trying()
 
     assert every_run(build).verdict == "ok"
+
+
+def test_a_loop_goes_round_again_to_change_what_another_task_has_put_back() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def asks() -> None:
+            begin_trying()
+            while True:
+                device.x = 1
+                if device.y:
+                    break
+                try_again()
+            done_trying()
+
+        @program.task
+        def answers_the_second_time() -> None:
+            device.x = 0
+            wait_event(device, "x", bool)
+            device.y = 1
+
+    result = every_run(build)
+    assert (result.verdict, result.complete) == ("ok", True)
 
 
 def test_a_loop_that_takes_and_drops_a_lock_sees_no_change_of_its_own() -> None:

@@ -29,9 +29,9 @@ class Memory(Shared):
     unnumbered = field(0, traced=False)
 
 
-def compares(memory: Memory) -> None:
-    while not compare_exchange(memory, "bit", 0, 2):
-        pass
+def compares_and_counts(memory: Memory) -> None:
+    for _ in count():
+        compare_exchange(memory, "bit", 0, 2)
 
 
 def writes(memory: Memory) -> None:
@@ -76,7 +76,7 @@ def writes_what_no_trace_shows(memory: Memory) -> None:
         memory.unnumbered = number
 
 
-BODIES = [compares, writes, updates, locks, reads_under_a_semaphore, looks_and_counts]
+BODIES = [compares_and_counts, writes, updates, locks, reads_under_a_semaphore, looks_and_counts]
 PLAIN = [looks_at_a_plain_field, writes_a_plain_field, writes_what_no_trace_shows]
 
 

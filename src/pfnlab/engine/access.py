@@ -90,15 +90,17 @@ def atomically(
     act: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], Any]],
     *,
     detail: Callable[[Any], str] | None = None,
+    idle: Callable[[Any], bool] | None = None,
 ) -> Any:
     """One atomic step on atomic words: read all, write those that `act` changes.
 
     `act` maps the values to (new values, result).  A word whose value stays the same
-    counts as read only: nobody can tell the difference.
+    counts as read only: nobody can tell the difference.  `idle` says of a result that none
+    has changed: a loop of such steps waits for others.
     """
     return perform(
         Operation(op_.ATOMIC, verb, cells=tuple([cell.number for cell in cells]), act=frozen(act),
-                  target=cells[0] if cells else None, detail=detail)
+                  target=cells[0] if cells else None, detail=detail, idle=idle)
     )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 A frame does not tell whether it called the next one itself, or a C function that did:
 `sorted(pages, key=look)` calls look() many times and counts them where nobody can see it.
-So a call counts as its own only if the function has the name by which it was called.
+So a call counts as its own only if the function has the name by which it was called, or a local
+variable of that name holds it.
 """
 
 import dis
 from functools import cache
-from types import CodeType
-from typing import Final
+from types import CodeType, FunctionType
+from typing import Any, Final
 
 # Instructions that may call a function, and then only once: an attribute, an item, `with`, `not`.
 _ONCE: Final = frozenset({
@@ -19,6 +20,7 @@ _ONCE: Final = frozenset({
 _BUILTINS: Final = frozenset({
     "abs", "bool", "float", "getattr", "hash", "int", "len", "repr", "setattr", "str",
 })  # fmt: skip
+ANY: Final = "*"  # whatever it calls, it does so once
 _NO_FUNCTION: Final = frozenset({"KW_NAMES", "NOP", "PUSH_NULL"})
 
 
@@ -39,24 +41,36 @@ def place_of(code: CodeType, offset: int) -> int:
     return place
 
 
+def calls(code: CodeType, place: int, called: CodeType, values: dict[str, Any]) -> bool:
+    """Whether the instruction at a place calls this code, and nothing else.
+
+    `values` are the local variables there.
+    """
+    name = _callee(code, place)
+    if name in (ANY, called.co_name) or name in _BUILTINS:
+        return True
+    value = values.get(name)
+    return isinstance(value, FunctionType) and value.__code__ is called
+
+
 @cache
-def calls(code: CodeType, place: int, name: str) -> bool:
-    """Whether the instruction at a place calls a function of this name, and nothing else."""
+def _callee(code: CodeType, place: int) -> str:
+    """The name by which the instruction at a place calls a function, or ANY; "" for none."""
     instructions = list(dis.get_instructions(code))
     at = next(n for n, each in enumerate(instructions) if each.offset == place)
     here = instructions[at]
     if here.opname in _ONCE or here.opname.startswith("POP_JUMP"):
-        return True
+        return ANY
     if here.opname not in ("PRECALL", "CALL") or here.arg is None:
-        return False
+        return ""
     above = here.arg  # values on the stack that lie above the function
     for each in reversed(instructions[:at]):
         if each.opcode in dis.hasjrel or each.opcode in dis.hasjabs:
-            return False
+            return ""
         if above == 0 and each.opname not in _NO_FUNCTION:
-            return each.argval == name or each.argval in _BUILTINS
+            return str(each.argval)
         if above < 0 or each.is_jump_target:
-            return False
+            return ""
         if above:
             above -= dis.stack_effect(each.opcode, each.arg)
-    return False
+    return ""

@@ -83,6 +83,7 @@ class Operation:
     failed   of a trylock that fails, or a wait that is interrupted
     target   the cell, for names
     detail   result to text, for traces
+    idle     ATOMIC: result to whether it has changed nothing, where that can be told
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Operation:
         detail: Callable[[Any], str] | None = None,
         rule: Any = None,
         counted: bool = True,
+        idle: Callable[[Any], bool] | None = None,
     ) -> None:
         self.code: Final = code
         self.verb: Final = verb
@@ -119,14 +121,23 @@ class Operation:
         self.detail: Final = detail
         self.rule: Final = rule
         self.counted: Final = counted  # a step that readers see
+        self.idle: Final = idle
         self.looks: Final = code in LOOKS  # it changes nothing
-        self.tries: Final = code in TRIES  # it changes nothing if it fails
-        self.key: Final[Any] = number << 8 | code  # what it does to what
+        self.tries: Final = code in TRIES or idle is not None  # it may change nothing
+        self.key: Final[Any] = (cells[0] if cells else number) << 8 | code  # what it does to what
         self.labels: dict[int, Label] = {}  # of ATOMIC, by which of its words changed
 
     @property
     def plain(self) -> bool:
         return PLAIN <= self.code < END
+
+    def changed_nothing(self, result: Any) -> bool:
+        """Whether it is known to have changed nothing, as it ended in this way."""
+        if self.looks or not self.tries:
+            return self.looks
+        if self.idle is None:
+            return not result
+        return not isinstance(result, Raised) and self.idle(result)
 
     @property
     def waits(self) -> bool:

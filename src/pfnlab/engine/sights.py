@@ -83,7 +83,9 @@ class Sights:
         self.task: Final = task
         self.first: dict[int, Any] = {}  # what was seen at first,
         self.last: dict[int, Any] = {}  # and what the task itself has left
-        self.disturbed = False  # somebody else has changed some of it since
+        # Somebody else has changed some of it since, or the task itself has and left it so: then
+        # the next round begins in another way, or changes it again.
+        self.disturbed = False
         for done in trail:
             op = done.op
             if op.code == op_.ATOMIC:
@@ -96,6 +98,7 @@ class Sights:
                     self._look(done, op.number, _WHAT[op.code])
                 if not (op.looks or op.code in (op_.MONITOR, op_.INIT)):
                     self._change(done, op.number)
+        self.disturbed = self.disturbed or self.first != self.last
 
     def _look(self, done: Done, cell: int, what: int) -> None:
         key = cell << 2 | what

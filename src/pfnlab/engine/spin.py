@@ -9,7 +9,8 @@ round before, it will do the same again for as long as what it sees does not cha
 for a change loses nothing.  It must never happen to a loop that ends by itself.  Hence it is only
 done where everything that a frame remembers can be seen:
 
-* every local is a number, a text, a tuple of such, or a Shared object, whose state is in cells;
+* every local is a number, a text, a tuple of such, a Shared object, whose state is in cells, or
+  a function that has captured nothing;
 * the code has no `for`, as an iterator counts rounds unseen, no `yield`, and no `:=`, which can
   keep an old value on the stack while the local already has a new one;
 * no C function that calls back stands between two frames, as sorted() counts unseen;
@@ -20,7 +21,7 @@ done where everything that a frame remembers can be seen:
 import dis
 from enum import Enum
 from functools import cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, final
 
 from pfnlab.engine.call_site import calls, place_of
@@ -92,15 +93,15 @@ def state_of(frame: FrameType | None) -> State | None:
         # The engine counts nothing for a task, but in its loops.
         ours = module.startswith("pfnlab.engine")
         place = place_of(code, frame.f_lasti)
+        of_any_kind: Any = frame  # from 3.13 on its locals are no dict
         # No C function of ours, or of the model, calls back for a look.
         hidden = called is not None and not (
-            module.startswith("pfnlab.") or calls(code, place, called.co_name)
+            module.startswith("pfnlab.") or calls(code, place, called, of_any_kind.f_locals)
         )
         if hidden or not _can_be_seen_through(code, ours):
             return None
         state += (code, place)
         if not ours:
-            of_any_kind: Any = frame  # from 3.13 on its locals are no dict
             for name, value in of_any_kind.f_locals.items():
                 known = _known(value)
                 if known is None:
@@ -120,6 +121,9 @@ def _known(value: Any) -> Any:
     if isinstance(value, tuple):
         parts = [_known(part) for part in value]
         return None if None in parts else (kind, *parts)
+    if isinstance(value, FunctionType) and not (value.__closure__ or vars(value)):
+        defaults = _known((value.__defaults__ or (), *(value.__kwdefaults__ or {}).values()))
+        return None if defaults is None else (kind, id(value), defaults)
     return None
 
 

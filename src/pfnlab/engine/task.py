@@ -181,7 +181,7 @@ def announce(task: Task, operation: Operation) -> Any:
                 looked.clear()
                 _answered(task, Operation(RETRY, "spin", value=task.made - length))
         result = _answered(task, operation)
-        if operation.looks or not result:
+        if operation.changed_nothing(result):
             looked.add(operation.key, result)
         else:
             looked.clear()

@@ -49,6 +49,7 @@ def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
     return atomically(
         (cell,), "update", lambda old: ((change(old[0]),), old[0]),
         detail=lambda old: f"{cell.name} {show(old)} -> {show(change(old))}",
+        idle=lambda old: bool(change(old) == old),
     )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def compare_exchange(owner: Shared, attribute: str, expected: Any, new: Any) -> 
         (cell,), "cmpxchg",
         lambda old: ((new,), True) if old[0] == expected else (old, False),
         detail=lambda ok: f"{cell.name} {show(expected)} -> {show(new)}{'' if ok else ' fails'}",
+        idle=lambda ok: not ok,
     )  # fmt: skip
     return swapped
 
