@@ -47,7 +47,7 @@ def test_state_in_an_ordinary_list_is_an_error() -> None:
     text = message(task_of(run))
 
     assert text.startswith("hidden nondeterminism: step ")
-    assert "'bad: write device1.x = 1', and is now 'bad: write device1.x = 5'" in text
+    assert "'bad: write device1.x = 1', and is now 'bad: write device1.x = 4'" in text
     assert text.endswith("all shared state must be in fields")
 
 
