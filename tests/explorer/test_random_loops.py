@@ -5,6 +5,7 @@ Whether a loop is a wait is read off its code, so these programs are real code.
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def random_loops(seed: int) -> Build:
     def build(program: Program) -> None:
         memory = Memory()
         for place, task in enumerate(tasks):
-            program.add_task(f"t{place}", lambda task=task: task(memory))
+            program.add_task(f"t{place}", partial(task, memory))
 
     return build
 
