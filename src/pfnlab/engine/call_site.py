@@ -7,9 +7,9 @@ variable of that name holds it.
 """
 
 import dis
-from functools import cache
+from itertools import pairwise
 from types import CodeType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, final
 
 # Instructions that may call a function, and then only once: an attribute, an item, `with`, `not`.
 _ONCE: Final = frozenset({
@@ -20,17 +20,79 @@ _ONCE: Final = frozenset({
 _BUILTINS: Final = frozenset({
     "abs", "bool", "float", "getattr", "hash", "int", "len", "repr", "setattr", "str",
 })  # fmt: skip
+_GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 ANY: Final = "*"  # whatever it calls, it does so once
 _NO_FUNCTION: Final = frozenset({"KW_NAMES", "NOP", "PUSH_NULL"})
 
 
-@cache
-def place_of(code: CodeType, offset: int) -> int:
-    """Where the instruction begins that a frame stands at.
+@final
+class Known:
+    """What has been found out about a piece of code.
 
-    A frame that waits for a call may stand at the call or at what is cached behind it, or in
-    Python 3.11 at PRECALL before it.  That changes when the interpreter specializes the call.
+    To hash a code object takes as long as all that is done with it here, so they are known by
+    their ids; each is kept, so that its id stays its own.
     """
+
+    def __init__(self, code: CodeType) -> None:
+        self.code: Final = code
+        self.places: dict[int, int] = {}  # by offset
+        self.callees: dict[int, str] = {}  # by place
+        self.counts: Final = _counts(code)
+        self.keeps: Final = _keeps(code)
+
+    def place_of(self, offset: int) -> int:
+        """Where the instruction begins that a frame stands at.
+
+        A frame that waits for a call may stand at the call or at what is cached behind it, or in
+        Python 3.11 at PRECALL before it.  That changes when the interpreter specializes the call.
+        """
+        place = self.places.get(offset)
+        if place is None:
+            place = self.places[offset] = _place_of(self.code, offset)
+        return place
+
+    def calls(self, place: int, called: CodeType, values: dict[str, Any]) -> bool:
+        """Whether the instruction at a place calls this code, and nothing else.
+
+        `values` are the local variables there.
+        """
+        name = self.callees.get(place)
+        if name is None:
+            name = self.callees[place] = _callee(self.code, place)
+        if name in (ANY, called.co_name) or name in _BUILTINS:
+            return True
+        value = values.get(name)
+        return isinstance(value, FunctionType) and value.__code__ is called
+
+
+_KNOWN: dict[int, Known] = {}
+
+
+def known(code: CodeType) -> Known:
+    found = _KNOWN.get(id(code))
+    if found is None:
+        found = _KNOWN[id(code)] = Known(code)
+    return found
+
+
+def _counts(code: CodeType) -> bool:
+    """Whether an iterator or generator may count rounds unseen."""
+    unseen = ("FOR_ITER", "SEND", "YIELD")
+    return bool(code.co_flags & _GENERATORS) or any(
+        instruction.opname.startswith(unseen) for instruction in dis.get_instructions(code)
+    )
+
+
+def _keeps(code: CodeType) -> bool:
+    """Whether an old value may stay on the stack: after :=, or a = b = c."""
+    names = [instruction.opname for instruction in dis.get_instructions(code)]
+    return any(
+        one == "COPY" and other.startswith("STORE_") and "SUBSCR" not in other
+        for one, other in pairwise(names)
+    )
+
+
+def _place_of(code: CodeType, offset: int) -> int:
     place, before = 0, ""
     for instruction in dis.get_instructions(code):
         if instruction.offset > offset:
@@ -41,19 +103,6 @@ def place_of(code: CodeType, offset: int) -> int:
     return place
 
 
-def calls(code: CodeType, place: int, called: CodeType, values: dict[str, Any]) -> bool:
-    """Whether the instruction at a place calls this code, and nothing else.
-
-    `values` are the local variables there.
-    """
-    name = _callee(code, place)
-    if name in (ANY, called.co_name) or name in _BUILTINS:
-        return True
-    value = values.get(name)
-    return isinstance(value, FunctionType) and value.__code__ is called
-
-
-@cache
 def _callee(code: CodeType, place: int) -> str:
     """The name by which the instruction at a place calls a function, or ANY; "" for none."""
     instructions = list(dis.get_instructions(code))

@@ -18,17 +18,14 @@ done where everything that a frame remembers can be seen:
   the loop went round.  That is why two rounds must be the same, and not one.
 """
 
-import dis
 from enum import Enum
-from functools import cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, final
 
-from pfnlab.engine.call_site import calls, place_of
+from pfnlab.engine.call_site import known
 from pfnlab.engine.cell import Transparent
 
 _PLAIN_VALUES: Final = (bool, int, float, complex, str, bytes, type(None))
-_GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 VISITS: Final = 16  # earlier looks at the same thing that are compared
 
 State = tuple[Any, ...]
@@ -92,26 +89,30 @@ def state_of(frame: FrameType | None) -> State | None:
         module = str(frame.f_globals.get("__name__", ""))
         # The engine counts nothing for a task, but in its loops.
         ours = module.startswith("pfnlab.engine")
-        place = place_of(code, frame.f_lasti)
+        facts = known(code)
+        if facts.counts or (facts.keeps and not ours):
+            return None
+        place = facts.place_of(frame.f_lasti)
         of_any_kind: Any = frame  # from 3.13 on its locals are no dict
         # No C function of ours, or of the model, calls back for a look.
-        hidden = called is not None and not (
-            module.startswith("pfnlab.") or calls(code, place, called, of_any_kind.f_locals)
-        )
-        if hidden or not _can_be_seen_through(code, ours):
+        if not (
+            called is None
+            or module.startswith("pfnlab.")
+            or facts.calls(place, called, of_any_kind.f_locals)
+        ):
             return None
         state += (code, place)
         if not ours:
             for name, value in of_any_kind.f_locals.items():
-                known = _known(value)
-                if known is None:
+                seen = _seen(value)
+                if seen is None:
                     return None
-                state += (name, known)
+                state += (name, seen)
         frame, called = frame.f_back, code
     return tuple(state)
 
 
-def _known(value: Any) -> Any:
+def _seen(value: Any) -> Any:
     """A value that compares by all that it is; None if that cannot be told."""
     kind = type(value)
     if kind in _PLAIN_VALUES or isinstance(value, Enum):
@@ -119,24 +120,9 @@ def _known(value: Any) -> Any:
     if isinstance(value, Transparent):
         return kind, id(value)
     if isinstance(value, tuple):
-        parts = [_known(part) for part in value]
+        parts = [_seen(part) for part in value]
         return None if None in parts else (kind, *parts)
     if isinstance(value, FunctionType) and not (value.__closure__ or vars(value)):
-        defaults = _known((value.__defaults__ or (), *(value.__kwdefaults__ or {}).values()))
+        defaults = _seen((value.__defaults__ or (), *(value.__kwdefaults__ or {}).values()))
         return None if defaults is None else (kind, id(value), defaults)
     return None
-
-
-@cache
-def _can_be_seen_through(code: CodeType, ours: bool) -> bool:
-    if code.co_flags & _GENERATORS:
-        return False
-    before = ""
-    for instruction in dis.get_instructions(code):
-        name = instruction.opname
-        if name.startswith(("FOR_ITER", "SEND", "YIELD")):
-            return False
-        if not ours and before == "COPY" and name.startswith("STORE_") and "SUBSCR" not in name:
-            return False  # :=, or a = b = c
-        before = name
-    return True
