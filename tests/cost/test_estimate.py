@@ -18,6 +18,7 @@ from pfnlab.kernel import (
     down_read_trylock,
     vm_fault_t,
     vmf_insert_pfn,
+    zap_vma_ptes,
 )
 from pfnlab.kernel.geometry import REAL, Geometry, GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import KERNELS, find_kernel
@@ -381,3 +382,55 @@ def test_a_mapping_that_moves_takes_its_leaves_along() -> None:
 def test_a_mapping_that_moves_is_counted_page_by_page_so_it_must_be_small() -> None:
     with pytest.raises(ModelError, match="page by page, and 16,777,216 pages are too many"):
         asked(64 * GiB, "huge_fault", "v6.12", words="touch,mremap")
+
+
+def most(words: str, design: str = "huge_fault", **options: str) -> tuple[dict[str, int], int]:
+    """Leaves when there are most, and KiB of tables when there are most."""
+    found = asked(304 * MiB, design, words=words, **options)
+    leaves = {
+        name.removeprefix("leaves "): count
+        for name, count in found.most_leaves.items()
+        if name.startswith("leaves ")
+    }
+    return leaves, found.most_table_bytes // KiB
+
+
+@pytest.mark.parametrize("words", ["touch", "touch,zap", "touch+zap", "10*touch+zap", "zap+touch"])
+def test_the_most_leaves_are_those_at_their_peak_also_within_a_step(words: str) -> None:
+    assert most(words) == ({"pmd": 152}, 8)
+
+
+def test_the_most_tables_are_those_at_their_peak_also_within_a_step() -> None:
+    assert most("touch+munmap") == most("touch,munmap") == ({"pmd": 152}, 8)
+    assert most("touch+zap+munmap", "insert_page_on_fault") == ({"pte": 77_824}, 616)
+    assert asked(GiB, words="touch+munmap").most_table_bytes == 4 * KiB  # that of the PUDs
+
+
+def test_the_most_leaves_are_not_those_of_a_sample() -> None:
+    """A page of each 2 MiB maps more than the first tenth, whichever a small sample says."""
+    small = {"pte": 152}
+    assert most("every-2M+zap+first", "insert_page_on_fault")[0] == small
+    assert most("first+zap+every-2M", "insert_page_on_fault")[0] == small
+    assert most("10%+zap+every-2M", "insert_page_on_fault")[0] == {"pte": 7_783}
+
+
+def test_rounds_that_differ_from_one_size_to_another_are_an_error() -> None:
+    """A handler that zaps now and then, by what the VMA has had before."""
+    base = find_design("insert_page_on_fault")
+    fault = base.vm_ops.fault
+    assert fault is not None
+    calls = []
+
+    def changing(vmf: VmFault) -> vm_fault_t:
+        calls.append(vmf.address)
+        if len(calls) % 7 == 0:
+            zap_vma_ptes(vmf.vma, vmf.vma.vm_start, vmf.vma.size)
+        return fault(vmf)
+
+    design = replace(base, name="changing", vm_ops=replace(base.vm_ops, fault=changing))
+    window = Window(GiB, 0, 0x7F0000000000)
+    step = Step("touch", (Memory(False), Memory(True), Touch()), 40)
+    workload = Workload(Bar(GiB, 64 * GiB), (window,), (step,))
+
+    with pytest.raises(ModelError, match="changing: the count of"):
+        estimate(make_plan(Shape(workload)), Setting(design, find_kernel("v6.10")))

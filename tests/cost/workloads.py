@@ -1,5 +1,6 @@
 """Random workloads, small enough to be simulated touch by touch."""
 
+from dataclasses import replace
 from random import Random
 
 from pfnlab.cost.estimate import Cost, StepCost, estimate, make_plan
@@ -90,12 +91,15 @@ def counted_in_parts(workload: Workload, setting: Setting, geometry: Geometry) -
 
 def counted_in_full(workload: Workload, setting: Setting, geometry: Geometry) -> list[StepCost]:
     return [
-        StepCost(step.name, dict(step.events), dict(+step.state))
+        StepCost(step.name, step.events, tuple(moment.state for moment in step.moments))
         for step in simulate(workload, setting, geometry)
     ]
 
 
 def without_pud_tables(step: StepCost) -> StepCost:
     """A simulation has no tables above the PUD."""
-    state = {name: n for name, n in step.state.items() if not name.endswith("tables pud")}
-    return StepCost(step.name, dict(step.events), state)
+    moments = tuple(
+        {name: n for name, n in moment.items() if not name.endswith("tables pud")}
+        for moment in step.moments
+    )
+    return replace(step, moments=moments)

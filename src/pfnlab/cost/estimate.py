@@ -12,7 +12,7 @@ The model's tables end with the PUD.  The tables of PUDs, one in 512 GiB, are ad
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
@@ -31,11 +31,18 @@ MOST_PAGES = 1 << 18  # that are simulated one by one
 
 @dataclass(frozen=True)
 class StepCost:
-    """One step: what happened in it (`events`), and what there is after it (`state`)."""
+    """One step: what happened in it (`events`), and what there was after each of its actions,
+    in the order in which they were done (`moments`).
+    """
 
     name: str
     events: Mapping[str, int]
-    state: Mapping[str, int]
+    moments: tuple[Mapping[str, int], ...]
+
+    @property
+    def state(self) -> Mapping[str, int]:
+        """What there is after it."""
+        return self.moments[-1]
 
     def event(self, *names: str) -> int:
         return sum(self.events.get(name, 0) for name in names)
@@ -55,19 +62,23 @@ class StepCost:
         return self.event("fallbacks pte", "fallbacks pmd", "fallbacks pud")
 
     @property
-    def mapped_pages(self) -> int:
-        """What the leaves map, in pages."""
-        shifts = zip(("pte", "pmd", "pud"), REAL.shifts, strict=True)
-        return sum(self.state.get(f"leaves {level}", 0) << shift for level, shift in shifts)
-
-    @property
     def tables(self) -> int:
-        """Pages of page tables."""
-        return sum(self.state.get(f"tables {level}", 0) for level in ("pte", "pmd", "pud"))
+        """Pages of page tables that there are after it."""
+        return tables_in(self.state)
 
     @property
     def table_bytes(self) -> int:
         return self.tables * TABLE_SIZE
+
+
+def mapped_pages(state: Mapping[str, int]) -> int:
+    """What the leaves map, in pages."""
+    shifts = zip(("pte", "pmd", "pud"), REAL.shifts, strict=True)
+    return sum(state.get(f"leaves {level}", 0) << shift for level, shift in shifts)
+
+
+def tables_in(state: Mapping[str, int]) -> int:
+    return sum(state.get(f"tables {level}", 0) for level in ("pte", "pmd", "pud"))
 
 
 @dataclass(frozen=True)
@@ -86,17 +97,21 @@ class Cost:
         events: Counter[str] = Counter()
         for step in self.steps:
             events.update(step.events)
-        return StepCost("all", events, self.steps[-1].state)
+        return StepCost("all", events, self.moments)
 
     @property
-    def most_tables(self) -> StepCost:
-        """The step after which there are most page tables."""
-        return max(self.steps, key=lambda step: step.tables)
+    def moments(self) -> tuple[Mapping[str, int], ...]:
+        return tuple(moment for step in self.steps for moment in step.moments)
 
     @property
-    def most_leaves(self) -> StepCost:
-        """The step after which the most is mapped."""
-        return max(self.steps, key=lambda step: step.mapped_pages)
+    def most_table_bytes(self) -> int:
+        """What page tables take when there are most."""
+        return max(map(tables_in, self.moments)) * TABLE_SIZE
+
+    @property
+    def most_leaves(self) -> Mapping[str, int]:
+        """What there is when the most is mapped."""
+        return max(self.moments, key=mapped_pages)
 
     def step(self, name: str) -> StepCost:
         """The first of a name."""
@@ -132,10 +147,13 @@ def estimate(plan: Plan, setting: Setting) -> Cost:
     combined = combine(samples, plan.weights, setting)
     shape, layout = plan.shape, plan.layouts[0]
     used = [
-        (
-            tables_of_sample(shape, layout, step.puds),
-            tables_of_sample(shape, layout, step.child_puds),
-        )
+        [
+            (
+                tables_of_sample(shape, layout, moment.puds),
+                tables_of_sample(shape, layout, moment.child_puds),
+            )
+            for moment in step.moments
+        ]
         for step in samples[0]
     ]
     with_puds = with_pud_tables(shape.workload, combined, used)
@@ -158,9 +176,16 @@ def step_by_step(workload: Workload, setting: Setting) -> Cost:
         )
     counted = simulate(workload, setting, REAL)
     touches = sum(step.events["touches"] for step in counted)
-    steps = [StepCost(step.name, dict(step.events), dict(step.state)) for step in counted]
-    used = [(tables_of(step.puds), tables_of(step.child_puds)) for step in counted]
+    steps = [as_it_is(step) for step in counted]
+    used = [
+        [(tables_of(moment.puds), tables_of(moment.child_puds)) for moment in step.moments]
+        for step in counted
+    ]
     return Cost(workload, setting, tuple(with_pud_tables(workload, steps, used)), 1, touches)
+
+
+def as_it_is(step: Counted) -> StepCost:
+    return StepCost(step.name, step.events, tuple(moment.state for moment in step.moments))
 
 
 def run_sample(shape: Shape, layout: Layout, setting: Setting) -> list[Counted]:
@@ -214,11 +239,17 @@ def combine(samples: list[list[Counted]], weights: Row, setting: Setting) -> lis
     steps = []
     for place, first in enumerate(samples[0]):
         same = [sample[place] for sample in samples]
+        if any(len(step.moments) != len(first.moments) for step in same):
+            raise does_not_repeat(setting, "rounds that differ")
+        moments = zip(*(step.moments for step in same), strict=True)
         steps.append(
             StepCost(
                 first.name,
                 combined([step.events for step in same], weights, setting),
-                combined([step.state for step in same], weights, setting),
+                tuple(
+                    combined([moment.state for moment in alike], weights, setting)
+                    for alike in moments
+                ),
             )
         )
     return steps
@@ -241,11 +272,18 @@ def combined(counts: list[Counter[str]], weights: Row, setting: Setting) -> dict
 def check_repeats(
     samples: list[list[Counted]], weights: Row, sample: list[Counted], setting: Setting
 ) -> None:
-    for step, found in zip(combine(samples, weights, setting), sample, strict=True):
-        predicted, real = {**step.events, **step.state}, (+found.events) | (+found.state)
-        for name in predicted.keys() | real:
-            if predicted.get(name, 0) != real[name]:
-                raise does_not_repeat(setting, name)
+    for predicted, found in zip(combine(samples, weights, setting), sample, strict=True):
+        if len(predicted.moments) != len(found.moments):
+            raise does_not_repeat(setting, "rounds that differ")
+        pairs = zip(
+            (predicted.events, *predicted.moments),
+            (found.events, *(moment.state for moment in found.moments)),
+            strict=True,
+        )
+        for counts, real in pairs:
+            for name in sorted(counts.keys() | real.keys()):
+                if counts.get(name, 0) != real[name]:
+                    raise does_not_repeat(setting, name)
 
 
 def does_not_repeat(setting: Setting, name: str) -> ModelError:
@@ -256,11 +294,16 @@ def does_not_repeat(setting: Setting, name: str) -> ModelError:
 
 
 def with_pud_tables(
-    workload: Workload, steps: list[StepCost], used: list[UsedTables]
+    workload: Workload, steps: list[StepCost], used: list[list[UsedTables]]
 ) -> list[StepCost]:
     counts = pud_table_counts(workload, used)
     return [
-        StepCost(step.name, step.events, {**step.state, **tables})
+        replace(
+            step,
+            moments=tuple(
+                {**moment, **puds} for moment, puds in zip(step.moments, tables, strict=True)
+            ),
+        )
         for step, tables in zip(steps, counts, strict=True)
     ]
 

@@ -50,18 +50,28 @@ ROUNDS = 3  # of a step that is done more often: the last must be as the one bef
 
 
 @dataclass
-class Counted:
-    """A step: what happened in it, and what there is after it.
+class Moment:
+    """What there is.
 
-    puds        the PUD slots that have held something, then or before: there is a table of PUDs
+    puds        the PUD slots that have held something, now or before: there is a table of PUDs
     child_puds  the same of the child
+    """
+
+    state: Counter[str]
+    puds: frozenset[int]
+    child_puds: frozenset[int]
+
+
+@dataclass
+class Counted:
+    """A step: what happened in it, and what there was after each action of each round of it.
+
+    An action either maps or takes away, so there is most at one of these moments.
     """
 
     name: str
     events: Counter[str]
-    state: Counter[str]
-    puds: frozenset[int]
-    child_puds: frozenset[int]
+    moments: list[Moment]
 
 
 @dataclass(frozen=True)
@@ -102,8 +112,7 @@ class Run:
         self.counts.clear()
         for window in self.workload.windows:
             self.mappings.append(self.map(window))
-        self.look()
-        self.note("map", Counter())
+        self.note("map", Counter(self.counts), [self.moment()])
         for step in self.workload.steps:
             self.rounds(step)
 
@@ -119,11 +128,12 @@ class Run:
         """All rounds of a step.  Once a round is as the one before, so are all that follow."""
         total: Counter[str] = Counter()
         last: Counter[str] | None = None
+        moments: list[Moment] = []
         for number in range(1, step.times + 1):
             before = Counter(self.counts)
             for action in step.actions:
                 self.act(action)
-                self.look()
+                moments.append(self.moment())
             events = difference(self.counts, before)
             total.update(events)
             if number >= ROUNDS and number < step.times and events == last:
@@ -131,7 +141,7 @@ class Run:
                     total[name] += count * (step.times - number)
                 break
             last = events
-        self.note(step.name, total)
+        self.note(step.name, total, moments or [self.moment()])
 
     def act(self, action: object) -> None:
         if isinstance(action, Touch):
@@ -176,26 +186,24 @@ class Run:
             # Translations are evicted: what is counted here is no matter of the size of a TLB.
             tlb.store.values[tlb.number] = None
 
-    def note(self, name: str, events: Counter[str]) -> None:
-        if not events:
-            events = Counter(self.counts)
+    def note(self, name: str, events: Counter[str], moments: list[Moment]) -> None:
         for walked in ("follow", "follow found"):
             events.pop(walked, None)
         events["memtype_lookups"] = events.pop("memtype looks", 0) - events["memtype_reserve"]
+        self.done.append(Counted(name, +events, moments))
+
+    def moment(self) -> Moment:
+        """After every action: a zap leaves no trace of what was there."""
         state = state_of(self.lab.first_process())
-        store = running_memtypes()
+        self.puds |= used_puds(self.lab.first_process())
+        store, looks = running_memtypes(), self.counts["memtype looks"]
         state["memtypes"] = len(store.held) + len(store.entries)
+        self.counts["memtype looks"] = looks  # this one was not of the design
         if self.child is not None:
             copied = state_of(self.child)
             state.update({f"child {name}": count for name, count in copied.items()})
-        puds, child_puds = frozenset(self.puds), frozenset(self.child_puds)
-        self.done.append(Counted(name, +events, state, puds, child_puds))
-
-    def look(self) -> None:
-        """After every action: a zap leaves no trace of what was there."""
-        self.puds |= used_puds(self.lab.first_process())
-        if self.child is not None:
             self.child_puds |= used_puds(self.child)
+        return Moment(+state, frozenset(self.puds), frozenset(self.child_puds))
 
 
 def difference(after: Counter[str], before: Counter[str]) -> Counter[str]:

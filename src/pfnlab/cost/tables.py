@@ -7,6 +7,7 @@ from which slots of it were ever used.
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import cycle
 
 from pfnlab.cost.shape import FOLDED_ADDRESS, Layout, Shape
 from pfnlab.engine.word import known_words
@@ -49,22 +50,27 @@ def used_puds(mm: Mm) -> set[int]:
     return {index for index, value in pud_slots(mm).items() if value is not None}
 
 
-def pud_table_counts(workload: Workload, used: Sequence[UsedTables]) -> Iterator[dict[str, int]]:
-    """How many there are after each step, of those that were ever used until then.
+def pud_table_counts(
+    workload: Workload, used: Sequence[Sequence[UsedTables]]
+) -> Iterator[list[dict[str, int]]]:
+    """How many there are at each moment of each step, of those that were ever used until then.
 
     A table is there as long as a window is mapped in its 512 GiB.  The child unmaps nothing.
     """
     windows = dict(enumerate(workload.windows))
-    for place, (tables, child_tables) in enumerate(used):
-        for action in workload.steps[place - 1].actions if place else ():
+    for place, moments in enumerate(used):
+        actions = cycle((place and workload.steps[place - 1].actions) or (None,))
+        found = []
+        for (tables, child_tables), action in zip(moments, actions, strict=False):
             if isinstance(action, Munmap):
                 windows.pop(action.window, None)
             elif isinstance(action, Mremap) and action.window in windows:
                 moved = replace(windows[action.window], address=action.address)
                 windows[action.window] = moved
-        kept = tables & {table for window in windows.values() for table in tables_over(window)}
-        counts = {"tables pud": len(kept), "child tables pud": len(child_tables)}
-        yield {name: count for name, count in counts.items() if count}
+            kept = tables & {table for window in windows.values() for table in tables_over(window)}
+            counts = {"tables pud": len(kept), "child tables pud": len(child_tables)}
+            found.append({name: count for name, count in counts.items() if count})
+        yield found
 
 
 def tables_over(window: Window) -> range:

@@ -14,7 +14,7 @@ Column = tuple[str, Callable[[Cost], int | str]]
 
 
 def leaves(level: str) -> Callable[[Cost], int]:
-    return lambda cost: cost.most_leaves.state.get(f"leaves {level}", 0)
+    return lambda cost: cost.most_leaves.get(f"leaves {level}", 0)
 
 
 def total(*names: str) -> Callable[[Cost], int]:
@@ -29,7 +29,7 @@ MAIN: tuple[Column, ...] = (
     ("1G", leaves("pud")),
     ("2M", leaves("pmd")),
     ("4K", leaves("pte")),
-    ("tables", lambda cost: size_text(cost.most_tables.table_bytes)),
+    ("tables", lambda cost: size_text(cost.most_table_bytes)),
     ("left", lambda cost: size_text(cost.steps[-1].table_bytes)),
 )
 # Shown if some design has any.

@@ -65,7 +65,7 @@ def plot_costs(
     """
     panels = [
         Panel("faults", lambda cost: float(cost.total.faults), count_text, 100),
-        Panel("page tables", lambda cost: float(cost.most_tables.table_bytes), short_size, 16),
+        Panel("page tables", lambda cost: float(cost.most_table_bytes), short_size, 16),
     ]
     headline = f"One mapping of a whole BAR, THP {thp_of(rows)}: {words}"
     if calibration is not None:
