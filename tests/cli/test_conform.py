@@ -83,6 +83,20 @@ def test_design_and_kernel_are_those_of_the_trace(folder: Path, pfnlab: Command)
     assert ran.out.startswith("new.jsonl on huge_fault, v6.12: possible\n")
 
 
+def test_a_kernel_that_no_trace_has_named_is_told_with_its_option(
+    folder: Path, pfnlab: Command
+) -> None:
+    ran = pfnlab("conform", "6.1.192-one.model.jsonl", "--design", "remap_on_fault")
+
+    assert ran.status == 1
+    assert ran.err == (
+        "pfnlab: 6.1.192-one.model.jsonl does not say which kernel it is of; v6.9 is assumed, that "
+        "of remap_on_fault: give --kernel if it was another\n"
+    )
+    given = ("--design", "remap_on_fault", "--kernel", "v6.1.192")
+    assert pfnlab("conform", "6.1.192-one.model.jsonl", *given).err == ""
+
+
 @pytest.mark.parametrize(
     ("release", "profile"),
     [

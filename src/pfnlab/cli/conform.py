@@ -43,7 +43,13 @@ def conform(
         a_design = design_of(trace, design, path)
         if trace.run.lost:
             tell(f"{path}: the kernel lost {trace.run.lost} events; what is said is of the others")
-        a_kernel = kernel_of(trace, kernel) or find_kernel(a_design.kernel)
+        a_kernel = kernel_of(trace, kernel)
+        if a_kernel is None:
+            a_kernel = find_kernel(a_design.kernel)
+            tell(
+                f"{path} does not say which kernel it is of; {a_kernel.name} is assumed, that of "
+                f"{a_design.name}: give --kernel if it was another"
+            )
         with progress_line(len(trace.events)) as show, explaining(a_design.files()):
             found = follow(trace, a_design, a_kernel, tell=partial(show, path.name))
         results.append((str(path), found))
