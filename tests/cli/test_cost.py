@@ -54,6 +54,8 @@ EXPLAINED = {
     "explain_second_mapping": "--size 1G --offset 6M --bar-size 4G --vma 0x7f0000600000 "
     "--after 0x7f0000000000:6M:0",
     "explain_nothing": "--size 2M --design remap_on_mmap",
+    "explain_wrong_pfn": "--size 4M --offset 4K --bar-size 1G --vma 0x7f0000200000 "
+    "--design huge_fault_unaligned",
 }
 
 

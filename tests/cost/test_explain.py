@@ -118,6 +118,33 @@ def test_a_second_mapping_of_a_part_elsewhere_disagrees_with_the_pfn() -> None:
     assert found(explanation) == [(0, 16_384, "alignment")]
 
 
+@pytest.mark.parametrize(("size", "offset"), [(4 * MiB, 4 * KiB), (GiB, 2 * MiB)])
+def test_an_address_is_no_better_for_larger_leaves_of_wrong_pages(size: int, offset: int) -> None:
+    wrong = explained(
+        size, vma="0x7f0000000000", offset=offset, bar_size=8 * GiB, design="huge_fault_unaligned"
+    )
+    right = explained(
+        size, vma=hex(wrong.best), offset=offset, bar_size=8 * GiB, design="huge_fault_unaligned"
+    )
+
+    assert all(part.wrong for part in wrong.ranges)
+    assert wrong.best == 0x7F0000000000 + offset
+    assert not any(part.wrong for part in right.ranges)
+    assert (wrong.elsewhere_is_better, right.elsewhere_is_better) == (True, False)
+
+
+@pytest.mark.parametrize("thp", ["madvise", "never"])
+def test_what_is_best_is_told_as_if_the_policy_let_it(thp: ThpPolicy) -> None:
+    explanation = explained(4 * GiB, "v6.12", "natural", thp=thp)
+
+    assert found(explanation) == [(0, 1_048_576, "policy")]
+    assert explanation.allowed is not None
+    assert explanation.allowed.steps[-1].state["leaves pmd"] == 2_048
+    assert explanation.elsewhere_is_better
+    assert explanation.best_cost.steps[-1].state["leaves pud"] == 4
+    assert explained(4 * GiB, "v7.3", "natural", thp=thp).allowed is None
+
+
 def test_a_slot_that_holds_a_table_is_a_cause_of_its_own() -> None:
     """Touched under one policy, and asked about under another."""
     setting = Setting(find_design("huge_fault"), find_kernel("v6.12"), "always")

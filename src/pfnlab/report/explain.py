@@ -1,6 +1,5 @@
 """Why a mapping is not huge, as text and as data."""
 
-import textwrap
 from typing import Any
 
 from pfnlab.cost.estimate import StepCost
@@ -9,6 +8,7 @@ from pfnlab.kernel.geometry import PAGE_SIZE, REAL
 from pfnlab.report.layout import number, size_text
 
 LEVELS = ("4 KiB", "2 MiB", "1 GiB")
+WRONG = "wrong pfn: it maps another part of the device (leaf_maps_its_own_pfn)"
 
 
 def explanation_text(explanation: Explanation) -> str:
@@ -26,16 +26,28 @@ def explanation_text(explanation: Explanation) -> str:
         where = f"{part.start:x}..{part.end - 1:x}  BAR offset {offset:<10x}  {leaves_text(part)}"
         why = why_text(part, explanation)
         parts.append(f"  {where}" + (f"\n      {why}" if why else ""))
-    here = total_text(explanation.cost.steps[-1])
-    best = total_text(explanation.best_cost.steps[-1])
-    if window.address == explanation.best or here == best:
-        advice = "No other address gives more."
+        if part.wrong:
+            parts.append(f"      {WRONG}")
+    advice = [f"In all {total_text(explanation.cost.steps[-1])}."]
+    if explanation.allowed is not None:
+        allowed = total_text(explanation.allowed.steps[-1])
+        advice.append(f"{policy_remedy(explanation)} it would have {allowed}.")
+    if explanation.elsewhere_is_better:
+        best = total_text(explanation.best_cost.steps[-1])
+        advice += [
+            f"Best address: {explanation.best:#x}, or any that agrees with it modulo 1 GiB.",
+            f"There it would have {best}.",
+        ]
     else:
-        advice = (
-            f"Best address: {explanation.best:#x}, or any that agrees with it modulo 1 GiB.\n"
-            f"There it would have {best}."
-        )
-    return "\n".join([*parts, f"  In all {here}.", textwrap.indent(advice, "  ")])
+        advice.append("No other address gives more.")
+    return "\n".join([*parts, *(f"  {line}" for line in advice)])
+
+
+def policy_remedy(explanation: Explanation) -> str:
+    """MADV_HUGEPAGE counts where the policy is madvise, and nowhere where it is never."""
+    if explanation.setting.thp == "never":
+        return "With THP always, or THP madvise and MADV_HUGEPAGE,"
+    return "With THP always, or with MADV_HUGEPAGE,"
 
 
 def leaves_text(part: Range) -> str:
@@ -114,6 +126,7 @@ def explanation_data(version: str, explanation: Explanation) -> dict[str, Any]:
                 "leaves": part.leaves,
                 "why": part.why or None,
                 "text": why_text(part, explanation) or None,
+                "wrong": part.wrong,
             }
             for part in explanation.ranges
         ],

@@ -1,6 +1,7 @@
 """How numbers, sizes, times and tables are written; knows nothing of what they are about."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 WIDTH = 100
 KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
@@ -11,11 +12,13 @@ def many(number: int, word: str) -> str:
 
 
 def size_text(size: int) -> str:
-    """As it is written: 128 GiB, 8 KiB, 4.01 MiB."""
+    """As it is written: 128 GiB, 8 KiB, 4.01 MiB; and 1.002 GiB, as 1.00 would seem to be whole."""
     for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
-            whole = size % unit == 0
-            return f"{size // unit} {name}" if whole else f"{size / unit:.2f} {name}"
+            if size % unit == 0:
+                return f"{size // unit} {name}"
+            digits = next(digits for digits in count(2) if round(size / unit, digits) % 1)
+            return f"{size / unit:.{digits}f} {name}"
     return f"{size} B" if size else "0"
 
 
