@@ -113,7 +113,7 @@ def test_every_public_name_has_a_section_in_the_page_on_the_interface() -> None:
 
 def test_all_that_a_scenario_may_do_is_in_the_page_on_the_interface() -> None:
     api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    for_engine = {"enforces", "place", "site_of", "task_named", "worth_showing"}
+    for_engine = {"enforces", "is_judged", "place", "site_of", "task_named", "worth_showing"}
     methods = {
         name
         for name, _function in inspect.getmembers(Lab, inspect.isfunction)

@@ -361,3 +361,13 @@ def test_a_setup_that_ends_python_is_an_error() -> None:
 def test_a_task_that_is_no_function_is_refused() -> None:
     with pytest.raises(ModelError, match="task one is 3; a task is a function"):
         Program().add_task("one", 3)  # type: ignore[arg-type]
+
+
+def test_a_setup_that_does_not_end_is_an_error() -> None:
+    def build(_program: Program) -> None:
+        device = Device()
+        while not device.x:
+            device.plain = 1
+
+    with pytest.raises(ModelError, match="setup makes more than 50000 accesses"):
+        run(build)

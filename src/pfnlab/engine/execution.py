@@ -6,7 +6,7 @@ of cells shows up as hidden nondeterminism.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NoReturn
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
@@ -16,10 +16,10 @@ from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.outcome import Broken, Outcome
-from pfnlab.engine.program import Heard, Program
+from pfnlab.engine.program import Heard, Program, Rule
 from pfnlab.engine.race import evidence_of
 from pfnlab.engine.raised import rule_failed
-from pfnlab.engine.record import Recorder, TraceStep
+from pfnlab.engine.record import Recorder, TraceStep, callers
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.task import Task, WorkerPool
 
@@ -49,6 +49,7 @@ class Execution(Outcome):
         self.pool = WorkerPool()
         self.step_limit = step_limit
         self.plain_limit = PLAIN_OPERATIONS * step_limit
+        self.made_in_setup = 0
         self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
         CURRENT.enter(self, self.setup)
         ModelError.last_one()
@@ -70,6 +71,7 @@ class Execution(Outcome):
         finally:
             CURRENT.task = None
         self.failed_setup = list(self.broken)
+        self.stopped_in_setup = self.recorder.stopped if self.recorder is not None else None
         self.heard_in_setup = list(self.heard)
 
     def restart(self) -> None:
@@ -89,6 +91,7 @@ class Execution(Outcome):
         self.clear()
         if self.recorder is not None:
             self.recorder.clear()
+            self.recorder.stopped = self.stopped_in_setup
         self.broken += self.failed_setup
         self.heard += self.heard_in_setup
         self.watch.restart()
@@ -310,13 +313,33 @@ class Execution(Outcome):
             return None
         if op.code == op_.VIOLATE:
             sentence, evidence, _call, _relevant = op.value
-            self.report(op.rule, sentence, evidence, self.setup)
-            raise SetupFailed
+            self._fail_setup(op.rule, sentence, evidence)
+        self.made_in_setup += 1
+        most = PLAIN_OPERATIONS * max(self.step_limit, STEP_LIMIT)  # the limit is one of tasks
+        if self.made_in_setup > most:
+            self._stuck_in_setup(deadlock.ENDS, f"makes more than {most} accesses")
         if op.plain:
             return plain(self.store, op, -1)
-        if op.code == op_.RETRY or not ready(self.store, op, -1):
-            raise ModelError(f"setup waits in {op.verb}: nobody can wake it")
+        if op.code == op_.RETRY:
+            self._stuck_in_setup(deadlock.NO_LIVELOCK, "tries again, and nobody can change a thing")
+        if not ready(self.store, op, -1):
+            what = f" for {op.target.name}" if op.target is not None else ""
+            self._stuck_in_setup(
+                deadlock.NO_DEADLOCK, f"waits in {op.verb}{what}: nobody can wake it"
+            )
         return fire(self.store, op, -1, 0)
+
+    def _stuck_in_setup(self, rule: Rule, what: str) -> NoReturn:
+        """A finding where a design is, as what waits alone waits always; else a wrong scenario."""
+        if not self.program.is_judged(callers()):
+            raise ModelError(f"setup {what}")
+        self._fail_setup(rule, rule.sentence, (f"setup {what}.",))
+
+    def _fail_setup(self, rule: Rule, sentence: str, evidence: tuple[str, ...]) -> NoReturn:
+        if self.recorder is not None:
+            self.recorder.announce(self.setup)
+        self.report(rule, sentence, evidence, self.setup)
+        raise SetupFailed
 
 
 __all__ = ["STEP_LIMIT", "Broken", "Event", "Execution", "SetupFailed"]

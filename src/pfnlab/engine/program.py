@@ -1,7 +1,7 @@
 """What is explored: tasks, and the rules that must hold between their steps."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import FrameType
@@ -191,6 +191,10 @@ class Program(Transparent):
     def enforces(self, rule: Rule) -> bool:
         wanted = self.enforced
         return wanted is None or rule.name in wanted or rule.number in wanted
+
+    def is_judged(self, frames: Iterable[FrameType]) -> bool:
+        """Whether code runs that the rules are about, and not only that of the scenario."""
+        return False
 
     # How a trace names places; a layer that knows more about its files says more.
 

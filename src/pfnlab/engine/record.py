@@ -63,7 +63,7 @@ class Recorder:
 
     def stack(self) -> Stack:
         """The running task's stack without the engine's own frames, outermost first."""
-        return self.stack_of(_callers())
+        return self.stack_of(callers())
 
     def stack_of(self, outwards: Iterable[FrameType]) -> Stack:
         """The same of these frames, of which the innermost comes first."""
@@ -90,7 +90,8 @@ class Recorder:
         self.steps.append(step)
 
 
-def _callers() -> Iterator[FrameType]:
+def callers() -> Iterator[FrameType]:
+    """The running stack, innermost first."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         yield frame

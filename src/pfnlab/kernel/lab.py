@@ -1,6 +1,6 @@
 """The lab: devices, processes and tasks, as a scenario sets them up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 from pfnlab.engine.program import Invariant
@@ -57,6 +57,9 @@ class Lab(DeviceLab):
             for cached in translations_of(mm) if mm.mm_users else ():
                 if vdev.shows(cached.leaf.pfn, 1 << cached.leaf.order):
                     yield cached
+
+    def is_judged(self, frames: Iterable[FrameType]) -> bool:
+        return any(frame.f_code.co_filename in self._files for frame in frames)
 
     # ---- how a trace names places
 

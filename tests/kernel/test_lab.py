@@ -1,0 +1,83 @@
+"""What happens while a scenario is set up: a design may hang there as well."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pfnlab import ModelError, Result, explore, replay
+from pfnlab.designs import huge_fault
+from pfnlab.engine.program import Scenario
+from pfnlab.kernel import (
+    PAGE_SIZE,
+    Design,
+    Errno,
+    Lab,
+    VfioPciDevice,
+    Vma,
+    down_read_trylock,
+)
+
+
+def build(lab: Lab) -> None:
+    lab.mmap(lab.vfio_device(2 * PAGE_SIZE))
+
+
+maps = Scenario("maps", "A mapping is made.", build)
+
+
+def waits(vdev: VfioPciDevice, _vma: Vma) -> Errno:
+    with vdev.memory_lock.write(), vdev.memory_lock.read():
+        return 0
+
+
+def spins(vdev: VfioPciDevice, _vma: Vma) -> Errno:
+    with vdev.memory_lock.write():
+        while not down_read_trylock(vdev.memory_lock):
+            pass
+    return 0
+
+
+def hangs(mmap: Callable[[VfioPciDevice, Vma], Errno]) -> Design:
+    return replace(huge_fault.design, name="hangs", mmap=mmap)
+
+
+def told(result: Result) -> tuple[str, str, list[str]]:
+    (finding,) = result.findings
+    frames = [frame.function for frame in finding.trace.call_trace]
+    return finding.violation.rule, finding.violation.evidence[0], frames
+
+
+def test_a_design_that_waits_for_itself_in_the_setup_is_a_finding() -> None:
+    rule, evidence, frames = told(explore(maps, hangs(waits)))
+
+    assert rule == "no_deadlock"
+    assert evidence == "setup waits in down_read for vdev.memory_lock: nobody can wake it."
+    assert frames == ["mmap_region", "call_mmap", "vfio_pci_core_mmap", "waits"]
+
+
+def test_a_design_that_never_ends_in_the_setup_is_a_finding() -> None:
+    rule, evidence, _frames = told(explore(maps, hangs(spins)))
+
+    assert rule == "every_task_ends"
+    assert evidence == "setup makes more than 50000 accesses."
+
+
+@pytest.mark.parametrize("policy", ["dpor", "source", "exhaustive", "random"])
+def test_what_hangs_in_the_setup_is_told_by_every_policy(policy: str) -> None:
+    found = explore(maps, hangs(waits), policy=policy)
+    again = replay(maps, hangs(waits), found.schedule or "")
+
+    assert found.violation is not None and again is not None
+    assert again.violation == found.violation
+
+
+def test_a_scenario_that_waits_for_itself_in_its_setup_is_wrong() -> None:
+    def build_waiting(lab: Lab) -> None:
+        vdev = lab.vfio_device(2 * PAGE_SIZE)
+        with vdev.memory_lock.write(), vdev.memory_lock.read():
+            pass
+
+    scenario = Scenario("waits", "It waits.", build_waiting)
+    with pytest.raises(ModelError, match=r"setup waits in down_read for vdev\.memory_lock: nobody"):
+        explore(scenario, huge_fault.design)
