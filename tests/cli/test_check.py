@@ -330,3 +330,23 @@ def test_a_second_opinion_is_the_same(pfnlab: Command) -> None:
     command = ("check", "huge_fault", "two_faults", "--jobs", "1")
 
     assert pfnlab(*command, "--policy", "source") == pfnlab(*command)
+
+
+@pytest.mark.parametrize("command", [["huge_fault", "./bare.py"], ["./bare.py"]])
+def test_a_scenario_without_rules_about_the_state_is_told(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    head = "from pfnlab import scenario\nfrom pfnlab.rules import RULES\n\n\n@scenario\n"
+    Path("bare.py").write_text(
+        f'{head}def bare(lab):\n    """Nothing is done."""\n'
+        "    lab.add_task('idle', lambda: None)\n"
+    )
+    ran = pfnlab("check", *command, "--jobs", "1")
+
+    assert ran.err == (
+        "pfnlab: bare has no always(): what functions ask for was checked, and no rule about the "
+        "state\n"
+    )
+    Path("bare.py").write_text(Path("bare.py").read_text() + "    lab.always(*RULES)\n")
+    assert pfnlab("check", *command, "--jobs", "1").err == ""

@@ -87,6 +87,8 @@ def test_ctrl_c_in_two_processes_keeps_what_was_found(big: Path, tmp_path: Path)
     assert err == (
         "pfnlab: ending after the execution that runs; Ctrl-C again ends at once\n"
         "pfnlab: interrupted; --resume goes on from here\n"
+        "pfnlab: big has no always(): what functions ask for was checked, and no rule about the "
+        "state\n"
     )
     assert schedules_in(file) >= 1000
 

@@ -17,10 +17,12 @@ from pfnlab.kernel import (
     Vma,
     down_read_trylock,
 )
+from pfnlab.rules import RULES
 
 
 def build(lab: Lab) -> None:
-    lab.mmap(lab.vfio_device(2 * PAGE_SIZE))
+    mapping = lab.mmap(lab.vfio_device(2 * PAGE_SIZE))
+    lab.add_task("vcpu", lambda: lab.touch(mapping))
 
 
 maps = Scenario("maps", "A mapping is made.", build)
@@ -81,3 +83,15 @@ def test_a_scenario_that_waits_for_itself_in_its_setup_is_wrong() -> None:
     scenario = Scenario("waits", "It waits.", build_waiting)
     with pytest.raises(ModelError, match=r"setup waits in down_read for vdev\.memory_lock: nobody"):
         explore(scenario, huge_fault.design)
+
+
+def test_a_setup_that_fails_says_nothing_of_the_rules_that_come_after_it() -> None:
+    def build_with_rules(lab: Lab) -> None:
+        build(lab)
+        lab.always(*RULES)
+
+    scenario = Scenario("maps", "A mapping is made.", build_with_rules)
+
+    assert explore(maps, huge_fault.design).stateless
+    assert not explore(scenario, huge_fault.design).stateless
+    assert not explore(scenario, hangs(waits)).stateless

@@ -139,8 +139,19 @@ def check(
         print(_text(results, options, all_findings, verbose))
     if save is not None:
         print(_save(save, results, options), file=sys.stderr if as_json else sys.stdout)
+    _tell_stateless(results)
     _tell_errors(wrong)
     return exit_status(list(results.values()))
+
+
+def _tell_stateless(results: dict[Pair, Result | None]) -> None:
+    """A scenario that forgets its rules is "ok" on nearly every design."""
+    found = {scenario for (_, scenario), result in results.items() if result and result.stateless}
+    for scenario in sorted(found):
+        tell(
+            f"{find_scenario(scenario).name} has no always(): what functions ask for was checked, "
+            "and no rule about the state"
+        )
 
 
 def _tell_errors(wrong: dict[Pair, str]) -> None:

@@ -188,6 +188,11 @@ class Program(Transparent):
                 raise ModelError(f"always() takes functions marked @invariant, not {rule!r}")
             self.invariants.append(rule)
 
+    @property
+    def is_stateless(self) -> bool:
+        """Whether no rule is about the state; a setup that failed may not have come to them."""
+        return self.is_set_up and not self.invariants
+
     def enforces(self, rule: Rule) -> bool:
         wanted = self.enforced
         return wanted is None or rule.name in wanted or rule.number in wanted

@@ -91,6 +91,8 @@ class Result:
     steps          of the longest execution
     notes          known exceptions that were met; they change no verdict
     error          what the program did wrong, so that the search ended, in words
+    stateless      the program has no rule about its state, always(): only what functions ask
+                   for, and the rules of the engine, were checked
     """
 
     findings: tuple[Finding, ...]
@@ -107,6 +109,7 @@ class Result:
     walks: int = 0
     fell_back: bool = False
     error: str = ""
+    stateless: bool = False
 
     @property
     def violation(self) -> Violation | None:

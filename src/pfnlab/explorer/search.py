@@ -139,6 +139,7 @@ class Search:
                 for rule in execution.program.invariants
                 if rule.rule.name in notes
             ),
+            stateless=execution.program.is_stateless,
         )
 
     def _bound(self) -> str:

@@ -38,6 +38,10 @@ class Lab(DeviceLab):
             else:
                 super().always(rule)
 
+    @property
+    def is_stateless(self) -> bool:
+        return super().is_stateless and not self.leaf_rules
+
     # ---- what rules look at
 
     def leaves_of(self, vdev: VfioPciDevice) -> Iterator[Leaf]:
