@@ -118,7 +118,7 @@ def test_the_same_seed_finds_the_same() -> None:
 
 
 def test_an_unknown_policy_is_named() -> None:
-    with pytest.raises(ValueError, match="no policy is called 'guess'; there are dpor"):
+    with pytest.raises(ModelError, match="no policy is called 'guess'; there are dpor"):
         explore(first_fault, huge_fault.design, policy="guess")
 
 

@@ -137,3 +137,19 @@ def test_a_task_is_started_once() -> None:
 def test_a_scenario_of_a_device_without_a_design_says_what_it_lacks() -> None:
     with pytest.raises(ModelError, match="a program without a design has no kernel: give one"):
         explore(first_fault)
+
+
+def test_what_is_at_the_place_of_another_is_named() -> None:
+    swapped: Any = (remap_on_fault.design, first_fault)
+    with pytest.raises(ModelError) as refused:
+        explore(*swapped)
+    assert str(refused.value) == "design remap_on_fault is no scenario; a design comes second"
+    twice: Any = (first_fault, first_fault)
+    with pytest.raises(ModelError, match=r"^scenario first_fault is no design; find_design"):
+        explore(*twice)
+
+
+@pytest.mark.parametrize("schedule", [None, 3])
+def test_a_schedule_is_a_text(schedule: Any) -> None:
+    with pytest.raises(ModelError, match=r"^schedule is a text, as Result\.schedule, not "):
+        replay(first_fault, remap_on_fault.design, schedule)

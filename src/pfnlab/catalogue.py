@@ -97,7 +97,7 @@ def check_rule_names(names: Iterable[str], scenarios: Iterable[str]) -> None:
     A rule may also be in the file of a scenario.
     """
     rules = all_rules()
-    for path in (spec.partition(":")[0] for spec in scenarios if is_path(spec)):
+    for path in (path_and_name(spec)[0] for spec in scenarios if is_path(spec)):
         things = vars(load(path)).values()
         rules |= {t.rule.name: t.rule for t in things if isinstance(t, Invariant | LeafRule)}
     known = set(rules) | {rule.number for rule in rules.values() if rule.number}
@@ -125,7 +125,13 @@ def find_scenario(spec: str) -> Scenario:
 
 
 def is_path(spec: str) -> bool:
-    return "/" in spec or spec == "." or spec.partition(":")[0].endswith(".py")
+    return "/" in spec or spec == "." or path_and_name(spec)[0].endswith(".py")
+
+
+def path_and_name(spec: str) -> tuple[str, str]:
+    """./mine.py:zap_twice in its parts; a file may have a colon in its name."""
+    path, _colon, name = spec.rpartition(":")
+    return (path, name) if path and not Path(spec).is_file() else (spec, "")
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:
@@ -145,6 +151,8 @@ def _things(module: ModuleType, kind: type[T]) -> list[T]:
 
 
 def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
+    if not spec:
+        raise NotFound(f"the name of a {what} is empty; pfnlab list shows all there are")
     if not is_path(spec):
         if spec in known:
             return known[spec]
@@ -154,7 +162,7 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
             f"no {what} is called {spec!r}; {hint}pfnlab list shows all there are, "
             f"or give a file: ./{spec}.py"
         )
-    path, _colon, name = spec.partition(":")
+    path, name = path_and_name(spec)
     things = _things(load(path), kind)
     shipped = set(map(id, known.values()))  # imported, to make another from it
     own = [thing for thing in things if id(thing) not in shipped]

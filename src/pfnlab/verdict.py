@@ -100,9 +100,12 @@ def check_arguments(
 ) -> list[str] | None:
     """The rules; raises ModelError for what explore() and replay() cannot work with."""
     if not isinstance(scenario, Scenario):
-        raise ModelError(f"{scenario!r} is no scenario; find_scenario() finds one by its name")
+        hint = "; a design comes second" if isinstance(scenario, Design) else ""
+        raise ModelError(
+            f"{shown(scenario)} is no scenario{hint or '; find_scenario() finds one by its name'}"
+        )
     if not isinstance(design, Design | None):
-        raise ModelError(f"{design!r} is no design; find_design() finds one by its name")
+        raise ModelError(f"{shown(design)} is no design; find_design() finds one by its name")
     if isinstance(rules, str):
         raise ModelError(f"rules is a list of names or numbers, as [{rules!r}]")
     if rules is None:
@@ -113,6 +116,13 @@ def check_arguments(
     with explaining(source_files(scenario, design)):
         _check_rules(wanted, scenario, design)
     return wanted
+
+
+def shown(thing: object) -> str:
+    """A wrong argument in a few words."""
+    if isinstance(thing, Design | Scenario):
+        return f"{type(thing).__name__.lower()} {thing.name}"
+    return repr(thing)
 
 
 def _check_rules(wanted: list[str], scenario: Scenario, design: Design | None) -> None:
@@ -165,6 +175,8 @@ def replay(
     An error of a task's code is told like a rule that breaks: Finding.is_error.
     """
     rules = check_arguments(scenario, design, rules)
+    if not isinstance(schedule, str):
+        raise ModelError(f"schedule is a text, as Result.schedule, not {schedule!r}")
     make = program_maker(design, rules, kernel)
     with explaining(source_files(scenario, design)):
         finding = follow_again(make, scenario, schedule, step_limit)
@@ -235,7 +247,7 @@ def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Pol
             return RandomWalk(seed)
         case "pct":
             return Pct(seed)
-    raise ValueError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
+    raise ModelError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
 
 
 def program_maker(

@@ -35,6 +35,15 @@ def complaint(ran: Ran) -> str:
         (["check", "."], ". is a directory, not a Python file"),
         (["show", "./"], "./ is a directory, not a Python file"),
         (["conform", "."], ". is a directory, not a trace"),
+        (["check", ""], "the name of a design is empty; pfnlab list shows all there are"),
+        (
+            ["check", "huge_fault", ""],
+            "the name of a scenario is empty; pfnlab list shows all there are",
+        ),
+        (
+            ["replay", "."],
+            "replay needs DESIGN SCENARIO SCHEDULE, or FILE.json that check --save has written",
+        ),
         (["compare", "missing.json"], "there is no file missing.json"),
         (
             ["check", "nosuch"],
@@ -579,3 +588,60 @@ design = replace(huge_fault.design, name="mine", vm_ops=VmOperations(fault=page_
 
     assert "hidden nondeterminism: step 8 of the same schedule was " in line
     assert line.endswith("; all shared state must be in fields")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["lab kernels", "lab fetch 6.12", "lab run", "lab trace -o x", "compare --kernel 6.12"],
+)
+def test_a_cache_that_cannot_be_is_one_line(pfnlab: Command, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    ran = pfnlab(*command.split(), "--cache", str(tmp_path / "file" / "cache"))
+
+    assert complaint(ran) == (
+        f"{tmp_path}/file/cache cannot be a cache: Not a directory; --cache names another"
+    )
+
+
+def test_a_directory_that_has_the_name_of_a_counterexample_is_one_line(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "x.json").mkdir()
+    told = complaint(pfnlab("replay", str(tmp_path / "x.json")))
+
+    assert told == f"{tmp_path}/x.json is a directory, not a saved counterexample"
+
+
+def test_a_file_may_have_a_colon_in_its_name(pfnlab: Command, tmp_path: Path) -> None:
+    path = tmp_path / "a:b.py"
+    path.write_text(f'{HEADER}mine = replace(huge_fault.design, name="mine")\n')
+
+    for spec in (str(path), f"{path}:mine"):
+        assert pfnlab("check", spec, "first_fault").out.startswith("first_fault on mine: ok")
+    assert complaint(pfnlab("check", f"{path}:no", "first_fault")) == (
+        f"{path} holds no design 'no'; there is mine"
+    )
+
+
+def test_a_group_of_commands_without_one_prints_its_help(pfnlab: Command) -> None:
+    ran = pfnlab("lab")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Usage: pfnlab lab [OPTIONS] COMMAND")
+    assert "See pfnlab" not in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_output_that_has_no_room_is_one_line(buffered: bool) -> None:
+    environment = dict(os.environ, PYTHONUNBUFFERED="" if buffered else "1")
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pfnlab", "show", "huge_fault"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment,
+        )  # fmt: skip
+
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].endswith("No space left on device")
+    assert "Traceback" not in ran.stderr
+    assert "Errno" not in ran.stderr

@@ -340,7 +340,7 @@ def test_a_scenario_without_rules_about_the_state_is_told(
     head = "from pfnlab import scenario\nfrom pfnlab.rules import RULES\n\n\n@scenario\n"
     Path("bare.py").write_text(
         f'{head}def bare(lab):\n    """Nothing is done."""\n'
-        "    lab.add_task('idle', lambda: None)\n"
+        "    lab.vfio_device()\n    lab.add_task('idle', lambda: None)\n"
     )
     ran = pfnlab("check", *command, "--jobs", "1")
 

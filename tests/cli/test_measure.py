@@ -105,9 +105,22 @@ def test_a_dry_run_says_what_it_would_change(pfnlab: Command, same_as_snapshot: 
 @pytest.mark.usefixtures("root")
 def test_a_dry_run_names_the_obstacle(pfnlab: Command) -> None:
     told = pfnlab("measure", "3d:00.0", "--dry-run").out
-    assert told.endswith("It cannot: 0000:3d:00.0 is in use by nvidia: --unbind takes it away\n")
+    first = (
+        "It cannot: 0000:3d:00.0 is in use by nvidia: --unbind takes it away\nOtherwise it would\n"
+    )
+    assert first in told
     told = pfnlab("measure", "17:00.0", "--dry-run").out
     assert "- leave it with vfio-pci, which has it\n" in told
+
+
+@pytest.mark.usefixtures("root")
+def test_a_dry_run_says_that_it_takes_root(
+    pfnlab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    told = pfnlab("measure", "3d:00.0", "--dry-run", "--unbind").out
+
+    assert "\nIt cannot: measure needs root, to give the device to vfio-pci\n" in told
 
 
 @pytest.mark.usefixtures("device")

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -415,6 +416,14 @@ def test_checkpoints_are_kept_for_a_month_in_the_cache(
     assert "new.json" in names
     assert gone_on.err.splitlines()[0] == "pfnlab: going on with huge_fault two_faults"
     assert [file.name for file in folder.iterdir()] == ["new.json"]
+
+
+def test_of_several_checks_it_is_told_how_many_are_done(pfnlab: Command, tmp_path: Path) -> None:
+    command = ("check", "huge_fault", "--checkpoint", str(tmp_path / "checkpoint.json"))
+    pfnlab(*command, "--jobs", "1", "--max-schedules", "3")
+    told = pfnlab(*command, "--jobs", "1", "--resume", "--max-schedules", "3").err
+
+    assert re.match(r"pfnlab: going on with 104 checks, of which \d+ are done\n", told)
 
 
 @pytest.mark.parametrize("part", ["frontier", "totals", "racing", "seconds", "begun"])

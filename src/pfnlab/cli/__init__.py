@@ -101,12 +101,15 @@ def run(arguments: list[str]) -> int:
         return guest_failed(error)
     except BrokenPipeError:
         raise
-    except (ModelError, HostError, LabError, OSError) as error:
+    except (ModelError, HostError, LabError) as error:
         print(f"pfnlab: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"pfnlab: {words_of_system(error)}", file=sys.stderr)
         return 2
     except UsageError as error:
         message = str(getattr(error, "format_message", error.__str__)())
-        if arguments:
+        if not message.startswith("Usage:"):  # help, where a command is missing
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else "pfnlab"
             message = f"pfnlab: {message.rstrip('.')}. See {command} --help."
@@ -116,6 +119,12 @@ def run(arguments: list[str]) -> int:
         print("pfnlab: interrupted", file=sys.stderr)
         return 3
     return int(status or 0)
+
+
+def words_of_system(error: OSError) -> str:
+    """What failed, and why, without its number."""
+    why = error.strerror or str(error)
+    return why if error.filename is None else f"{error.filename}: {why}"
 
 
 def _tell_of_core(why: str) -> None:
@@ -134,9 +143,18 @@ def main() -> None:
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()
-    except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
-        if not isinstance(error.__context__ or error, BrokenPipeError):
+    except (OSError, SystemExit) as error:  # typer makes this of that, if nobody reads
+        lost = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(lost, OSError):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
-        status = NOBODY_READS
+        status = output_lost(lost)
     sys.exit(status)
+
+
+def output_lost(error: OSError) -> int:
+    """Nobody reads what is printed, or there is no room for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+    if isinstance(error, BrokenPipeError):
+        return NOBODY_READS
+    print(f"pfnlab: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+    return 2

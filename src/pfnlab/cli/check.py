@@ -7,7 +7,7 @@ import shlex
 import sys
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -125,8 +125,7 @@ def check(
     if resume:
         whatever = design is None and scenario is None
         pairs, options, resumed = resumable(checkpoint, pairs, options, whatever=whatever)
-        more = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-        print(f"pfnlab: going on with {' '.join(pairs[0])}{more}", file=sys.stderr)
+        tell(f"going on with {what_is_left(pairs, resumed)}")
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
     results = run_all(pairs, options, where.jobs, where)
     wrong = {pair: found.error for pair, found in results.items() if found and found.error}
@@ -171,6 +170,14 @@ def _tell_errors(wrong: dict[Pair, str]) -> None:
         design, scenario = find_design(pairs[0][0]).name, find_scenario(pairs[0][1]).name
         more = f" and {many(len(pairs) - 1, 'more check')}" if len(pairs) > 1 else ""
         tell(f"{scenario} on {design}{more}: {wrong[pairs[0]]}")
+
+
+def what_is_left(pairs: list[Pair], resumed: dict[str, Any]) -> str:
+    """What a checkpoint is of, and how much of that is done."""
+    if len(pairs) == 1:
+        return " ".join(pairs[0])
+    over = sum(check["over"] for check in resumed["checks"])
+    return f"{len(pairs)} checks, of which {over} {'is' if over == 1 else 'are'} done"
 
 
 def _check_places(save: Path | None, checkpoint: Path | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pfnlab.catalogue import is_path
+from pfnlab.catalogue import is_path, path_and_name
 from pfnlab.cli.board import Board, Task
 from pfnlab.cli.checker import Checker
 from pfnlab.cli.processes import PATIENCE
@@ -159,5 +159,5 @@ def _reach(address: str) -> None:
 def _files(board: Board) -> dict[str, str]:
     """The files of the user's that checks are about."""
     specs = {spec for check in board.checks for spec in check.pair if is_path(spec)}
-    paths = {spec.partition(":")[0] for spec in specs}
+    paths = {path_and_name(spec)[0] for spec in specs}
     return {path: Path(path).read_text(encoding="utf-8") for path in paths}

@@ -11,14 +11,13 @@ import pfnlab
 from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.lab import CacheFolder, StatusLine, choose_kernel
 from pfnlab.cli.options import AsJson, GuestTimeout
-from pfnlab.cli.output import check_place, naming
+from pfnlab.cli.output import cache_folder, check_place, naming
 from pfnlab.engine.errors import ModelError
 from pfnlab.fidelity.cases import Case, cases
 from pfnlab.fidelity.compare import Comparison, compare
 from pfnlab.fidelity.measure import TIMEOUT, measure
 from pfnlab.fidelity.saved import Named, load, save
 from pfnlab.kernel.profile import find_kernel, profile_for
-from pfnlab.lab.files import default_cache
 from pfnlab.report.compare import comparisons_data, comparisons_text, kernels_text
 
 
@@ -68,7 +67,7 @@ def compare_kernel(
     for wanted in kernel or []:
         measured = []
         try:
-            measured += measured_on(wanted, chosen, cache or default_cache(), timeout)
+            measured += measured_on(wanted, chosen, cache_folder(cache), timeout)
         finally:
             if save_to is not None and measured:
                 with naming(save_to):

@@ -11,9 +11,9 @@ import typer
 
 import pfnlab
 from pfnlab.cli.options import AsJson, GuestTimeout, Madvise, Thp
+from pfnlab.cli.output import cache_folder
 from pfnlab.cost.words import check_pages, make_workload, parse_part, parse_size
 from pfnlab.lab.errors import GuestError, LabError
-from pfnlab.lab.files import default_cache
 from pfnlab.lab.kernels import KernelImage, find_kernel, kernels_here
 from pfnlab.lab.measure import measure
 from pfnlab.lab.packages import Available, available_kernels, fetch
@@ -58,7 +58,7 @@ class StatusLine:
 @lab.command()
 def kernels(cache: CacheFolder = None, as_json: AsJson = False) -> None:
     """List the kernels that are here, and those that `pfnlab lab fetch` can get."""
-    folder = cache or default_cache()
+    folder = cache_folder(cache)
     status = StatusLine()
     status("looking for kernels that can be fetched")
     more: list[Available] = []
@@ -85,7 +85,7 @@ def fetch_kernel(
     Nothing is installed.  A newer one of the same series is fetched by its own version: see
     `pfnlab lab kernels`.
     """
-    folder = cache or default_cache()
+    folder = cache_folder(cache)
     status = StatusLine()
     try:
         here = choose_kernel(version, folder, status)
@@ -119,7 +119,7 @@ def run_workload(
 ) -> int:
     """Do a workload on a real kernel, through VFIO, in a guest, and count."""
     made = workload_of(workload, bar, offset, size, place, madvise)
-    folder = cache or default_cache()
+    folder = cache_folder(cache)
     status = StatusLine()
     steps: list[MeasuredStep] = []
     measured = None

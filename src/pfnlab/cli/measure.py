@@ -56,9 +56,7 @@ def measure(
     if dry_run:
         print(plan(pci, made, resource.index, unbind))
         return
-    check_free(pci, unbind)
-    if os.geteuid() and pci.driver != VFIO_PCI:
-        raise HostError("measure needs root, to give the device to vfio-pci")
+    check_allowed(pci, unbind)
     with VfioDevice(pci.bdf, unbind) as opened:
         measured = run(made, opened, resource.index, show_progress)
     if as_json:
@@ -73,11 +71,18 @@ def largest_bar(pci: PciDevice) -> BarResource:
     return max(pci.bars, key=lambda bar: bar.size)
 
 
+def check_allowed(pci: PciDevice, unbind: bool) -> None:
+    """Raise HostError if this user cannot have the device."""
+    check_free(pci, unbind)
+    if os.geteuid() and pci.driver != VFIO_PCI:
+        raise HostError("measure needs root, to give the device to vfio-pci")
+
+
 def plan(pci: PciDevice, workload: Workload, bar: int, unbind: bool) -> str:
     """The obstacle that a run would meet is part of what a dry run tells."""
     obstacle = ""
     try:
-        check_free(pci, unbind)
+        check_allowed(pci, unbind)
     except HostError as error:
         obstacle = str(error)
     others = [name for name in group_members(pci.group) if name != pci.bdf]

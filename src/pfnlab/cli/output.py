@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pfnlab.errors import ModelError
-from pfnlab.lab.files import written
+from pfnlab.lab.files import default_cache, written
 
 
 def check_place(path: Path) -> None:
@@ -17,6 +17,18 @@ def check_place(path: Path) -> None:
         raise ModelError(f"{path} cannot be written: there is no directory {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ModelError(f"{path} cannot be written: {path.parent} is not writable")
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where a command keeps what it fetches and makes; raises ModelError where that cannot be."""
+    folder = given or default_cache()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{folder} cannot be a cache: {error.strerror or error}; --cache names another"
+        ) from error
+    return folder
 
 
 def check_new(path: Path) -> None:

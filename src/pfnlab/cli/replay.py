@@ -99,6 +99,8 @@ def _replay_file(
 
 def load_saved(path: str) -> Saved:
     """Read a saved counterexample; raises ModelError for anything else."""
+    if Path(path).is_dir():
+        raise ModelError(f"{path} is a directory, not a saved counterexample")
     if not Path(path).is_file():
         raise ModelError(f"there is no file {path}")
     try:

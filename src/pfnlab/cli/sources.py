@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pfnlab
-from pfnlab.catalogue import is_path
+from pfnlab.catalogue import is_path, path_and_name
 
 PACKAGE = Path(pfnlab.__file__).resolve().parent
 
@@ -47,7 +47,7 @@ def package_hash() -> str:
 
 
 def file_of(spec: str) -> Path:
-    return Path(spec.partition(":")[0]).resolve()
+    return Path(path_and_name(spec)[0]).resolve()
 
 
 def _hash(files: list[Path]) -> str:

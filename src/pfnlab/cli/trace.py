@@ -8,11 +8,10 @@ import typer
 
 from pfnlab.cli.lab import CacheFolder, KernelChoice, StatusLine, choose_kernel
 from pfnlab.cli.options import GuestTimeout
-from pfnlab.cli.output import check_new, write_whole
+from pfnlab.cli.output import cache_folder, check_new, write_whole
 from pfnlab.cost.words import check_pages, parse_size
 from pfnlab.errors import ModelError
 from pfnlab.lab.errors import GuestError
-from pfnlab.lab.files import default_cache
 from pfnlab.lab.qemu import Device
 from pfnlab.lab.run import TIMEOUT, Job, run
 from pfnlab.workload import Place
@@ -42,7 +41,7 @@ def trace(
     if size & (size - 1):
         raise ModelError(f"--bar {bar}: the size of a BAR is a power of two")
     check_new(output)
-    folder = cache or default_cache()
+    folder = cache_folder(cache)
     order = {"scenario": scenario, "bar": 2, "place": place, "flips": flips}
     job = Job(JOB, order, (Device("pci-testdev", {"membar": size}),))
     status = StatusLine()

@@ -40,7 +40,8 @@ class Lab(DeviceLab):
 
     @property
     def is_stateless(self) -> bool:
-        return super().is_stateless and not self.leaf_rules
+        """Rules of a lab are about devices."""
+        return super().is_stateless and not self.leaf_rules and bool(self.devices)
 
     # ---- what rules look at
 

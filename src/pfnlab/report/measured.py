@@ -139,7 +139,10 @@ def plan_text(
     device: PciDevice, others: Sequence[str], workload: Workload, bar: int, obstacle: str
 ) -> str:
     """What `--dry-run` prints."""
-    lines = [f"{device.bdf} ({device.id}), BAR {bar}: {workload_text(workload)}", "Would"]
+    lines = [
+        f"{device.bdf} ({device.id}), BAR {bar}: {workload_text(workload)}",
+        *((f"It cannot: {obstacle}", "Otherwise it would") if obstacle else ("Would",)),
+    ]
     if device.driver == "vfio-pci":
         lines.append("- leave it with vfio-pci, which has it")
     else:
@@ -155,5 +158,5 @@ def plan_text(
     if device.driver != "vfio-pci":
         then = f", and let {device.driver} have it again" if device.driver else ""
         lines.append(f"- take it from vfio-pci, restore driver_override{then}")
-    lines.append(f"It cannot: {obstacle}" if obstacle else "Nothing was changed.")
+    lines.append("Nothing was changed.")
     return "\n".join(lines)
