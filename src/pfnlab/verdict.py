@@ -1,6 +1,5 @@
 """The Python interface: a scenario, a design, a verdict."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,6 +31,7 @@ from pfnlab.kernel.lab import Lab
 from pfnlab.kernel.profile import find_kernel
 from pfnlab.kernel.rule import LeafRule
 from pfnlab.report.counterexample import result_text
+from pfnlab.sources import hash_of, own_files
 
 POLICIES = ("dpor", "source", "exhaustive", "random", "pct")
 RANDOM_SCHEDULES = 1_000  # of a random policy, if no limit is given
@@ -215,16 +215,15 @@ def follow_saved(saved: Saved) -> tuple[Followed, tuple[str, ...]]:
 def sources_of(design: str, scenario: str) -> tuple[Source, Source]:
     """What a design and a scenario are now, to tell later whether they have changed."""
     a_design, a_scenario = find_design(design), find_scenario(scenario)
+    files = a_design.files(), {a_scenario.build.__code__.co_filename}
+    hashes = [
+        hash_of({*(Path(file).resolve() for file in code), *own_files(spec)})
+        for code, spec in zip(files, (design, scenario), strict=True)
+    ]
     return (
-        Source(a_design.name, design, _hash(a_design.files())),
-        Source(a_scenario.name, scenario, _hash({a_scenario.build.__code__.co_filename})),
+        Source(a_design.name, design, hashes[0]),
+        Source(a_scenario.name, scenario, hashes[1]),
     )
-
-
-def _hash(files: set[str]) -> str:
-    """Of the contents of files, whatever they are called."""
-    parts = sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def make_policy(name: str, seed: int = 0, preemptions: int | None = None) -> Policy | Reduced:

@@ -1,6 +1,7 @@
 """Counterexamples that are saved, and followed after the design was edited."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_a_saved_counterexample_is_that_of_the_schedule(pfnlab: Command, saved: 
 
     assert (by_file.status, by_file.out) == (1, by_schedule.out)
     assert saved.out.startswith(by_file.out.rstrip("\n"))
+
+
+def test_an_edit_of_what_a_file_imports_from_beside_it_is_told(
+    pfnlab: Command, saved: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.setitem(sys.modules, "sizes_of_mine", None)  # is taken out again at the end
+    monkeypatch.delitem(sys.modules, "sizes_of_mine")
+    Path("sizes_of_mine.py").write_text("SIZE = 1\n", encoding="utf-8")
+    edit("from pfnlab.kernel", "import sizes_of_mine\nfrom pfnlab.kernel")
+    pfnlab(*SAVE)
+    told = "mine has changed since the counterexample was saved."
+
+    assert told not in pfnlab("replay", "saved.json").out
+    Path("sizes_of_mine.py").write_text("SIZE = 2\n", encoding="utf-8")
+    assert told in pfnlab("replay", "saved.json").out
 
 
 def test_after_an_edit_it_is_followed_as_far_as_it_fits(

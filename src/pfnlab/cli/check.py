@@ -29,7 +29,6 @@ from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson, finite
 from pfnlab.cli.output import check_place, write_whole
 from pfnlab.cli.runs import Options, Pair
-from pfnlab.cli.sources import PACKAGE
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.kernel.profile import find_kernel
@@ -39,6 +38,7 @@ from pfnlab.report.data import report_data
 from pfnlab.report.layout import many
 from pfnlab.report.matrix import column_text, design_text, matrix_text
 from pfnlab.report.saved import saved_text
+from pfnlab.sources import PACKAGE
 from pfnlab.verdict import save as save_counterexample
 
 DesignName = Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")]

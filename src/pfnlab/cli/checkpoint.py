@@ -20,11 +20,11 @@ from pfnlab.catalogue import is_path
 from pfnlab.cli.board import Board, Check
 from pfnlab.cli.checker import reduced
 from pfnlab.cli.runs import Options, Pair
-from pfnlab.cli.sources import changes, file_of, own_sources, package_hash
 from pfnlab.errors import UNREADABLE, ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
 from pfnlab.lab.files import default_cache, written
+from pfnlab.sources import changes, file_of, own_sources, package_hash
 
 FORMAT = 3
 EVERY = 10.0  # seconds
