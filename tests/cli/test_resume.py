@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pfnlab.cli.checkpoint import alone
 from pfnlab.explorer.walk import walk
 from tests.cli.big import BIG, COMMAND
 from tests.cli.command import Command
@@ -487,3 +488,46 @@ def test_a_checkpoint_takes_the_place_of_nothing_else(pfnlab: Command, tmp_path:
         assert (ran.status, ran.out) == (2, "")
         assert ran.err == f"pfnlab: {file} is no checkpoint of pfnlab check\n"
         assert file.read_text() == text
+
+
+def test_a_checkpoint_is_of_one_command_at_a_time(pfnlab: Command, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.json"
+    command = ("check", "huge_fault", "first_fault", "--checkpoint", str(file))
+    with alone(file):
+        refused = pfnlab(*command)
+
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == (
+        f"pfnlab: {file} is the checkpoint of another pfnlab check, which runs now: give each "
+        "its own\n"
+    )
+    assert pfnlab(*command).status == 0
+
+
+def runs(process: int) -> bool:
+    """Also one whose end nobody has waited for is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_processes_do_not_outlive_a_command_that_was_killed(big: Path) -> None:
+    with big.open("a") as file:  # so that no check is over soon
+        file.write('    lab.add_task("vcpu2", vcpu0)\n    lab.add_task("vcpu3", vcpu1)\n')
+    command = [sys.executable, "-m", "pfnlab", "check", str(big), "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children: list[int] = []
+    while len(children) < 2:
+        assert process.poll() is None
+        text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        children = [int(child) for child in text.split()]
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 2
+    while any(map(runs, children)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert not any(map(runs, children))

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pfnlab.cli.runs import Options, Pair
 from pfnlab.errors import UNREADABLE, ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
-from pfnlab.lab.files import default_cache, written
+from pfnlab.lab.files import default_cache, locked, written
 from pfnlab.sources import changes, file_of, own_sources, package_hash
 
 FORMAT = 3
@@ -110,6 +110,28 @@ class Checkpoint:
             "options": asdict(self.options),
             "checks": [_check_data(check) for check in board.checks],
         }
+
+
+@contextmanager
+def alone(path: Path | None) -> Iterator[None]:
+    """No other command writes the file meanwhile; raises BadCheckpoint if one does.
+
+    The lock is elsewhere, as the file is another one whenever it is written.  The usual file is
+    of a command that is the same: whichever ends first, what it kept is right for both.
+    """
+    with ExitStack() as stack:
+        if path is not None:
+            name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+            try:
+                stack.enter_context(locked(folder() / f"{name}.lock", wait=False))
+            except BlockingIOError as error:
+                raise BadCheckpoint(
+                    f"{path} is the checkpoint of another pfnlab check, which runs now: give each "
+                    "its own"
+                ) from error
+            except OSError:  # no cache, and so no lock
+                pass
+        yield
 
 
 def folder() -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pfnlab.cli.board import Board
 from pfnlab.cli.checker import Checker
-from pfnlab.cli.checkpoint import Checkpoint
+from pfnlab.cli.checkpoint import Checkpoint, alone
 from pfnlab.cli.processes import PATIENCE, SHARE, Processes
 from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.cli.stuck import no_endless_code
@@ -49,7 +49,12 @@ def run_all(
     checkpoint = Checkpoint(where.checkpoint, pairs, options)
     if where.resumed is not None:
         checkpoint.load(where.resumed, board)
-    with ctrl_c() as interrupted, no_endless_code(), progress_line(len(pairs)) as show:
+    with (
+        alone(where.checkpoint),
+        ctrl_c() as interrupted,
+        no_endless_code(),
+        progress_line(len(pairs)) as show,
+    ):
         with suppress(KeyboardInterrupt):  # the second one
             _Run(board, checkpoint, where, interrupted, show).run()
         if interrupted():

@@ -5,6 +5,7 @@ it comes out.  The parent never explores; it hands out tasks, adds up and writes
 """
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ class Processes:
         mine, its = _fork.Pipe()
         inherited = [worker.pipe for worker in self.workers] + [mine]
         process = _fork.Process(
-            target=_work, args=(its, inherited, self.board.checker, self.hungry, self.stop)
+            target=_work,
+            args=(os.getpid(), its, inherited, self.board.checker, self.hungry, self.stop),
         )
         process.daemon = True
         # Ctrl-C goes to all processes: until this one ignores it, it would do as its parent does.
@@ -121,7 +123,12 @@ class Processes:
 
 @no_endless_code()
 def _work(
-    pipe: Connection, inherited: list[Connection], checker: Checker, hungry: Any, stop: Any
+    parent: int,
+    pipe: Connection,
+    inherited: list[Connection],
+    checker: Checker,
+    hungry: Any,
+    stop: Any,
 ) -> None:
     """The life of a process: tasks, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to end
@@ -129,8 +136,14 @@ def _work(
     for other in inherited:
         other.close()
 
+    def stopped() -> bool:
+        """Asked after each execution; nobody is there to hear of a child of another."""
+        if os.getppid() != parent:
+            os._exit(1)
+        return bool(stop.value)
+
     def pause(seconds: float) -> bool:
-        return bool(stop.value) or seconds >= SHARE or (seconds >= PATIENCE and bool(hungry.value))
+        return stopped() or seconds >= SHARE or (seconds >= PATIENCE and bool(hungry.value))
 
     while True:
         try:
@@ -140,10 +153,10 @@ def _work(
         try:
             came: Any
             if task.work is None:
-                came = checker.whole(task.pair, pause, lambda: bool(stop.value))
+                came = checker.whole(task.pair, pause, stopped)
             else:
                 came = checker.slice(
-                    task.pair, task.racing, task.work, task.budget, lambda _t: bool(stop.value)
+                    task.pair, task.racing, task.work, task.budget, lambda _totals: stopped()
                 )
         except Exception as error:
             came = error

@@ -55,11 +55,15 @@ def least_used(paths: Iterable[Path], kept: int) -> list[Path]:
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of that name; the kernel drops it if the process is killed."""
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of that name; the kernel drops it if the process is killed.
+
+    Raises BlockingIOError if somebody else has it, and this one does not wait.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
         yield
 
 
