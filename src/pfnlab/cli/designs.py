@@ -11,6 +11,7 @@ from pfnlab.catalogue import all_designs, all_rules, all_scenarios, find_design,
 from pfnlab.cli.output import check_new, write_whole
 from pfnlab.designs import huge_fault
 from pfnlab.engine.errors import ModelError
+from pfnlab.report.layout import line_width
 
 
 def list_things() -> None:
@@ -21,7 +22,7 @@ def list_things() -> None:
     width = max(len(name) for name in [*designs, *scenarios, *rules])
     print("designs")
     for name, design in designs.items():
-        print(f"  {name.ljust(width)}  {design.kernels}")
+        print(entry(f"  {name.ljust(width)}  ", design.kernels).rstrip())
     for group, members in scenario_groups().items():
         print(f"\nscenarios: {group}")
         for name in members:
@@ -32,8 +33,10 @@ def list_things() -> None:
 
 
 def entry(name: str, sentence: str) -> str:
-    """A name and what it means, in lines of at most 100 columns."""
-    return textwrap.fill(sentence, 100, initial_indent=name, subsequent_indent=" " * len(name))
+    """A name and what it means, in lines that fit."""
+    return textwrap.fill(
+        sentence, line_width(), initial_indent=name, subsequent_indent=" " * len(name)
+    )
 
 
 def show(design: Annotated[str, typer.Argument(help="A name, or ./file.py[:name].")]) -> None:

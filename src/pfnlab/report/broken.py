@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pfnlab.engine.program import Rule
 from pfnlab.explorer.result import Result
-from pfnlab.report.layout import WIDTH, many
+from pfnlab.report.layout import line_width, many
 
 LABEL = 4  # characters of most labels
 OK, OPEN, NOT_RUN, ERROR = "ok", "?", "not run", "error"
@@ -107,8 +107,8 @@ def summary_text(results: Iterable[Result | None]) -> str:
 
 
 def _filled(text: str, begin: str) -> str:
-    """A text in lines of at most WIDTH columns, all but the first under the first's words."""
+    """A text in lines that fit, all but the first under the first's words."""
     return textwrap.fill(
-        text, WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin),
+        text, line_width(), initial_indent=begin, subsequent_indent=" " * len(begin),
         break_on_hyphens=False, break_long_words=False,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from textwrap import indent
 from typing import Any
 
 from pfnlab.fidelity.compare import Comparison, Count
-from pfnlab.report.layout import many, table_text
+from pfnlab.report.layout import filled, many, table_text
 
 COLUMNS = (
     ("faults", ("faults",)), ("SIGBUS", ("signals",)),
@@ -57,7 +57,7 @@ def difference_lines(comparison: Comparison) -> list[str]:
 
 def comparisons_text(comparisons: Sequence[Comparison]) -> str:
     """All workloads of one kernel."""
-    parts = [heading(comparisons[0]), *map(comparison_text, comparisons), HOW_TO_READ]
+    parts = [heading(comparisons[0]), *map(comparison_text, comparisons), filled(HOW_TO_READ)]
     return "\n\n".join([*parts, "\n".join([*missing_lines(comparisons), summary(comparisons)])])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pfnlab.cost.calibration import Calibration, time_of
 from pfnlab.cost.estimate import Cost, StepCost
 from pfnlab.kernel.geometry import PAGE_SIZE
-from pfnlab.report.layout import WIDTH, number, seconds_text, size_text, table_text
+from pfnlab.report.layout import filled, line_width, number, seconds_text, size_text, table_text
 from pfnlab.workload import Workload
 
 Column = tuple[str, Callable[[Cost], int | str]]
@@ -64,7 +64,7 @@ def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) ->
     extra = [
         (name, value) for name, value in MORE if any(value(cost) not in (0, "0") for cost in costs)
     ]
-    parts = [workloads_text(costs), table(rows, columns), HOW_TO_READ]
+    parts = [workloads_text(costs), table(rows, columns), filled(HOW_TO_READ)]
     if extra:
         parts.insert(2, table(rows, extra))
     failed = [line for cost in costs for line in failures(cost)]
@@ -109,7 +109,7 @@ def workloads_text(costs: Sequence[Cost]) -> str:
     if len(designs) == 1:
         return next(iter(designs))
     lines = [f"{', '.join(names)}: {text}" for text, names in designs.items()]
-    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
+    return "\n".join(textwrap.fill(line, line_width(), subsequent_indent="  ") for line in lines)
 
 
 def workload_text(cost: Cost) -> str:
@@ -141,7 +141,7 @@ def calibration_text(costs: Sequence[Cost], calibration: Calibration) -> str:
     )
     if unknown:
         text += f" It has no number for {', '.join(unknown)}: such times are left out."
-    return textwrap.fill(text, WIDTH)
+    return textwrap.fill(text, line_width())
 
 
 def costs_data(

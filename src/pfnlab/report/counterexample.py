@@ -1,7 +1,8 @@
 """A counterexample as text that can be pasted into a mail.
 
-ASCII, at most 100 columns.  One column per task; time runs down; the source line is at
-the right.  With more than three tasks, or long lines, the task stands in front instead.
+ASCII, at most 100 columns, or those of the terminal.  One column per task; time runs down; the
+source line is at the right.  With more than three tasks, or long lines, the task stands in front
+instead.
 """
 
 import shlex
@@ -10,9 +11,10 @@ import textwrap
 from pfnlab.engine.record import TraceStep
 from pfnlab.explorer.repeats import repeats_from
 from pfnlab.explorer.result import Finding, Note, Result, Trace, after_schedules
-from pfnlab.report.layout import WIDTH, many
+from pfnlab.report.layout import line_width, many
 
 MOST_COLUMNS = 3
+LEAST = 16  # of a step that are shown, however long the places are
 MOST_ROUNDS = 3  # of a loop that are shown, one after the other,
 MOST_OTHERS = 20  # and of one whose rounds read and write other values
 FELL_BACK = """\
@@ -59,7 +61,7 @@ def verdict_text(result: Result, title: str) -> str:
         return f"{title}: error"
     if result.findings:
         return f"{title}: FAIL  {result.findings[0].violation.rule}"
-    return textwrap.fill(f"{title}: {_no_finding(result)}", WIDTH, subsequent_indent="  ")
+    return textwrap.fill(f"{title}: {_no_finding(result)}", line_width(), subsequent_indent="  ")
 
 
 def note_text(note: Note) -> str:
@@ -102,7 +104,7 @@ def _reason(finding: Finding) -> str:
 def wrapped(line: str) -> str:
     """A line of text under a title, in as many lines as it takes."""
     return textwrap.fill(
-        line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        line, line_width(), initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
     ).replace(_STICKY, " ")
 
 
@@ -113,7 +115,10 @@ def _steps(trace: Trace, rule: str) -> str:
         for name in tasks
     }
     sites = max(len(step.site) for step in trace.steps)
-    if len(tasks) <= MOST_COLUMNS and 8 + sum(widths.values()) + 2 * len(tasks) + sites <= WIDTH:
+    if (
+        len(tasks) <= MOST_COLUMNS
+        and 8 + sum(widths.values()) + 2 * len(tasks) + sites <= line_width()
+    ):
         lines = _columns(trace.steps, tasks, widths, rule)
     else:
         lines = _prefixed(trace.steps, rule)
@@ -155,7 +160,7 @@ def _columns(
 def _prefixed(steps: tuple[TraceStep, ...], rule: str) -> list[str]:
     name = max(len("task"), *(len(step.task) for step in steps))
     sites = max(len(step.site) for step in steps)
-    room = WIDTH - 12 - name - sites
+    room = max(LEAST, line_width() - 12 - name - sites)
     width = min(room, max(len(_step_text(step)) for step in steps))
     lines = ["  step  " + "task".ljust(name)]
     for step in steps:

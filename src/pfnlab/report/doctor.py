@@ -13,7 +13,7 @@ from pfnlab.host.mapping_design import MappingDesign
 from pfnlab.host.pci import BarResource
 from pfnlab.kernel.geometry import GiB
 from pfnlab.report.explain import total_text
-from pfnlab.report.layout import WIDTH, many, number, size_text
+from pfnlab.report.layout import line_width, many, number, size_text
 
 NEEDED = "CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP and THP"
 
@@ -73,7 +73,7 @@ def kernel_text(kernel: KernelFacts, model: Likeness | None) -> str:
 def facts_text(lines: list[tuple[str, str]]) -> str:
     return "\n".join(
         textwrap.fill(
-            text, WIDTH, initial_indent=f"{name:9}", subsequent_indent=" " * 9,
+            text, line_width(), initial_indent=f"{name:9}", subsequent_indent=" " * 9,
             break_on_hyphens=False, break_long_words=False,
         )
         for name, text in lines

@@ -1,11 +1,12 @@
 """Why a mapping is not huge, as text and as data."""
 
+import textwrap
 from typing import Any
 
 from pfnlab.cost.estimate import StepCost
 from pfnlab.cost.explain import Explanation, Range
 from pfnlab.kernel.geometry import PAGE_SIZE, REAL
-from pfnlab.report.layout import number, size_text
+from pfnlab.report.layout import line_width, number, size_text
 
 LEVELS = ("4 KiB", "2 MiB", "1 GiB")
 WRONG = "wrong pfn: it maps another part of the device (leaf_maps_its_own_pfn)"
@@ -20,7 +21,7 @@ def explanation_text(explanation: Explanation) -> str:
         f"{size_text(window.size)} at {window.address:#x}, BAR offset {window.offset:#x}; "
         f"{design.name}{lived} on {setting.kernel.name}, THP {setting.thp}"
     )
-    parts = [title]
+    parts = [textwrap.fill(title, line_width(), subsequent_indent="  ")]
     for part in explanation.ranges:
         offset = part.start - window.address + window.offset
         where = f"{part.start:x}..{part.end - 1:x}  BAR offset {offset:<10x}  {leaves_text(part)}"

@@ -1,10 +1,28 @@
 """How numbers, sizes, times and tables are written; knows nothing of what they are about."""
 
+import os
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-WIDTH = 100
+WIDTH = 100  # of a line in a file or a mail
+NARROWEST = 60  # terminal that a line is made for
 KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
+
+
+def line_width() -> int:
+    """How many columns a line may have: fewer on a terminal that has no more."""
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # it is no terminal
+        return WIDTH
+    return min(WIDTH, max(NARROWEST, columns))
+
+
+def filled(text: str) -> str:
+    """A paragraph in lines of that many columns; words may be two spaces apart."""
+    return textwrap.fill(text.replace("\n", " "), line_width(), break_on_hyphens=False)
 
 
 def many(number: int, word: str) -> str:
@@ -42,9 +60,9 @@ def table_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[s
         for place, name in enumerate(columns)
     ]
     blocks: list[list[int]] = [[]]
-    for place, width in enumerate(widths):
+    for place, needed in enumerate(widths):
         used = first + sum(2 + widths[other] for other in blocks[-1])
-        if blocks[-1] and used + 2 + width > WIDTH:
+        if blocks[-1] and used + 2 + needed > line_width():
             blocks.append([])
         blocks[-1].append(place)
 

@@ -17,7 +17,7 @@ from pfnlab.report.broken import (
     scenarios_text,
     summary_text,
 )
-from pfnlab.report.layout import many, table_text
+from pfnlab.report.layout import filled, many, table_text
 
 Groups = Mapping[str, Sequence[str]]  # scenarios by subject
 Cells = Mapping[tuple[str, str], Result | None]  # by design and scenario
@@ -37,7 +37,7 @@ def matrix_text(designs: Sequence[str], groups: Groups, cells: Cells, rules: Rul
         every = {name: result for results in own for name, result in results.items()}
         lines = scenarios_text(every, rules, "  ")
         others += [design, *lines] if lines else []
-    parts = [table_text("design", list(groups), rows), HOW_TO_READ, "\n".join(others)]
+    parts = [table_text("design", list(groups), rows), filled(HOW_TO_READ), "\n".join(others)]
     return "\n\n".join(part for part in (*parts, *_end(cells, rules)) if part)
 
 

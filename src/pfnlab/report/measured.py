@@ -6,7 +6,7 @@ from typing import Any
 
 from pfnlab.host.pci import PciDevice
 from pfnlab.measured import Measured, MeasuredStep, measured_to_data
-from pfnlab.report.layout import WIDTH, seconds_text, size_text, table_text
+from pfnlab.report.layout import filled, line_width, seconds_text, size_text, table_text
 from pfnlab.workload import Window, Workload
 
 # What counts are missing together, by the name of the reason in Measured.missing.
@@ -68,7 +68,7 @@ def measured_text(measured: Measured) -> str:
     ]
     if others:
         parts.append("\n".join(others))
-    parts.append(HOW_TO_READ)
+    parts.append(filled(HOW_TO_READ))
     if measured.missing:
         parts.append(
             "\n".join(f"not counted: {name}: {why}" for name, why in measured.missing.items())
@@ -92,7 +92,7 @@ def header_text(measured: Measured) -> str:
         f"kernel {measured.kernel}{design}; THP {measured.thp or 'none'}; {measured.device}",
         f"{measured.machine or 'unknown machine'}, {kind}; {measured.date}",
     ]
-    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
+    return "\n".join(textwrap.fill(line, line_width(), subsequent_indent="  ") for line in lines)
 
 
 def workload_text(workload: Workload) -> str:
