@@ -24,6 +24,7 @@ from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parent
 CORE: Final = (
+    "engine/alike.py",
     "engine/label.py",
     "engine/operation.py",
     "engine/store.py",

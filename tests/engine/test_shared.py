@@ -68,6 +68,20 @@ def test_an_object_that_is_made_again_starts_with_its_first_values() -> None:
     assert seen == [0, 0]
 
 
+def test_arguments_that_equal_those_of_another_execution_but_are_not_alike_are_refused() -> None:
+    def build(program: Program) -> None:
+        first = Page()
+
+        @program.task
+        def task() -> None:
+            Page(1 if first.count == 1 else True)
+
+        program.add_task("other", lambda: setattr(first, "count", 2))
+
+    with pytest.raises(ModelError, match=r"the arguments of Page\(\) equal those of another"):
+        every_run(build)
+
+
 def test_an_undeclared_attribute_is_an_error_that_gives_the_right_spelling() -> None:
     def build(program: Program) -> None:
         page = Page()

@@ -127,6 +127,37 @@ def test_an_update_that_changes_nothing_is_a_read() -> None:
     assert same == read
 
 
+def test_an_update_to_an_equal_value_of_another_type_is_a_write() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        device.x = 1
+
+        @program.task
+        def task() -> None:
+            update(device, "x", bool)
+            assert device.x is True
+
+    (first, _read) = run(build, "task:2").events
+
+    assert first.label.writes
+    assert every_run(build).verdict == "ok"
+
+
+def test_values_that_are_equal_but_not_alike_are_not_both_written_to_a_word() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            device.x = (1,)  # type: ignore[assignment]
+            device.x = (True,)  # type: ignore[assignment]
+
+    with pytest.raises(
+        ModelError, match=r"= \(True,\), where it was \(1,\) before: they are equal"
+    ):
+        every_run(build)
+
+
 def test_a_write_of_the_same_value_is_a_write() -> None:
     (write,) = labels(lambda device: setattr(device, "x", 0))
     (read,) = labels(lambda device: device.x)

@@ -1,5 +1,8 @@
 """A task's code runs only for a history that nobody has seen."""
 
+import functools
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pfnlab import ModelError, explore
-from pfnlab.engine import Program, Shared, word
+from pfnlab.engine import Program, Shared, invariant, update, word
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.optimal import Optimal
@@ -222,13 +225,54 @@ def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
     assert len(evaluated) == 3
 
 
-@pytest.mark.parametrize("values", [(1, True), (True, 1)])
-def test_equal_results_of_two_types_are_refused(values: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [(1, True), (True, 1), ((1,), (True,)), (0.0, -0.0), (frozenset({0}), frozenset({0.0}))],
+)
+def test_equal_results_that_are_not_alike_are_refused_with_their_line(
+    values: tuple[Any, Any],
+) -> None:
     def build(program: Program) -> None:
         page = Page()
-        program.add_task("a", lambda: setattr(page, "flags", values[0]))
-        program.add_task("b", lambda: setattr(page, "flags", values[1]))
+        program.add_task("a", lambda: update(page, "flags", lambda _old: values[0]))
+        program.add_task("b", lambda: update(page, "flags", lambda _old: values[1]))
         program.add_task("r", lambda: page.flags)
 
-    with pytest.raises(ModelError, match="in another execution: they are equal, and of two types"):
+    with pytest.raises(ModelError, match="in another execution: they are equal, but") as caught:
         explore(scenario(build))
+
+    assert re.fullmatch(r"test_trie\.py:\d+", caught.value.place)
+
+
+@pytest.mark.parametrize("values", [((1,), [1]), (1, [1], 2)])
+def test_a_result_that_cannot_be_hashed_is_refused_with_its_line(values: tuple[Any, ...]) -> None:
+    def build(program: Program) -> None:
+        page = Page()
+        for number, value in enumerate(values):
+            change = functools.partial(lambda value, _old: value, value)
+            program.add_task(f"t{number}", lambda change=change: update(page, "flags", change))
+        program.add_task("r", lambda: page.flags)
+
+    with pytest.raises(ModelError, match="which cannot be hashed") as caught:
+        explore(scenario(build))
+
+    assert re.fullmatch(r"test_trie\.py:\d+", caught.value.place)
+
+
+def test_a_rule_that_tells_equal_values_apart_is_evaluated_for_each() -> None:
+    def build(program: Program) -> None:
+        page = Page()
+        program.add_task("a", lambda: update(page, "flags", lambda _old: (1,)))
+        program.add_task("b", lambda: update(page, "flags", lambda _old: (True,)))
+
+        @invariant
+        def never_true(_program: Program) -> Iterator[str]:
+            """It is True."""
+            flags: Any = page.flags
+            if flags and flags[0] is True:
+                yield "True"
+
+        program.always(never_true)
+
+    for policy in ("dpor", "exhaustive"):
+        assert explore(scenario(build), policy=policy).verdict == "FAIL"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pfnlab.engine import operation as op_
+from pfnlab.engine.alike import alike
 from pfnlab.engine.cell import Cell, show
 from pfnlab.engine.current import observing
 from pfnlab.engine.errors import ModelError
@@ -81,6 +82,11 @@ def write_word(cell: Cell, value: Any) -> None:
             label=Label(((cell.number, WRITE), *added)),
             detail=lambda _: f"{cell.name} = {show(value)}",
         )  # fmt: skip
+    elif op.value is not value and not alike(op.value, value):
+        raise ModelError(
+            f"{cell.name} = {value!r}, where it was {op.value!r} before: they are equal, but not "
+            "alike in all; use one of them"
+        )
     perform(op)
 
 

@@ -50,7 +50,8 @@ class Execution(Outcome):
         self.step_limit = step_limit
         self.plain_limit = PLAIN_OPERATIONS * step_limit
         self.made_in_setup = 0
-        self.objects: dict[Hashable, Any] = {}  # by (task, creation index, class, arguments)
+        # By (task, creation index, class, arguments): each object, and that key.
+        self.objects: dict[Hashable, tuple[Any, Any]] = {}
         CURRENT.enter(self, self.setup)
         ModelError.last_one()
         try:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from pfnlab.engine import operation as op_
+from pfnlab.engine.alike import alike
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import ADD, NOTHING, READ, WRITE, Label
 from pfnlab.engine.operation import Operation, Raised
@@ -114,7 +115,7 @@ def _atomic(store: Store, op: Operation, cells: tuple[int, ...], task: int, cloc
     changed = 0
     place = 0
     for old, new in zip(before, after, strict=True):
-        if new is not old and new != old:
+        if new is not old and not alike(old, new):
             changed |= 1 << place
         place += 1
     label = op.labels.get(changed)

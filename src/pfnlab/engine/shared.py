@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, Self, TypeVar, overload
 
+from pfnlab.engine.alike import alike
 from pfnlab.engine.cell import Cell, Transparent
 from pfnlab.engine.current import observing, running, running_task
 from pfnlab.engine.errors import ModelError
@@ -35,10 +36,15 @@ class SharedType(type):
         execution, task = running()
         key = (task.index, task.created, cls, args, tuple(sorted(arguments.items())))
         task.created += 1
-        made = execution.objects.get(key)
+        made, given = execution.objects.get(key, (None, key))
+        if not alike(given, key):
+            raise ModelError(
+                f"the arguments of {cls.__name__}() equal those of another execution, but are not "
+                "alike in all, as 1 and True; use one of them"
+            )
         if made is None:
             made = cls.__new__(cls)  # type: ignore[call-overload]  # mypy takes cls for a type of types
-            execution.objects[key] = made
+            execution.objects[key] = made, key
             object.__setattr__(made, "_cells", {})
         object.__setattr__(made, "_ready", False)
         made.name = ""

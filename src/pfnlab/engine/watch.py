@@ -12,6 +12,7 @@ looks at.
 
 from typing import Any, final
 
+from pfnlab.engine.alike import alike
 from pfnlab.engine.current import CURRENT
 from pfnlab.engine.label import Label
 from pfnlab.engine.program import Invariant, Program
@@ -23,6 +24,7 @@ class Verdict:
     """What a rule says of some values: its evidence, and the cells that it has looked at."""
 
     def __init__(self, cells: tuple[int, ...], evidence: tuple[str, ...]) -> None:
+        self.came: Any = None  # the value that leads here
         self.cells = cells
         self.evidence = evidence
         self.bits = 0
@@ -35,8 +37,20 @@ class Look:
     """A cell that a rule reads next, and what comes after each of its values."""
 
     def __init__(self, cell: int) -> None:
+        self.came: Any = None  # the value that leads here
         self.cell = cell
         self.next: dict[Any, Look | Verdict] = {}
+
+    def after(self, value: Any) -> "Look | Verdict | None":
+        """What comes after a value; None if it has not been seen here."""
+        known = self.next.get(value)
+        if known is not None and known.came is not value and not alike(known.came, value):
+            return None
+        return known
+
+    def add(self, value: Any, node: "Look | Verdict") -> None:
+        node.came = value
+        self.next[value] = node
 
 
 Broken = tuple[Invariant, tuple[str, ...]]
@@ -103,7 +117,7 @@ class Watch:
         """What a rule says of the present state."""
         at = self.known[place]
         while isinstance(at, Look):
-            at = at.next.get(self._value(at.cell))
+            at = at.after(self._value(at.cell))
         if at is None:
             at = self._evaluate(place)
         return at
@@ -133,7 +147,7 @@ class Watch:
         at: Look | None = None
         value: Any = None
         for cell, its in read.items():
-            node = self.known[place] if at is None else at.next.get(value)
+            node = self.known[place] if at is None else at.after(value)
             if not isinstance(node, Look):
                 node = Look(cell)
                 self._hang(place, at, value, node)
@@ -145,7 +159,7 @@ class Watch:
         if at is None:
             self.known[place] = node
         else:
-            at.next[value] = node
+            at.add(value, node)
 
     def read(self, cell: int) -> Any:
         """A rule reads a cell, or a collection as a whole: all that was ever used of it."""

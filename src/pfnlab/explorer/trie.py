@@ -6,8 +6,10 @@ stays where its code ran last: a history that goes on from there costs one switc
 is run again from the beginning, fed with the results that it knows.
 """
 
+from types import FrameType
 from typing import Any, Final, final
 
+from pfnlab.engine.alike import alike
 from pfnlab.engine.current import CURRENT, run
 from pfnlab.engine.errors import ModelError, Nondeterminism, defined_at
 from pfnlab.engine.execution import START, Execution
@@ -21,6 +23,7 @@ from pfnlab.engine.operation import (
     VIOLATE,
     Operation,
 )
+from pfnlab.engine.record import Recorder
 from pfnlab.engine.task import ENDED, Task, WorkerPool
 
 _NO_RESULT: Final = object()
@@ -61,18 +64,21 @@ class Node:
 
     def after(self, result: Any) -> "Node | None":
         """Where a result leads; None if it has not been seen here."""
-        if self.all is None:
-            child = self.then if result == self.newest else None
-        else:
-            child = self.all.get(result)
+        child = self.equal(result)
         if child is not None:
-            if type(result) is not type(child.result):
-                raise ModelError(
-                    f"{self.op.verb} gives {result!r}, and {child.result!r} in another execution: "
-                    "they are equal, and of two types; use one"
-                )
+            if child.result is not result and not alike(child.result, result):
+                return None
             self.newest, self.then = result, child
         return child
+
+    def equal(self, result: Any) -> "Node | None":
+        """Where an equal result leads; it may be of another type."""
+        if self.all is None:
+            return self.then if result == self.newest else None
+        try:
+            return self.all.get(result)
+        except TypeError:  # it cannot be hashed
+            return None
 
     def add(self, result: Any, child: "Node") -> None:
         if self.then is not None:
@@ -95,6 +101,7 @@ class Trie:
 
     def __init__(self, execution: Execution, task: Task) -> None:
         self.pool: WorkerPool = execution.pool
+        self.program = execution.program
         self.task = task
         self.runs = 0  # how often the task's code was begun anew
         self.grown = 0  # operations that it has announced
@@ -119,7 +126,15 @@ class Trie:
         try:
             hash(result)
         except TypeError as error:
-            raise ModelError(f"{node.op.verb} gives {result!r}, which cannot be hashed") from error
+            wrong = f"{node.op.verb} gives {result!r}, which cannot be hashed"
+            raise ModelError(wrong, self._line(node)) from error
+        equal = node.equal(result)
+        if equal is not None:
+            raise ModelError(
+                f"{node.op.verb} gives {result!r}, and {equal.result!r} in another execution: "
+                "they are equal, but not alike in all; use one of them",
+                self._line(node),
+            )
         if self.at is not node:
             self._compare(node, self._begin(history(node)))
         op = run(self.pool, self.task, result)
@@ -156,6 +171,19 @@ class Trie:
             known = after
         self._compare(known, op)
         self.at = None if self.task.finished else known
+
+    def _line(self, node: Node) -> str:
+        """Where the code stands that announces a node's operation."""
+        if self.at is not node:
+            self._compare(node, self._begin(history(node)))
+            self.at = node
+        worker = self.task.worker
+        frame: FrameType | None = worker.greenlet.gr_frame if worker is not None else None
+        frames: list[FrameType] = []
+        while frame is not None:
+            frames.append(frame)
+            frame = frame.f_back
+        return Recorder(self.program).stack_of(frames).site
 
     def _compare(self, node: Node, op: Operation) -> None:
         if not op.same(node.op):
