@@ -1,6 +1,7 @@
 """One program under one schedule, and taking it back."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -370,4 +371,27 @@ def test_a_setup_that_does_not_end_is_an_error() -> None:
             device.plain = 1
 
     with pytest.raises(ModelError, match="setup makes more than 50000 accesses"):
+        run(build)
+
+
+def test_what_a_scenario_keeps_in_the_program_cannot_change() -> None:
+    def build(program: Any) -> None:
+        program.device = Device()
+        program.seen = []
+
+    with pytest.raises(ModelError, match="seen of the lab has a list in it") as caught:
+        run(build)
+
+    assert re.fullmatch(r".*test_execution\.py:\d+", caught.value.place)
+
+
+def test_a_task_keeps_nothing_in_the_program() -> None:
+    def build(program: Any) -> None:
+        program.rounds = 0
+
+        @program.task
+        def count() -> None:
+            program.rounds += 1
+
+    with pytest.raises(ModelError, match="rounds of the lab is set by a task"):
         run(build)

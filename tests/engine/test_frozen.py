@@ -1,6 +1,7 @@
 """Functions of steps: a search calls them again when their tasks have gone on."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -149,6 +150,70 @@ def test_a_function_that_leaves_something_behind_is_refused(task: Append, what: 
 
     with pytest.raises(ModelError, match=f"{what}; it is called whenever the step is tried"):
         run(build, "task:1")
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.number = 1
+
+    def add(self, old: int) -> int:
+        return old + self.number
+
+
+def adding_an_object(device: Shared) -> None:
+    counter = Counter()
+    update(device, "x", lambda old: old + counter.number)
+
+
+def adding_by_a_method(device: Shared) -> None:
+    update(device, "x", Counter().add)
+
+
+def adding_by_a_partial(device: Shared) -> None:
+    update(device, "x", partial(Counter.add, Counter()))
+
+
+def adding_an_item(device: Shared) -> None:
+    counters = [Counter()]
+    update(device, "x", lambda old: old + counters[0].number)
+
+
+def adding_a_row(device: Shared) -> None:
+    rows = {1: [2]}
+    update(device, "x", lambda old: old + rows[1][0])
+
+
+def waiting_for_an_object(device: Shared) -> None:
+    counter = Counter()
+    wait_event(device, "x", lambda value: value < counter.number)
+
+
+@pytest.mark.parametrize(
+    ("task", "what"),
+    [
+        (adding_an_object, r"a lambda at line \d+ has captured counter with a Counter"),
+        (adding_by_a_method, r"<bound method .*> has a Counter in it"),
+        (adding_by_a_partial, r"functools.partial\(.*\) has a Counter in it"),
+        (adding_an_item, r"a lambda at line \d+ has captured counters with a Counter"),
+        (adding_a_row, r"a lambda at line \d+ has captured rows with a list"),
+        (waiting_for_an_object, r"a lambda at line \d+ has captured counter with a Counter"),
+    ],
+)
+def test_a_function_that_captures_what_can_change_is_refused(task: Append, what: str) -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        program.add_task("task", lambda: task(device))
+
+    with pytest.raises(ModelError, match=f"{what}, which can change before the step is made"):
+        run(build, "task:1")
+
+
+def test_a_default_that_changes_is_what_it_was() -> None:
+    digits = [1]
+    kept = frozen(lambda digits=digits: digits[-1])
+    digits.append(2)
+
+    assert kept() == 1
 
 
 def test_functions_that_call_each_other_are_copied_together() -> None:

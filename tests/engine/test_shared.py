@@ -1,5 +1,11 @@
 """Shared objects: identity, fields, and the end of their life."""
 
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
 import pytest
 
 from pfnlab.engine import ModelError, Program, Shared, field, mutex, word
@@ -104,6 +110,48 @@ def test_what_a_constructor_sets_and_is_no_field_is_a_constant() -> None:
 
     with pytest.raises(ModelError, match="Page has no field number"):
         run(build)
+
+
+@dataclass(frozen=True)
+class Settings:
+    sizes: tuple[int, ...] = (1, 2)
+    limits: Any = None
+
+
+@dataclass
+class Counter:
+    number: int = 0
+
+
+class Keeper(Shared):
+    def __init__(self, make: Callable[[], object]) -> None:
+        self.constant = make()
+
+
+@pytest.mark.parametrize(
+    ("constant", "what"),
+    [
+        ([1], "a list"),
+        ({}, "a dict"),
+        ({1}, "a set"),
+        (Counter(), "a Counter"),
+        ((1, (Counter(),)), "a Counter"),
+        (Settings(limits=[]), "a list"),
+        ([].append, "a list"),
+        (iter(()), "a tuple_iterator"),
+        (random.Random(), "a Random"),
+    ],
+)
+def test_a_constant_that_can_change_is_an_error(constant: Any, what: str) -> None:
+    with pytest.raises(ModelError, match=rf"keeper1\.constant has {what} in it, which can change"):
+        run(lambda _program: Keeper(lambda: constant) and None)
+
+
+@pytest.mark.parametrize(
+    "constant", [1, "a", (1, "b"), frozenset({1}), Settings(), None, len, Page, Fraction(1, 2), run]
+)
+def test_a_constant_that_stays_as_it_is_is_none(constant: Any) -> None:
+    run(lambda _program: Keeper(lambda: constant) and None)
 
 
 def test_an_object_is_named_for_its_class_unless_it_names_itself() -> None:
@@ -313,3 +361,45 @@ def test_a_lock_cannot_be_taken_where_the_object_is_made() -> None:
 
     with pytest.raises(ModelError, match=r"Locked\.lock is used in __init__, where there is none"):
         every_run(lambda program: program.add_task("a", Locked))
+
+
+def class_with(**body: Any) -> Callable[[], object]:
+    return lambda: type("Device", (Shared,), body)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (class_with(w=word), r"Device\.w is the class word: write w = word\(\.\.\.\)"),
+        (class_with(lock=mutex), r"Device\.lock is the class mutex: write lock = mutex"),
+        (class_with(ws=[word(0)]), r"Device\.ws holds a word, which is a member only with a name"),
+        (class_with(ws={1: field(0)}), r"Device\.ws holds a field, .* write ws0 = field\("),
+        (class_with(log=[]), r"Device\.log has a list in it, which can change"),
+    ],
+)
+def test_what_looks_like_a_member_of_a_class_and_is_none_is_an_error(
+    make: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        make()
+
+
+def test_a_guard_that_is_no_lock_is_an_error() -> None:
+    class Guarded(Shared):
+        lock = mutex()
+        users = field(0, guarded_by="lokc")
+
+    with pytest.raises(
+        ModelError, match=r"Guarded\.users is guarded by 'lokc', and no class has a"
+    ):
+        run(lambda program: program.add_task("a", Guarded) and Guarded() and None)
+
+
+def test_a_guard_may_be_a_lock_of_another_object() -> None:
+    class Owner(Shared):
+        owners_lock = mutex()
+
+    class Guarded(Shared):
+        users = field(0, guarded_by="owner.owners_lock")
+
+    run(lambda _program: Guarded() and Owner() and None)

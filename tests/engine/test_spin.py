@@ -167,6 +167,14 @@ def flips_a_local(memory: Memory) -> None:
             return
 
 
+def flips_a_sign(memory: Memory) -> None:
+    one, two = 0.0, 0.0
+    while not (memory.x or memory.y):
+        one, two = (one, -two) if str(two) == "0.0" else (-one, -two)
+        if str(one) == str(two) == "-0.0":
+            return
+
+
 def look(memory: Memory) -> int:
     return memory.y
 
@@ -231,7 +239,7 @@ SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns",
          "waits_by_another_name"]  # fmt: skip
 FINITE = [
     "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
-    "counts_in_a_word", "flips_a_local", "counts_in_sorted", "counts_in_a_method",
+    "counts_in_a_word", "flips_a_local", "flips_a_sign", "counts_in_sorted", "counts_in_a_method",
     "counts_in_map", "counts_in_an_argument", "counts_in_a_function", "counts_by_exchange",
     "counts_in_a_default",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """A task's code runs only for a history that nobody has seen."""
 
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -249,7 +248,7 @@ def test_a_result_that_cannot_be_hashed_is_refused_with_its_line(values: tuple[A
     def build(program: Program) -> None:
         page = Page()
         for number, value in enumerate(values):
-            change = functools.partial(lambda value, _old: value, value)
+            change = lambda _old, value=value: value  # noqa: E731
             program.add_task(f"t{number}", lambda change=change: update(page, "flags", change))
         program.add_task("r", lambda: page.flags)
 

@@ -106,7 +106,11 @@ def test_a_file_is_released_with_its_last_user(
     kept_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = Counted()
-    monkeypatch.setattr("pfnlab.kernel.vfio.vfio_device_fops_release", counted.release)
+
+    def release(file: File) -> None:
+        counted.release(file)
+
+    monkeypatch.setattr("pfnlab.kernel.vfio.vfio_device_fops_release", release)
 
     def code(place: Place) -> tuple[int, int]:
         counted.released = 0

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
+from pfnlab.engine.constant import must_stay
 from pfnlab.engine.current import CURRENT, run
-from pfnlab.engine.errors import ModelError
+from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
@@ -55,7 +56,11 @@ class Execution(Outcome):
         CURRENT.enter(self, self.setup)
         ModelError.last_one()
         try:
+            before = set(vars(program))
             build(program)
+            for name in sorted(vars(program).keys() - before):
+                what = f"{name} of the {type(program).__name__.lower()}"
+                must_stay(what, vars(program)[name], defined_at(getattr(build, "build", build)))
             program.is_set_up = True
             tasks = program.tasks
             self.store.begin(len(tasks), frozenset(t.index for t in tasks if t.lazy))

@@ -10,11 +10,16 @@ from functools import cache
 from types import CellType, CodeType, FunctionType
 from typing import Any, TypeVar
 
+from pfnlab.engine.constant import changing
 from pfnlab.engine.errors import ModelError
 
 R = TypeVar("R")
 CONTAINERS = (list, dict, set, bytearray)
 FROZEN = "is_frozen"  # marks a function that is one of these copies
+CHANGES = (
+    "can change before the step is made; take what is needed of it into a variable first, as in "
+    "`number = counter.number`"
+)
 ASSIGNS = ("STORE_DEREF", "DELETE_DEREF")
 
 
@@ -22,11 +27,14 @@ def frozen(function: Callable[..., R]) -> Callable[..., R]:
     """The function, with the local variables that it captures as they are now.
 
     Lists, dicts, sets and functions among them are copied.  Raises ModelError for a function that
-    assigns to one of them, and later if it changes one of those copies.
-
-    Model: other objects are shared with the code of the task, which must leave them alone.
+    assigns to one of them or captures something else that can change, and later if it changes one
+    of those copies.
     """
-    if not isinstance(function, FunctionType) or not function.__closure__:
+    if not isinstance(function, FunctionType):
+        if what := changing(function):
+            raise ModelError(f"{function!r} has {what} in it, which {CHANGES}")
+        return function
+    if not function.__closure__ and not function.__defaults__:
         return function
     copies = _Copies()
     copy: Callable[..., R] = copies.function(function)
@@ -67,16 +75,19 @@ class _Copies:
                 "tried, so it must only return something"
             )
         cells = tuple([CellType() for _ in code.co_freevars])
-        copy = FunctionType(
-            code, function.__globals__, function.__name__, function.__defaults__, cells
-        )
+        defaults = tuple([self.value(value) for value in function.__defaults__ or ()])
+        copy = FunctionType(code, function.__globals__, function.__name__, defaults or None, cells)
         copy.__kwdefaults__ = function.__kwdefaults__
         self.known[function] = copy
-        for cell, captured in zip(cells, function.__closure__ or (), strict=True):
+        for variable, cell, captured in zip(
+            code.co_freevars, cells, function.__closure__ or (), strict=True
+        ):
             try:
-                cell.cell_contents = self.value(captured.cell_contents)
+                value = captured.cell_contents
             except ValueError:  # not assigned yet
                 continue
+            cell.cell_contents = self.value(value)
+            _must_stay(function, variable, value)
         return copy
 
     def value(self, value: Any) -> Any:
@@ -87,6 +98,20 @@ class _Copies:
             self.made.append((copy, value.copy()))
             return copy
         return value
+
+
+def _must_stay(function: FunctionType, variable: str, value: Any) -> None:
+    """Of a container its items must, as it is copied."""
+    parts: Any = (value,)
+    if type(value) in CONTAINERS:
+        parts = value.values() if isinstance(value, dict) else value
+    elif isinstance(value, FunctionType):
+        return
+    for part in parts:
+        if what := changing(part):
+            raise ModelError(
+                f"{_name(function)} has captured {variable} with {what}, which {CHANGES}"
+            )
 
 
 @cache

@@ -134,6 +134,8 @@ def tell_monitors(
 class LockMember(Member):
     """A lock as a field of a shared object."""
 
+    is_lock = True
+
     @abstractmethod
     def new(self, store: Store, name: str, lock_class: str) -> Lock:
         """Make the lock of one object."""

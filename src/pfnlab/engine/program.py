@@ -122,6 +122,14 @@ class Program(Transparent):
     racing: frozenset[str] = frozenset()  # plain fields whose every access is a visible step
     is_set_up: bool = False  # the scenario has filled it in
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("is_set_up"):
+            raise ModelError(
+                f"{name} of the {type(self).__name__.lower()} is set by a task, where no other one "
+                "sees it: declare it as a field of a Shared object"
+            )
+        super().__setattr__(name, value)
+
     def task(self, function: Callable[[], None]) -> Callable[[], None]:
         """Declare a task; it has the name of its function.  A decorator."""
         return self.add_task(function.__name__, function)

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.alike import alike
 from pfnlab.engine.cell import Cell, Transparent
+from pfnlab.engine.constant import must_stay
 from pfnlab.engine.current import observing, running, running_task
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.operation import INIT, Operation
@@ -44,7 +45,6 @@ class SharedType(type):
             )
         if made is None:
             made = cls.__new__(cls)  # type: ignore[call-overload]  # mypy takes cls for a type of types
-            execution.objects[key] = made, key
             object.__setattr__(made, "_cells", {})
         object.__setattr__(made, "_ready", False)
         made.name = ""
@@ -53,6 +53,9 @@ class SharedType(type):
             made.name = f"{cls.__name__.lower()}{task.created}"
         first = [_begin_life(made)] if made._freeable else []
         first += [member.begin(made) for member in _members(cls)]
+        if key not in execution.objects:
+            _must_be_sound(made)
+            execution.objects[key] = made, key
         object.__setattr__(made, "_ready", True)
         perform(
             Operation(INIT, "create", cells=tuple([cell.number for cell, _value in first]),
@@ -69,6 +72,8 @@ class Shared(Transparent, metaclass=SharedType):
     def __init_subclass__(cls, *, freeable: bool | None = None) -> None:
         if freeable is not None:
             cls._freeable = freeable
+        for name, value in vars(cls).items():
+            _must_be_declared(cls, name, value)
 
     name: str
     # By member, and by collection and key.
@@ -95,6 +100,8 @@ class Member(ABC):
 
     attribute = ""
     place = ""  # as "Vma.vm_flags"
+    guarded_by = ""  # the lock that protects it
+    is_lock = False
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -169,6 +176,47 @@ def _members(cls: type) -> Iterable[Member]:
     for base in reversed(cls.__mro__):
         found |= vars(base)
     return [member for member in found.values() if isinstance(member, Member)]
+
+
+def _must_be_declared(cls: type, name: str, value: Any) -> None:
+    """Raise ModelError for what a class has that looks like a member, and is none."""
+    place = f"{cls.__name__}.{name}"
+    if isinstance(value, type) and issubclass(value, Member):
+        raise ModelError(
+            f"{place} is the class {value.__name__}: write {name} = {value.__name__}(...)"
+        )
+    parts: Any = value.values() if isinstance(value, dict) else value
+    for part in parts if isinstance(value, dict | list | tuple) else ():
+        if isinstance(part, Member):
+            kind = type(part).__name__
+            raise ModelError(
+                f"{place} holds a {kind}, which is a member only with a name of its own in the "
+                f"class; write {name}0 = {kind}(...), or make an object for each"
+            )
+    if not (name.startswith("__") or isinstance(value, Member) or hasattr(type(value), "__get__")):
+        must_stay(place, value)
+
+
+def _must_be_sound(made: Shared) -> None:
+    """Raise ModelError if a new object has a constant that can change, or a guard that is none."""
+    for name, value in vars(made).items():
+        if name not in ("_cells", "_life", "_ready"):
+            must_stay(f"{made.name}.{name}", value)
+    for member in _members(type(made)):
+        guard = member.guarded_by
+        if guard and not _is_lock(guard.rpartition(".")[2], Shared):
+            raise ModelError(
+                f"{member.place} is guarded by {guard!r}, and no class has a lock of this name"
+            )
+
+
+def _is_lock(name: str, cls: type) -> bool:
+    """Whether a class, or one derived from it, has a lock of this name."""
+    member = vars(cls).get(name)
+    if isinstance(member, Member) and member.is_lock:
+        return True
+    below: list[type] = type.__subclasses__(cls)
+    return any(_is_lock(name, each) for each in below)
 
 
 # ---- the life of objects that can be freed

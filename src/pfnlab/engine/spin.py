@@ -25,7 +25,7 @@ from typing import Any, Final, final
 from pfnlab.engine.call_site import known
 from pfnlab.engine.cell import Transparent
 
-_PLAIN_VALUES: Final = (bool, int, float, complex, str, bytes, type(None))
+_PLAIN_VALUES: Final = (bool, int, str, bytes, type(None))
 VISITS: Final = 16  # earlier looks at the same thing that are compared
 
 State = tuple[Any, ...]
@@ -115,6 +115,8 @@ def state_of(frame: FrameType | None) -> State | None:
 def _seen(value: Any) -> Any:
     """A value that compares by all that it is; None if that cannot be told."""
     kind = type(value)
+    if kind is float or kind is complex:
+        return kind, repr(value)  # 0.0 equals -0.0
     if kind in _PLAIN_VALUES or isinstance(value, Enum):
         return kind, value
     if isinstance(value, Transparent):

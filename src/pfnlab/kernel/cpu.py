@@ -28,15 +28,15 @@ class Hit(NamedTuple):
 def reach(mm: Mm, address: int, verb: str) -> bool:
     """One try of an access: by what this CPU has cached, else by a walk, which it caches."""
     task = running_task()
+    cpu = cpu_name(task)
 
     def look(old: tuple[Any, ...]) -> tuple[tuple[Any, ...], Hit | Walk]:
         tlb, slots = old[0], old[1:]
         found = walked(slots)
-        known = cached(tlb, address)
-        if known is not None:
+        if (known := cached(tlb, address)) is not None:
             return old, Hit(known.leaf, known.leaf != found.leaf)
         if found.leaf is not None:
-            tlb = (*(tlb or ()), Translation(cpu_name(task), found.leaf))
+            tlb = (*(tlb or ()), Translation(cpu, found.leaf))
         return (tlb, *slots), found
 
     found: Hit | Walk = atomically(
