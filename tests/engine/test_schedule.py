@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfnlab.engine import BadSchedule, ModelError, Program, Shared, choose, field, mutex, word
+from pfnlab.engine import BadSchedule, ModelError, Program, Shared, choose, field, join, mutex, word
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.schedule import Part, follow, format_schedule, parse_schedule, schedule_of
 from tests.engine.runs import run
@@ -163,3 +163,30 @@ def test_a_name_that_no_schedule_can_have_is_refused(name: Any) -> None:
 
 def test_a_name_may_be_several_words() -> None:
     assert parse_schedule("thread 1:2,b:1") == [Part("thread 1", 2), Part("b", 1)]
+
+
+def test_the_code_of_a_task_begins_when_the_schedule_names_it() -> None:
+    begun: list[str] = []
+
+    def build(program: Program) -> None:
+        device = Device()
+
+        def begin(name: str) -> None:
+            begun.append(name)
+            device.x = 1
+            begun.append(f"{name} goes on")
+
+        program.add_task("one", lambda: begin("one"))
+        program.add_task("two", lambda: begin("two"))
+
+    run(build, "two:1")
+
+    assert begun == ["two", "two goes on", "one"]
+
+
+def test_a_task_can_wait_for_one_that_makes_no_step() -> None:
+    def build(program: Program) -> None:
+        program.add_task("idle", lambda: None)
+        program.add_task("waiter", lambda: join("idle"))
+
+    assert len(run(build, "waiter:1").events) == 1

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pfnlab.engine import Nondeterminism, Program, Shared, field, word
+from pfnlab import explore
+from pfnlab.engine import Nondeterminism, Program, Scenario, Shared, field, word
 from pfnlab.explorer.determinism import check_determinism
 from pfnlab.explorer.search import Reduced
 from tests.explorer.small_programs import philosophers, search
@@ -144,3 +145,29 @@ def test_the_reduction_notices_what_the_check_has_missed() -> None:
 
     with pytest.raises(Nondeterminism, match=r"test_determinism\.py:\d+: hidden nondeterminism"):
         search(build, Reduced())
+
+
+@pytest.mark.parametrize("policy", ["dpor", "source", "exhaustive", "random"])
+def test_what_a_task_leaves_behind_before_its_first_step_is_an_error(policy: str) -> None:
+    def build(program: Program) -> None:
+        device = Device()
+        left: set[str] = set()
+
+        @program.task
+        def leaver() -> None:
+            left.add("leaver")
+            device.x = 1
+
+        @program.task
+        def finder() -> None:
+            device.y = 1
+            assert "leaver" not in left
+
+    with pytest.raises(Nondeterminism) as caught:
+        explore(Scenario("build", "It leaves.", build), policy=policy)
+
+    assert caught.value.message == (
+        "hidden nondeterminism: finder:2 breaks assertion only if the code of all tasks begins "
+        "before the first step; all shared state must be in fields"
+    )
+    assert caught.value.place.startswith("test_determinism.py:")

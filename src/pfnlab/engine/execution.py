@@ -53,6 +53,7 @@ class Execution(Outcome):
         self.made_in_setup = 0
         # By (task, creation index, class, arguments): each object, and that key.
         self.objects: dict[Hashable, tuple[Any, Any]] = {}
+        self.begun: set[int] = set()  # tasks whose code has, or that others start
         CURRENT.enter(self, self.setup)
         ModelError.last_one()
         try:
@@ -80,14 +81,28 @@ class Execution(Outcome):
         self.stopped_in_setup = self.recorder.stopped if self.recorder is not None else None
         self.heard_in_setup = list(self.heard)
 
-    def restart(self) -> None:
-        """Undo everything since the setup and bring every task to its first step."""
+    def restart(self, *, late: bool = False) -> None:
+        """Undo everything since the setup and bring every task to its first step.
+
+        If it is `late`, they are left before their code: begin() and begin_all() run it.
+        """
         self.rewind()
         for task in self.program.tasks:
             task.restart()
+        self.begun = {task.index for task in self.program.tasks if task.lazy}
+        if not late:
+            self.begin_all()
+
+    def begin_all(self) -> None:
+        """Bring those tasks to their first step whose code has not begun."""
         for task in self.program.tasks:
-            if not self.failed_setup and not task.lazy:
-                self._begin(task)
+            self.begin(task)
+
+    def begin(self, task: Task) -> None:
+        """Bring a task to its first step, unless its code has begun or another one starts it."""
+        if task.index not in self.begun and not self.failed_setup:
+            self.begun.add(task.index)
+            self._begin(task)
 
     def rewind(self) -> None:
         """Undo everything since the setup."""

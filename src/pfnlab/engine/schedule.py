@@ -86,20 +86,27 @@ def tell_schedule(error: Exception, execution: Execution) -> None:
         error.add_note(f"after {join_racing(execution.program.racing, schedule)}")
 
 
-def follow(execution: Execution, text: str) -> None:
-    """Restart an execution and run it along a schedule; raises BadSchedule if it does not fit."""
+def follow(execution: Execution, text: str, *, late: bool = True) -> None:
+    """Restart an execution and run it along a schedule; raises BadSchedule if it does not fit.
+
+    The code of a task begins when the schedule first names it.  A search begins it at once, and
+    that must make no difference.
+    """
     parts = parse_schedule(text) if text else []
     tasks = {task.name: task for task in execution.program.tasks}
-    execution.restart()
+    execution.restart(late=late)
     for part in parts:
         if part.task not in tasks:
             known = ", ".join(tasks)
             raise BadSchedule(f"schedule names task {part.task!r}; this scenario has {known}")
         _follow_part(execution, tasks[part.task], part)
+    if execution.violation is None:
+        execution.begin_all()
 
 
 def _follow_part(execution: Execution, task: Task, part: Part) -> None:
     choices = list(part.choices)
+    execution.begin(task)
     goal = task.steps + part.steps
     pending = execution.pending[task.index]
     if not part.steps and pending is not None and not pending.counted:
@@ -109,6 +116,8 @@ def _follow_part(execution: Execution, task: Task, part: Part) -> None:
         pending = execution.pending[task.index]
         if pending is None and task.finished:
             raise BadSchedule(f"{done}, and has ended")
+        if not execution.ready(task):
+            execution.begin_all()  # it may wait for one that ends without a step
         if not execution.ready(task):
             waits = f"waits in {pending.verb}" if pending is not None else "is stopped"
             raise BadSchedule(f"{done}, and {waits}")

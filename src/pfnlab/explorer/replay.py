@@ -17,9 +17,16 @@ MakeProgram = Callable[[], Program]
 
 
 def replay(
-    make_program: MakeProgram, build: Build, schedule: str, step_limit: int = STEP_LIMIT
+    make_program: MakeProgram,
+    build: Build,
+    schedule: str,
+    step_limit: int = STEP_LIMIT,
+    *,
+    late: bool = True,
 ) -> Finding | None:
     """Follow one schedule and record it; None if no rule breaks.  Raises BadSchedule.
+
+    `late` is as in follow().
 
     Schedules joined by ";" are followed one after the other, for rules that only
     several executions break together.
@@ -31,7 +38,7 @@ def replay(
     steps: list[TraceStep] = []
     try:
         for part in schedule.split(";"):
-            follow(execution, part)
+            follow(execution, part, late=late)
             if execution.violation is None and not execution.enabled():
                 execution.finish()
             followed.append(schedule_of(execution))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pfnlab.engine.errors import BadSchedule
+from pfnlab.engine.errors import BadSchedule, Nondeterminism
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.schedule import join_racing
 from pfnlab.explorer.distinct import distinct
@@ -30,19 +30,31 @@ class Retelling:
 
     def finding(self, candidate: Candidate) -> Finding:
         """Follow the shortest schedule once more."""
+        rule = candidate.rule
         for telling in (candidate.short, candidate.full):
-            try:
-                finding = self._again(telling.schedule)
-            except BadSchedule:
-                continue
-            if finding is not None and finding.violation.rule == candidate.rule:
+            finding = self._breaking(telling.schedule, rule)
+            if finding is not None:
                 break
+            hasty = self._breaking(telling.schedule, rule, late=False)
+            if hasty is not None:
+                raise Nondeterminism(
+                    f"hidden nondeterminism: {telling.schedule} breaks {rule} only if the code of "
+                    "all tasks begins before the first step; all shared state must be in fields",
+                    hasty.trace.site,
+                )
         else:
-            raise AssertionError(f"{candidate.full.schedule} does not break {candidate.rule} again")
+            raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
         return Finding(
             finding.violation, finding.schedule, finding.steps, telling.switches,
             finding.trace, candidate.failing,
         )  # fmt: skip
+
+    def _breaking(self, schedule: str, rule: str, *, late: bool = True) -> Finding | None:
+        try:
+            finding = self._again(schedule, late=late)
+        except BadSchedule:
+            return None
+        return finding if finding is not None and finding.violation.rule == rule else None
 
     def _leftovers(self, kept: Kept, execution: Execution) -> list[Finding]:
         """Rules that executions have only broken together."""
@@ -56,6 +68,6 @@ class Retelling:
         ]
         return [finding for finding in found if finding is not None]
 
-    def _again(self, schedule: str) -> Finding | None:
+    def _again(self, schedule: str, *, late: bool = True) -> Finding | None:
         schedule = join_racing(self.racing, schedule)
-        return replay(self.make_program, self.build, schedule, self.step_limit)
+        return replay(self.make_program, self.build, schedule, self.step_limit, late=late)
