@@ -1,15 +1,29 @@
 """Mutexes and spinlocks."""
 
+import re
+from typing import Any
+
 import pytest
 
-from pfnlab.engine import ModelError, Program, Shared, mutex, spinlock, word
-from tests.engine.runs import broken, enabled, every_run, outcomes, run, values, without_lines
+from pfnlab.engine import ModelError, Program, Shared, mutex, rw_semaphore, spinlock, word
+from tests.engine.runs import (
+    Build,
+    broken,
+    enabled,
+    every_run,
+    outcomes,
+    rules_broken,
+    run,
+    values,
+    without_lines,
+)
 
 
 class Device(Shared):
     lock = mutex()
     second = mutex()
     spin = spinlock()
+    sem = rw_semaphore()
     x = word(0)
 
 
@@ -207,3 +221,61 @@ def test_setup_cannot_wait_for_a_lock() -> None:
 
     with pytest.raises(ModelError, match=r"setup waits in mutex_lock for .*: nobody can wake it"):
         run(build)
+
+
+def raises_in(block: Any, *, caught: bool, error: type[Exception] = KeyError) -> Build:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            try:
+                with block(device):
+                    raise error("no")
+            except error:
+                if not caught:
+                    raise
+            device.x = 1
+
+    return build
+
+
+BLOCKS = [lambda d: d.lock, lambda d: d.sem.read(), lambda d: d.sem.write()]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_exception_that_is_caught_behind_the_block_of_a_lock_is_an_error(block: Any) -> None:
+    with pytest.raises(ModelError, match="KeyError leaves the block of device1") as caught:
+        every_run(raises_in(block, caught=True))
+
+    assert re.fullmatch(r".*test_mutex\.py:\d+", caught.value.place)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_exception_that_ends_its_task_is_told_as_what_it_is(block: Any) -> None:
+    build = raises_in(block, caught=False)
+
+    with pytest.raises(KeyError):
+        every_run(build)
+    assert broken(build, "task:2").violation.evidence == ("task: KeyError: 'no'",)
+
+
+def test_an_assert_that_fails_in_the_block_of_a_lock_is_a_finding() -> None:
+    build = raises_in(BLOCKS[0], caught=False, error=AssertionError)
+
+    assert rules_broken(build) == ["assertion"]
+
+
+def test_an_exception_may_be_caught_in_the_block_of_a_lock() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            with device.lock:
+                try:
+                    raise KeyError
+                except KeyError:
+                    device.x = 1
+
+    assert every_run(build).verdict == "ok"

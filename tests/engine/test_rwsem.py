@@ -2,7 +2,7 @@
 
 import pytest
 
-from pfnlab.engine import Program, Shared, rw_semaphore, word
+from pfnlab.engine import ModelError, Program, Shared, rw_semaphore, word
 from pfnlab.engine.signal import kill
 from pfnlab.engine.task import Task
 from tests.engine.runs import (
@@ -359,3 +359,16 @@ def test_a_lock_cannot_be_assigned() -> None:
 
     with pytest.raises(Exception, match=r"device1\.sem is a lock; it cannot be assigned"):
         run(build)
+
+
+def test_a_semaphore_is_taken_on_one_of_its_sides() -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        @program.task
+        def task() -> None:
+            with device.sem:
+                pass
+
+    with pytest.raises(ModelError, match=r"with device1\.sem: .*write \.read\(\) or \.write\(\)"):
+        every_run(build)

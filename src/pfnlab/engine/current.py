@@ -70,6 +70,7 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     try:
         op = pool.start(task) if task.worker is None else pool.resume(task, result)
     except AssertionError as error:
+        task.wrong = None
         program = current_execution().program
         op = task.pending = assertion_failed(task, error, program, CURRENT.recorder)
     except Exception as error:
@@ -77,9 +78,12 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
         if recorder is None or not recorder.whole:
             raise
         ModelError.last_one()
+        task.wrong = None
         op = task.pending = error_met(task, error, recorder)
     finally:
         CURRENT.task = before
+    if task.wrong is not None:
+        raise task.wrong
     if op.code == END:
         misuse = ModelError.last_one()
         if misuse is not None:

@@ -4,6 +4,7 @@ A lock is a cell whose value says who has it.  Taking one that is not free is no
 step: the task cannot run until it is.
 """
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,6 +104,19 @@ class Lock(Cell):
             )  # fmt: skip
         perform(op)
         self.no_longer_held(mode)
+
+    def left_by(self, error: BaseException | None) -> None:
+        """An exception leaves the block of this lock, which stays held, as it makes no steps.
+
+        That is right where it ends the task; one that catches it and goes on is told in run().
+        """
+        if isinstance(error, Exception) and not isinstance(error, AssertionError):
+            frame = sys._getframe(2)  # that of the block
+            running_task().wrong = ModelError(
+                f"{type(error).__name__} leaves the block of {self.name} and is caught behind it, "
+                "where the lock is still held: it is no kernel event; catch it in the block",
+                f"{frame.f_code.co_filename}:{frame.f_lineno}",
+            )
 
     def no_longer_held(self, mode: str) -> None:
         task = running_task()

@@ -34,11 +34,13 @@ class Mutex(Lock):
     def __exit__(
         self,
         raised: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         if raised is None:  # an exception is no kernel event: it must not make steps
             self.unlock()
+        else:
+            self.left_by(error)
 
 
 class Spinlock(Mutex):

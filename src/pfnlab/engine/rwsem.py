@@ -7,10 +7,11 @@ never meet a writer in between, and the deadlock of the two does not exist.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, NoReturn, Self, overload
 
 from pfnlab.engine import label as kind
 from pfnlab.engine import operation as op_
+from pfnlab.engine.errors import ModelError
 from pfnlab.engine.fire import FREE, Holders
 from pfnlab.engine.lock import Lock, LockMember
 from pfnlab.engine.shared import Shared
@@ -91,19 +92,26 @@ class RwSemaphore(Lock):
 
     # with sem.read(): ...
 
+    def __enter__(self) -> NoReturn:
+        raise ModelError(f"with {self.name}: it has two sides; write .read() or .write() behind it")
+
+    def __exit__(self, *_error: object) -> None:
+        """Python looks for it before it calls __enter__."""
+
     def read(self) -> "Side":
-        return Side(self.down_read, self.up_read)
+        return Side(self, self.down_read, self.up_read)
 
     def write(self) -> "Side":
-        return Side(self.down_write, self.up_write)
+        return Side(self, self.down_write, self.up_write)
 
 
 class Side:
     """One side of a rw_semaphore, for `with`."""
 
-    __slots__ = ("down", "up")
+    __slots__ = ("down", "lock", "up")
 
-    def __init__(self, down: Callable[[], None], up: Callable[[], None]) -> None:
+    def __init__(self, lock: Lock, down: Callable[[], None], up: Callable[[], None]) -> None:
+        self.lock = lock
         self.down = down
         self.up = up
 
@@ -113,11 +121,13 @@ class Side:
     def __exit__(
         self,
         raised: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         if raised is None:  # an exception is no kernel event: it must not make steps
             self.up()
+        else:
+            self.lock.left_by(error)
 
 
 class rw_semaphore(LockMember):

@@ -62,6 +62,7 @@ class Task:
         self.since = -1  # the length of the history when the task began to try
         self.created = 0  # objects made so far: part of the next one's identity
         self.held: list[Hold] = []
+        self.wrong: ModelError | None = None  # if it goes on
         self.flags = 0  # its own, as task->flags in the kernel: nobody else looks at them
         self.works: list[Callable[[], None]] = []  # put off until no lock is held
 
