@@ -130,8 +130,12 @@ def test_a_task_is_started_once() -> None:
         program.add_task("starts", starts)
         program.add_task("lazy", lambda: None, lazy=True)
 
-    with pytest.raises(ModelError, match="it was started before, and begins only once"):
-        explore(one)
+    what = (
+        r"test_verdict_arguments\.py:\d+: start\('lazy'\): it was started before, and begins only"
+    )
+    for policy in ("dpor", "exhaustive"):
+        with pytest.raises(ModelError, match=what):
+            explore(one, policy=policy)
 
 
 def test_a_scenario_of_a_device_without_a_design_says_what_it_lacks() -> None:

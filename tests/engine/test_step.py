@@ -58,6 +58,16 @@ def test_a_choice_of_nothing_is_an_error() -> None:
         run(build)
 
 
+def test_an_option_that_cannot_be_hashed_is_an_error_where_it_is_chosen() -> None:
+    def build(program: Program) -> None:
+        program.add_task("task", lambda: choose([[1], [2]]))
+
+    with pytest.raises(
+        ModelError, match=r"choose\(\[\[1\], \[2\]\]\): an option is what can be hashed"
+    ):
+        run(build, "task:1")
+
+
 def test_what_setup_chooses_is_the_first_option() -> None:
     picked: list[int] = []
 

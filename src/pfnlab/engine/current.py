@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from pfnlab.engine.record import Recorder
     from pfnlab.engine.watch import Watch
 
-_OUTSIDE: Final = "shared state is used outside of a scenario and its tasks"
+_OUTSIDE: Final = (
+    "shared state is used outside of a scenario and its tasks, or in a function of update() or "
+    "wait_event(), which decides by the value that it is given"
+)
 
 
 @final

@@ -180,7 +180,7 @@ class Execution(Outcome):
             if not self.known(rule.rule):
                 self.report(rule.rule, rule.rule.sentence, evidence, task)
         self._check_limit(task)
-        if op.code == op_.SPAWN:
+        if op.code == op_.SPAWN and result is None:
             self._begin(self.program.tasks[op.number])
         if not self.store.parked[task.index]:
             if op is START:

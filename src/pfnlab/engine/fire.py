@@ -248,7 +248,8 @@ def _wait(store: Store, op: Operation, task: int, clocks: bool) -> Any:
     if code == op_.SPAWN:
         if store.started[number]:
             name = op.detail(None) if op.detail is not None else ""
-            raise ModelError(f"start({name!r}): it was started before, and begins only once")
+            what = f"start({name!r}): it was started before, and begins only once"
+            return Raised(ModelError(what))
         store.start(number, task)
         return None
     if code == op_.JOIN:

@@ -147,7 +147,8 @@ class Operation:
     def told(self, result: Any) -> str:
         """What it was about and how it ended, for a trace."""
         if isinstance(result, Raised):
-            return f"{self.target.name} raises {type(result.error).__name__}"
+            what = self.target.name if self.target is not None else self.verb
+            return f"{what} raises {type(result.error).__name__}"
         return self.detail(result) if self.detail is not None else ""
 
     def same(self, other: "Operation") -> bool:

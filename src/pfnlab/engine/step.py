@@ -112,6 +112,11 @@ def choose(options: Sequence[T], what: str = "one of") -> T:
     """One of the options; every one of them is explored."""
     if not options:
         raise ModelError("choose() needs at least one option")
+    try:
+        hash(tuple(options))
+    except TypeError as error:
+        what = f"choose({options!r}): an option is what can be hashed, as a tuple, not a list"
+        raise ModelError(what) from error
     picked: T = perform(
         Operation(op_.CHOOSE, "choose", value=tuple(options), options=len(options),
                   detail=lambda r: f"{what}: {r}")

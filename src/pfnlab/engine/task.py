@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, final
 from greenlet import getcurrent, greenlet
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.errors import Abandoned, ModelError
+from pfnlab.engine.errors import Abandoned, ModelError, defined_at
 from pfnlab.engine.operation import END, RETRY, Operation
 from pfnlab.engine.spin import Looked
 
@@ -96,7 +96,8 @@ class Worker:
                         made.close()  # or Python warns of it
                     raise ModelError(
                         f"task {task.name} is a generator, or async: its code would never run; "
-                        "a task is a plain function"
+                        "a task is a plain function",
+                        defined_at(task.function),
                     )
             except Abandoned:
                 pass
@@ -208,7 +209,7 @@ def _pause() -> Any:
     parent = getcurrent().parent
     if parent is None:
         raise ModelError(
-            "shared state is used where it cannot be: in a thread, which is no task, in a function "
-            "of update() or wait_event(), which is part of a step, or changed in a rule"
+            "shared state is used in a function of update() or wait_event(), which is part of a "
+            "step and decides by the value that it is given; or in a thread, which is no task"
         )
     return parent.switch()
