@@ -60,7 +60,7 @@ def follow_saved(
     try:
         for steps in saved.runs:
             led = _best(execution, steps, saved.rule, to_end=len(saved.runs) == 1)
-            partings += led.partings
+            partings += sorted(led.partings, key=lambda parting: parting.saved.step)
             schedules.append(led.schedule)
     finally:
         execution.end()
@@ -178,16 +178,23 @@ class _Led:
         self.last = task.name
 
     def _part(self, saved: SavedStep, how: str) -> None:
+        """Each place is told once, and a task that waits there as one that waits."""
         task = self.tasks.get(saved.task)
-        before = self.partings[-1] if self.partings else None
         now = site = ""
         if task is not None and self.execution.recorder is not None:
             op = self.execution.pending[task.index]
             if op is not None:
                 now = f"{op.verb} {object_of(self.execution.program, op)}".rstrip()
                 site = self.execution.recorder.site(task)
-        if before is None or (before.saved.task, before.now, before.how) != (saved.task, now, how):
-            self.partings.append(Parting(saved, how, now, site))
+        own = [parting for parting in self.partings if parting.saved.task == saved.task]
+        if own and own[-1].saved == saved:
+            if how == "does":  # it had to wait for others in between
+                return
+            if own[-1].now == now:
+                self.partings.remove(own[-1])
+        elif own and (own[-1].now, own[-1].how) == (now, how):
+            return
+        self.partings.append(Parting(saved, how, now, site))
 
 
 def _fits(program: Program, op: Operation, saved: SavedStep) -> bool:
