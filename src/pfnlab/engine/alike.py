@@ -25,7 +25,12 @@ def alike(one: Any, other: Any) -> bool:
     if kind is float or kind is complex:
         return repr(one) == repr(other)
     if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(alike, one, other))
+        if len(one) != len(other):
+            return False
+        for place in range(len(one)):  # all() would cost three times as much
+            if one[place] is not other[place] and not alike(one[place], other[place]):
+                return False
+        return True
     if one != other:
         return False
     if isinstance(one, frozenset):

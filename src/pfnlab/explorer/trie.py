@@ -64,21 +64,18 @@ class Node:
 
     def after(self, result: Any) -> "Node | None":
         """Where a result leads; None if it has not been seen here."""
-        child = self.equal(result)
+        if self.all is None:
+            child = self.then if result == self.newest else None
+        else:
+            try:
+                child = self.all.get(result)
+            except TypeError:  # it cannot be hashed
+                return None
         if child is not None:
             if child.result is not result and not alike(child.result, result):
                 return None
             self.newest, self.then = result, child
         return child
-
-    def equal(self, result: Any) -> "Node | None":
-        """Where an equal result leads; it may be of another type."""
-        if self.all is None:
-            return self.then if result == self.newest else None
-        try:
-            return self.all.get(result)
-        except TypeError:  # it cannot be hashed
-            return None
 
     def add(self, result: Any, child: "Node") -> None:
         if self.then is not None:
@@ -128,13 +125,13 @@ class Trie:
         except TypeError as error:
             wrong = f"{node.op.verb} gives {result!r}, which cannot be hashed"
             raise ModelError(wrong, self._line(node)) from error
-        equal = node.equal(result)
-        if equal is not None:
-            raise ModelError(
-                f"{node.op.verb} gives {result!r}, and {equal.result!r} in another execution: "
-                "they are equal, but not alike in all; use one of them",
-                self._line(node),
-            )
+        for other in node.children():
+            if other.result == result:
+                raise ModelError(
+                    f"{node.op.verb} gives {result!r}, and {other.result!r} in another execution: "
+                    "they are equal, but not alike in all; use one of them",
+                    self._line(node),
+                )
         if self.at is not node:
             self._compare(node, self._begin(history(node)))
         op = run(self.pool, self.task, result)
