@@ -4,11 +4,23 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from pfnlab.engine import ModelError, Program, Shared, field, mutex, word
+from pfnlab.engine import (
+    ModelError,
+    Program,
+    Shared,
+    completion,
+    condition,
+    field,
+    mutex,
+    rw_semaphore,
+    shared_list,
+    word,
+)
 from pfnlab.engine.execution import Execution
 from pfnlab.engine.schedule import follow
 from pfnlab.engine.shared import free
@@ -148,10 +160,39 @@ def test_a_constant_that_can_change_is_an_error(constant: Any, what: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "constant", [1, "a", (1, "b"), frozenset({1}), Settings(), None, len, Page, Fraction(1, 2), run]
+    "constant",
+    [
+        1,
+        "a",
+        (1, "b"),
+        frozenset({1}),
+        Settings(),
+        None,
+        len,
+        Page,
+        Fraction(1, 2),
+        run,
+        MappingProxyType({1: "a"}),
+    ],
 )
 def test_a_constant_that_stays_as_it_is_is_none(constant: Any) -> None:
     run(lambda _program: Keeper(lambda: constant) and None)
+
+
+def test_what_gives_access_to_a_member_may_be_kept() -> None:
+    class Full(Shared):
+        pages = shared_list()
+        done = completion()
+        queue = condition()
+        sem = rw_semaphore()
+        lock = mutex()
+
+    def build(program: Any) -> None:
+        full = Full()
+        Keeper(lambda: (full.pages, full.done, full.queue, full.sem.read(), full.lock))
+        program.pages = full.pages
+
+    run(build)
 
 
 def test_an_object_is_named_for_its_class_unless_it_names_itself() -> None:

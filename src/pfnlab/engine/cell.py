@@ -15,6 +15,12 @@ class Transparent:
     """An object whose whole state is in cells: the same one has nothing else to remember."""
 
 
+class Handle:
+    """What gives access to a cell, and has no state of its own; made anew for each use."""
+
+    __slots__ = ()
+
+
 class Cell:
     """What the engine and a reader of traces must know of one value."""
 

@@ -7,16 +7,17 @@ tried, and a loop that polls looks the same in every round.
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
-from pfnlab.engine.cell import Cell, Transparent
+from pfnlab.engine.cell import Cell, Handle, Transparent
 from pfnlab.engine.errors import ModelError
 
 # Of cells and Shared objects, whatever can change is in cells.  What a function has captured is
 # not looked at.
 _CONSTANT = (
-    bool, bytes, complex, float, int, str, type, Cell, Enum, FunctionType, ModuleType, Transparent,
+    bool, bytes, complex, float, int, str, type, Cell, Enum, FunctionType, Handle,
+    ModuleType, Transparent,
 )  # fmt: skip
 
 
@@ -30,6 +31,8 @@ def changing(value: Any) -> str:
         return _first(value.func, *value.args, *value.keywords.values())
     if isinstance(value, tuple | frozenset):
         return _first(*value)
+    if isinstance(value, MappingProxyType):
+        return _first(*value.values())
     kind = type(value)
     if _is_frozen(kind):
         return _first(*(getattr(value, each.name) for each in fields(value)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar, overload
 
 from pfnlab.engine.access import read_field, replace_field
-from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.cell import Cell, Handle, show
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.label import READ as LOOKED
 from pfnlab.engine.label import Label
@@ -15,7 +15,7 @@ from pfnlab.engine.step import perform
 T = TypeVar("T")
 
 
-class SharedList(Generic[T]):
+class SharedList(Handle, Generic[T]):
     """What a `shared_list()` attribute gives: each call reads or replaces the whole list.
 
     Iterating looks at the list once, so removing while iterating is safe, as with

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Self, overload
 
 from pfnlab.engine import label as kind
 from pfnlab.engine import operation as op_
+from pfnlab.engine.cell import Handle
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.fire import FREE, Holders
 from pfnlab.engine.lock import Lock, LockMember
@@ -105,7 +106,7 @@ class RwSemaphore(Lock):
         return Side(self, self.down_write, self.up_write)
 
 
-class Side:
+class Side(Handle):
     """One side of a rw_semaphore, for `with`."""
 
     __slots__ = ("down", "lock", "up")

@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 
 from pfnlab.engine import operation as op_
 from pfnlab.engine.access import atomically
-from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.cell import Cell, Handle, show
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.frozen import frozen
 from pfnlab.engine.label import LOCK, READ, UNLOCK, WRITE, Label
@@ -48,7 +48,7 @@ def _wait(
     )  # fmt: skip
 
 
-class Completion:
+class Completion(Handle):
     """What a `completion()` attribute gives."""
 
     __slots__ = ("cell",)
@@ -100,7 +100,7 @@ class completion(Member):
         raise ModelError(f"{owner.name}.{self.attribute} is a completion; call complete()")
 
 
-class Condition:
+class Condition(Handle):
     """What a `condition()` attribute gives: a queue of waiters, first in, first out."""
 
     __slots__ = ("cell",)

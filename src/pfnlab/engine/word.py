@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from pfnlab.engine.access import atomically, read_word, write_word
-from pfnlab.engine.cell import Cell, show
+from pfnlab.engine.cell import Cell, Handle, show
 from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.frozen import frozen
@@ -82,7 +82,7 @@ class words(Member):
         return Words(owner, self._cell(owner), self.attribute)
 
 
-class Words:
+class Words(Handle):
     """What a `words()` attribute gives: `cell(key)` for atomically(), `values()` for rules."""
 
     __slots__ = ("attribute", "collection", "owner")
