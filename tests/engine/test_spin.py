@@ -175,6 +175,23 @@ def flips_a_sign(memory: Memory) -> None:
             return
 
 
+ROUNDS = [0]
+rounds_made = 0
+
+
+def counts_in_its_module(memory: Memory) -> None:
+    ROUNDS[0] = 0
+    while ROUNDS[0] < 5 and not memory.x:
+        ROUNDS[0] += 1
+
+
+def counts_in_a_global(memory: Memory) -> None:
+    global rounds_made
+    rounds_made = 0
+    while rounds_made < 5 and not memory.x:
+        rounds_made += 1
+
+
 def look(memory: Memory) -> int:
     return memory.y
 
@@ -241,7 +258,7 @@ FINITE = [
     "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
     "counts_in_a_word", "flips_a_local", "flips_a_sign", "counts_in_sorted", "counts_in_a_method",
     "counts_in_map", "counts_in_an_argument", "counts_in_a_function", "counts_by_exchange",
-    "counts_in_a_default",
+    "counts_in_a_default", "counts_in_its_module", "counts_in_a_global",
 ]  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class Known:
         self.callees: dict[int, str] = {}  # by place
         self.counts: Final = _counts(code)
         self.keeps: Final = _keeps(code)
+        self.globals: Final = _globals(code)
 
     def place_of(self, offset: int) -> int:
         """Where the instruction begins that a frame stands at.
@@ -76,8 +77,8 @@ def known(code: CodeType) -> Known:
 
 
 def _counts(code: CodeType) -> bool:
-    """Whether an iterator or generator may count rounds unseen."""
-    unseen = ("FOR_ITER", "SEND", "YIELD")
+    """Whether an iterator, a generator or a variable of the module may count rounds unseen."""
+    unseen = ("FOR_ITER", "SEND", "YIELD", "STORE_GLOBAL")
     return bool(code.co_flags & _GENERATORS) or any(
         instruction.opname.startswith(unseen) for instruction in dis.get_instructions(code)
     )
@@ -90,6 +91,12 @@ def _keeps(code: CodeType) -> bool:
         one == "COPY" and other.startswith("STORE_") and "SUBSCR" not in other
         for one, other in pairwise(names)
     )
+
+
+def _globals(code: CodeType) -> tuple[str, ...]:
+    """The variables of its module that code looks at, and names of builtins."""
+    loads = (each for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL")
+    return tuple({str(each.argval) for each in loads})
 
 
 def _place_of(code: CodeType, offset: int) -> int:

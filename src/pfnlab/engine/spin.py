@@ -11,6 +11,7 @@ done where everything that a frame remembers can be seen:
 
 * every local is a number, a text, a tuple of such, a Shared object, whose state is in cells, or
   a function that has captured nothing;
+* nothing that it looks at in its module can change (constant.py), and it assigns to nothing there;
 * the code has no `for`, as an iterator counts rounds unseen, no `yield`, and no `:=`, which can
   keep an old value on the stack while the local already has a new one;
 * no C function that calls back stands between two frames, as sorted() counts unseen;
@@ -24,6 +25,7 @@ from typing import Any, Final, final
 
 from pfnlab.engine.call_site import known
 from pfnlab.engine.cell import Transparent
+from pfnlab.engine.constant import changing
 
 _PLAIN_VALUES: Final = (bool, int, str, bytes, type(None))
 VISITS: Final = 16  # earlier looks at the same thing that are compared
@@ -100,6 +102,8 @@ def state_of(frame: FrameType | None) -> State | None:
             or module.startswith("pfnlab.")
             or facts.calls(place, called, of_any_kind.f_locals)
         ):
+            return None
+        if not ours and any(changing(frame.f_globals.get(name)) for name in facts.globals):
             return None
         state += (code, place)
         if not ours:
