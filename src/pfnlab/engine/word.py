@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from pfnlab.engine.access import atomically, read_word, write_word
+from pfnlab.engine.alike import alike
 from pfnlab.engine.cell import Cell, Handle, show
 from pfnlab.engine.current import current_execution, observing
 from pfnlab.engine.errors import ModelError
@@ -49,7 +50,7 @@ def update(owner: Shared, attribute: str, change: Callable[[Any], Any]) -> Any:
     return atomically(
         (cell,), "update", lambda old: ((change(old[0]),), old[0]),
         detail=lambda old: f"{cell.name} {show(old)} -> {show(change(old))}",
-        idle=lambda old: bool(change(old) == old),
+        idle=lambda old: alike(change(old), old),
     )  # fmt: skip
 
 
