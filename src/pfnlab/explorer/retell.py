@@ -43,7 +43,10 @@ class Retelling:
                     hasty.trace.site,
                 )
         else:
-            raise AssertionError(f"{candidate.full.schedule} does not break {rule} again")
+            raise Nondeterminism(
+                f"{candidate.full.schedule} broke {rule} in the search, and does not when it is "
+                "followed again: hidden nondeterminism, or an error of pfnlab itself"
+            )
         return Finding(
             finding.violation, finding.schedule, finding.steps, telling.switches,
             finding.trace, candidate.failing,
