@@ -1,36 +1,28 @@
 """One program under one schedule: start the tasks, make their steps, take them back.
 
-The scenario's function runs once, as the task "setup", and leaves the first state.  Every
-execution begins by undoing the one before, cell by cell; so whatever a program keeps outside
-of cells shows up as hidden nondeterminism.
+Every execution begins by undoing the one before, cell by cell, back to the state that the setup
+has left; so whatever a program keeps outside of cells shows up as hidden nondeterminism.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any, NoReturn
+from typing import Any
 
 from pfnlab.engine import deadlock, watch
 from pfnlab.engine import operation as op_
-from pfnlab.engine.constant import must_stay
 from pfnlab.engine.current import CURRENT, run
-from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.event import Event
 from pfnlab.engine.fire import fire, plain, ready
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.outcome import Broken, Outcome
-from pfnlab.engine.program import Heard, Program, Rule
+from pfnlab.engine.program import Heard, Program
 from pfnlab.engine.race import evidence_of
 from pfnlab.engine.raised import rule_failed
-from pfnlab.engine.record import Recorder, TraceStep, callers
+from pfnlab.engine.record import Recorder, TraceStep
+from pfnlab.engine.setup import PLAIN_OPERATIONS, STEP_LIMIT, immediately, set_up
 from pfnlab.engine.sights import Done, Sights
 from pfnlab.engine.task import Task, WorkerPool
 
-STEP_LIMIT = 5_000
-PLAIN_OPERATIONS = 10  # without a visible step between them, for each step of the limit
 START = Operation(op_.START, "start", counted=False)
-
-
-class SetupFailed(BaseException):
-    """A rule broke while the scenario was set up."""
 
 
 class Execution(Outcome):
@@ -54,29 +46,7 @@ class Execution(Outcome):
         # By (task, creation index, class, arguments): each object, and that key.
         self.objects: dict[Hashable, tuple[Any, Any]] = {}
         self.begun: set[int] = set()  # tasks whose code has, or that others start
-        CURRENT.enter(self, self.setup)
-        ModelError.last_one()
-        try:
-            before = set(vars(program))
-            build(program)
-            for name in sorted(vars(program).keys() - before):
-                what = f"{name} of the {type(program).__name__.lower()}"
-                must_stay(what, vars(program)[name], defined_at(getattr(build, "build", build)))
-            program.is_set_up = True
-            tasks = program.tasks
-            self.store.begin(len(tasks), frozenset(t.index for t in tasks if t.lazy))
-            broken = self.watch.begin()
-            if broken is not None:
-                self.report(broken[0].rule, broken[0].rule.sentence, broken[1], self.setup)
-        except SetupFailed:
-            pass
-        except (Exception, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            what = f"the setup raised {type(error).__name__}: return instead"
-            raise ModelError(what).with_traceback(error.__traceback__) from error
-        finally:
-            CURRENT.task = None
+        set_up(self, build)
         self.failed_setup = list(self.broken)
         self.stopped_in_setup = self.recorder.stopped if self.recorder is not None else None
         self.heard_in_setup = list(self.heard)
@@ -324,43 +294,9 @@ class Execution(Outcome):
             evidence = (deadlock.describe_endless(task, limit, what, self.trails[task.index]),)
             self.report(deadlock.ENDS, deadlock.ENDS.sentence, evidence, task)
 
-    # ---- setting up
-
     def immediately(self, op: Operation) -> Any:
         """What the scenario's own function does happens at once."""
-        if op.code == op_.MONITOR:
-            self.heard.append(Heard(op.value, "setup", -1))
-            op.target.heard(self.heard, self)
-            return None
-        if op.code == op_.VIOLATE:
-            sentence, evidence, _call, _relevant = op.value
-            self._fail_setup(op.rule, sentence, evidence)
-        self.made_in_setup += 1
-        most = PLAIN_OPERATIONS * max(self.step_limit, STEP_LIMIT)  # the limit is one of tasks
-        if self.made_in_setup > most:
-            self._stuck_in_setup(deadlock.ENDS, f"makes more than {most} accesses")
-        if op.plain:
-            return plain(self.store, op, -1)
-        if op.code == op_.RETRY:
-            self._stuck_in_setup(deadlock.NO_LIVELOCK, "tries again, and nobody can change a thing")
-        if not ready(self.store, op, -1):
-            what = f" for {op.target.name}" if op.target is not None else ""
-            self._stuck_in_setup(
-                deadlock.NO_DEADLOCK, f"waits in {op.verb}{what}: nobody can wake it"
-            )
-        return fire(self.store, op, -1, 0)
-
-    def _stuck_in_setup(self, rule: Rule, what: str) -> NoReturn:
-        """A finding where a design is, as what waits alone waits always; else a wrong scenario."""
-        if not self.program.is_judged(callers()):
-            raise ModelError(f"setup {what}")
-        self._fail_setup(rule, rule.sentence, (f"setup {what}.",))
-
-    def _fail_setup(self, rule: Rule, sentence: str, evidence: tuple[str, ...]) -> NoReturn:
-        if self.recorder is not None:
-            self.recorder.announce(self.setup)
-        self.report(rule, sentence, evidence, self.setup)
-        raise SetupFailed
+        return immediately(self, op)
 
 
-__all__ = ["STEP_LIMIT", "Broken", "Event", "Execution", "SetupFailed"]
+__all__ = ["STEP_LIMIT", "Broken", "Event", "Execution"]
