@@ -1,6 +1,7 @@
 """Mutexes and spinlocks."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -223,7 +224,7 @@ def test_setup_cannot_wait_for_a_lock() -> None:
         run(build)
 
 
-def raises_in(block: Any, *, caught: bool, error: type[Exception] = KeyError) -> Build:
+def raises_in(block: Any, *, caught: bool, error: type[BaseException] = KeyError) -> Build:
     def build(program: Program) -> None:
         device = Device()
 
@@ -249,6 +250,38 @@ def test_an_exception_that_is_caught_behind_the_block_of_a_lock_is_an_error(bloc
         every_run(raises_in(block, caught=True))
 
     assert re.fullmatch(r".*test_mutex\.py:\d+", caught.value.place)
+
+
+class Own(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [AssertionError, Own])
+def test_so_is_any_other_that_is_caught_there(error: type[BaseException]) -> None:
+    with pytest.raises(ModelError, match=f"{error.__name__} leaves the block of device1"):
+        every_run(raises_in(BLOCKS[0], caught=True, error=error))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_generator_that_is_left_lets_its_lock_go(block: Any) -> None:
+    def build(program: Program) -> None:
+        device = Device()
+
+        def numbers() -> Iterator[int]:
+            with block(device):
+                yield from (1, 2)
+
+        def take_first() -> None:
+            for _ in numbers():
+                break
+            with block(device):
+                pass
+
+        program.add_task("one", take_first)
+        program.add_task("two", take_first)
+
+    result = every_run(build)
+    assert (result.verdict, result.complete) == ("ok", True)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

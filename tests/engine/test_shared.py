@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -25,6 +25,8 @@ from pfnlab.engine.execution import Execution
 from pfnlab.engine.schedule import follow
 from pfnlab.engine.shared import free
 from tests.engine.runs import broken, every_run, outcomes, rules_broken, run, values
+
+T = TypeVar("T")
 
 
 class Page(Shared):
@@ -423,6 +425,42 @@ def test_what_looks_like_a_member_of_a_class_and_is_none_is_an_error(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         make()
+
+
+def test_a_member_may_be_put_on_a_class_later() -> None:
+    class Device(Shared):
+        pass
+
+    for name in ("x", "y"):
+        setattr(Device, name, word(0))
+
+    def build(program: Program) -> None:
+        device: Any = Device()
+
+        @program.task
+        def task() -> None:
+            device.x = 1
+            assert device.y == 0
+
+    assert rules_broken(build) == []
+
+
+def test_a_class_may_be_generic() -> None:
+    class Box(Shared, Generic[T]):
+        x = word(0)
+
+    assert rules_broken(lambda program: program.add_task("a", lambda: Box().x)) == []
+
+
+def test_an_argument_without_a_hash_is_an_error() -> None:
+    class Device(Shared):
+        def __init__(self, names: list[str]) -> None:
+            self.names = tuple(names)
+
+    with pytest.raises(
+        ModelError, match=r"Device\(\) is given \(\['a'\],\): an object is known by"
+    ):
+        run(lambda _program: Device(["a"]) and None)
 
 
 def test_a_guard_that_is_no_lock_is_an_error() -> None:

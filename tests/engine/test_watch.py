@@ -79,9 +79,46 @@ def test_the_label_of_a_step_has_what_the_rule_read_after_it() -> None:
     assert dict(event.label.accesses) == {x: WRITE, y: READ}
 
 
-def test_a_rule_is_not_looked_at_when_something_else_is_written() -> None:
-    looked: list[int] = []
+def test_a_rule_that_assigns_to_a_variable_around_it_is_an_error() -> None:
+    def build(program: Lab) -> None:
+        device, before = Device(), 0
 
+        @invariant
+        def only_grows(_lab: Lab) -> Iterator[str]:
+            """x never gets smaller."""
+            nonlocal before
+            was, before = before, device.x
+            if before < was:
+                yield "it did"
+
+        program.always(only_grows)
+
+    with pytest.raises(ModelError, match="rule only_grows keeps before, which can change from"):
+        run(build)
+
+
+def test_a_rule_that_keeps_a_list_is_an_error() -> None:
+    def build(program: Lab) -> None:
+        device = Device()
+        seen: list[int] = []
+
+        @invariant
+        def never_twice(_lab: Lab) -> Iterator[str]:
+            """x is never the same twice."""
+            if device.x in seen:
+                yield "it was"
+            seen.append(device.x)
+
+        program.always(never_twice)
+
+    with pytest.raises(ModelError, match="rule never_twice keeps seen, a list, which can change"):
+        run(build)
+
+
+looked: list[int] = []
+
+
+def test_a_rule_is_not_looked_at_when_something_else_is_written() -> None:
     @invariant
     def counted(lab: Lab) -> Iterator[str]:
         """x is not negative."""

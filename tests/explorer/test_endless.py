@@ -95,6 +95,25 @@ def test_a_task_that_does_not_end_breaks_a_rule(body: Body, policy: str) -> None
     assert evidence.startswith(f"endless has made more than {many}.")
 
 
+def test_a_loop_that_looks_and_is_no_wait_says_why() -> None:
+    def build(program: Program) -> None:
+        memory = Memory()
+
+        def polls() -> None:
+            for _ in range(2):
+                while memory.bit:
+                    pass
+
+        program.add_task("endless", polls)
+
+    evidence = explore(scenario(build), step_limit=20).findings[0].violation.evidence[0]
+
+    assert evidence.endswith(
+        "It is taken for no wait, as polls() has a `for`, `yield` or `global`, which may count; "
+        "wait_event() or try_again() says that it waits."
+    )
+
+
 @pytest.mark.parametrize("body", BODIES)
 def test_others_go_on_beside_a_task_that_does_not_end(body: Body) -> None:
     def build(program: Program) -> None:

@@ -201,9 +201,10 @@ RULED = RandomProgram(
 )
 
 
-def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
-    evaluated: list[None] = []
+evaluated: list[None] = []
 
+
+def test_a_rule_runs_once_for_all_states_in_which_it_reads_the_same() -> None:
     def build(program: Program) -> None:
         RULED(program)
         rule = program.invariants[0]

@@ -85,6 +85,22 @@ def test_a_scenario_that_waits_for_itself_in_its_setup_is_wrong() -> None:
         explore(scenario, huge_fault.design)
 
 
+def test_a_task_cannot_make_the_first_process_or_a_device() -> None:
+    def maps_late(lab: Lab) -> None:
+        vdev = lab.vfio_device(2 * PAGE_SIZE)
+        lab.add_task("user", lambda: lab.mmap(vdev) and None)
+
+    def makes_late(lab: Lab) -> None:
+        lab.add_task("user", lambda: lab.vfio_device() and None)
+
+    for late, message in (
+        (maps_late, r"the scenario has made no process: call lab\.first_process\(\) before"),
+        (makes_late, r"lab\.vfio_device\(\) is called by a task"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            explore(Scenario("late", "A task is first.", late), huge_fault.design)
+
+
 def test_a_setup_that_fails_says_nothing_of_the_rules_that_come_after_it() -> None:
     def build_with_rules(lab: Lab) -> None:
         build(lab)

@@ -1,16 +1,17 @@
 """Whether equal values are alike in all that a task can tell of them.
 
 A search takes equal results of a step for one result.  But 1 and True are equal, and so are 0.0 and
--0.0, and frozen objects that differ only in a field with compare=False; a task may do one thing for
-one and another for the other.
+-0.0, and objects whose class leaves something out when it compares; a task may do one thing for one
+and another for the other.
 """
 
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, Final
 
+from pfnlab.engine.cell import Transparent
+
 _EXACT: Final = frozenset((bool, bytes, int, str, NoneType))
-_FIELDS: Final[dict[type, tuple[str, ...]]] = {}  # of dataclasses
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -31,17 +32,27 @@ def alike(one: Any, other: Any) -> bool:
             if one[place] is not other[place] and not alike(one[place], other[place]):
                 return False
         return True
-    if one != other:
+    if isinstance(one, Transparent) or one != other:
         return False
     if isinstance(one, frozenset):
         partners = {each: each for each in other}
         return all(alike(each, partners[each]) for each in one)
-    return all(alike(getattr(one, name), getattr(other, name)) for name in _names(kind))
+    parts, others = _parts(one), _parts(other)
+    if parts is None or others is None:
+        return repr(one) == repr(other)
+    return parts.keys() == others.keys() and all(
+        alike(part, others[name]) for name, part in parts.items()
+    )
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    names = _FIELDS.get(kind)
-    if names is None:
-        its = fields(kind) if is_dataclass(kind) else ()
-        names = _FIELDS[kind] = tuple([field.name for field in its])
-    return names
+def _parts(value: Any) -> dict[str, Any] | None:
+    """What an object has, by name; None if that cannot be seen, as in a class written in C."""
+    kind = type(value)
+    if is_dataclass(kind):
+        return {each.name: getattr(value, each.name) for each in fields(kind)}
+    slots = [vars(base).get("__slots__") for base in kind.__mro__]
+    if not hasattr(value, "__dict__") and not any(slots):
+        return None
+    names = [name for each in slots for name in ((each,) if isinstance(each, str) else each or ())]
+    parts = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return {**parts, **getattr(value, "__dict__", {})}

@@ -73,7 +73,9 @@ def run(pool: WorkerPool, task: Task, result: Any) -> Operation:
     try:
         op = pool.start(task) if task.worker is None else pool.resume(task, result)
     except AssertionError as error:
-        task.wrong = None
+        if task.wrong is not None:  # a lock's word on this very error
+            ModelError.last_one()
+            task.wrong = None
         program = current_execution().program
         op = task.pending = assertion_failed(task, error, program, CURRENT.recorder)
     except Exception as error:

@@ -8,6 +8,7 @@ from pfnlab.engine.fire import ready
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Rule
 from pfnlab.engine.sights import Done
+from pfnlab.engine.spin import obstacle
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import Task
 
@@ -133,5 +134,19 @@ def describe_endless(task: Task, limit: int, what: str, trail: Sequence[Done]) -
         last, before, first = (shown[-length * back :][:length] for back in (1, 2, 3))
         if last == before == first:
             what = f"its last {length} steps" if length > 1 else "its last step"
-            return f"{text} It repeats {what}, with the same results."
+            return f"{text} It repeats {what}, with the same results.{_no_wait(task, trail)}"
     return text
+
+
+def _no_wait(task: Task, trail: Sequence[Done]) -> str:
+    """Why a loop that only looks is not taken for a wait."""
+    last = trail[-1]
+    worker = task.worker
+    if worker is None or not last.op.changed_nothing(last.result):
+        return ""
+    why = obstacle(worker.greenlet.gr_frame)
+    return (
+        f" It is taken for no wait, as {why}; wait_event() or try_again() says that it waits."
+        if why
+        else ""
+    )

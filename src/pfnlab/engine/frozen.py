@@ -5,13 +5,14 @@ on.  What the function captured must be the same each time.
 """
 
 import dis
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from types import CellType, CodeType, FunctionType
 from typing import Any, TypeVar
 
 from pfnlab.engine.constant import changing
-from pfnlab.engine.errors import ModelError
+from pfnlab.engine.errors import ModelError, defined_at
 
 R = TypeVar("R")
 CONTAINERS = (list, dict, set, bytearray)
@@ -53,6 +54,48 @@ def frozen(function: Callable[..., R]) -> Callable[..., R]:
         return result
 
     vars(watched)[FROZEN] = True
+    return watched
+
+
+def remembering_nothing(rule: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """A rule, which must not keep anything from one call to the next.
+
+    It is not called again for values that it has seen, nor after each step of each order.  Raises
+    ModelError for one that assigns to variables around it or has captured what can change, and
+    later if a list, dict or set that it has captured does.
+    """
+    if not isinstance(rule, FunctionType):
+        return rule
+    code = rule.__code__
+    stores = (each for each in dis.get_instructions(code) if each.opname == "STORE_GLOBAL")
+    kept = _assigned(code) or next((str(each.argval) for each in stores), "")
+    containers: list[tuple[str, Any, Any]] = []
+    for variable, captured in zip(code.co_freevars, rule.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not assigned yet
+            value = captured.cell_contents
+            if type(value) in CONTAINERS:
+                containers.append((variable, value, value.copy()))
+            elif found := changing(value):
+                kept = kept or f"{variable}, {found}"
+
+    def remembers(what_it_keeps: str) -> ModelError:
+        return ModelError(
+            f"{what} keeps {what_it_keeps}, which can change from one call to the next, and rules "
+            "are not called again for what they have seen; keep it in a word or a watched field",
+            defined_at(rule),
+        )
+
+    if kept:
+        raise remembers(kept)
+    if not containers:
+        return rule
+
+    def watched(*values: Any) -> Iterator[object]:
+        yield from rule(*values)
+        for variable, value, before in containers:
+            if value != before:
+                raise remembers(f"{variable}, a {type(value).__name__}")
+
     return watched
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfnlab.engine.cell import Cell
-from pfnlab.engine.current import running, running_task
-from pfnlab.engine.errors import ModelError
+from pfnlab.engine.current import CURRENT, running, running_task
+from pfnlab.engine.errors import Abandoned, ModelError
 from pfnlab.engine.label import NOTHING, READ, Label
 from pfnlab.engine.operation import MONITOR, Operation
 from pfnlab.engine.program import Rule
@@ -105,18 +105,24 @@ class Lock(Cell):
         perform(op)
         self.no_longer_held(mode)
 
-    def left_by(self, error: BaseException | None) -> None:
-        """An exception leaves the block of this lock, which stays held, as it makes no steps.
+    def left_by(self, error: BaseException | None) -> bool:
+        """An exception leaves the block of this lock; whether the lock is to be let go.
 
-        That is right where it ends the task; one that catches it and goes on is told in run().
+        It stays held, as an exception makes no steps.  That is right where it ends the task; one
+        that catches it and goes on is told in run().  A generator that is closed is no exception.
         """
-        if isinstance(error, Exception) and not isinstance(error, AssertionError):
-            frame = sys._getframe(2)  # that of the block
-            running_task().wrong = ModelError(
-                f"{type(error).__name__} leaves the block of {self.name} and is caught behind it, "
-                "where the lock is still held: it is no kernel event; catch it in the block",
-                f"{frame.f_code.co_filename}:{frame.f_lineno}",
-            )
+        task = CURRENT.task
+        if task is None or task.abandoned or isinstance(error, Abandoned | KeyboardInterrupt):
+            return False
+        if isinstance(error, GeneratorExit):
+            return task.holds(self) is not None
+        frame = sys._getframe(2)  # that of the block
+        task.wrong = ModelError(
+            f"{type(error).__name__} leaves the block of {self.name} and is caught behind it, "
+            "where the lock is still held: it is no kernel event; catch it in the block",
+            f"{frame.f_code.co_filename}:{frame.f_lineno}",
+        )
+        return False
 
     def no_longer_held(self, mode: str) -> None:
         task = running_task()

@@ -37,10 +37,8 @@ class Mutex(Lock):
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if raised is None:  # an exception is no kernel event: it must not make steps
+        if raised is None or self.left_by(error):
             self.unlock()
-        else:
-            self.left_by(error)
 
 
 class Spinlock(Mutex):

@@ -125,10 +125,8 @@ class Side(Handle):
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if raised is None:  # an exception is no kernel event: it must not make steps
+        if raised is None or self.lock.left_by(error):
             self.up()
-        else:
-            self.lock.left_by(error)
 
 
 class rw_semaphore(LockMember):

@@ -4,6 +4,7 @@ What it does happens at once, as nobody else is there yet.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pfnlab.engine import deadlock
@@ -12,6 +13,7 @@ from pfnlab.engine.constant import must_stay
 from pfnlab.engine.current import CURRENT
 from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.fire import fire, plain, ready
+from pfnlab.engine.frozen import remembering_nothing
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.program import Heard, Rule
 from pfnlab.engine.record import callers
@@ -38,6 +40,10 @@ def set_up(execution: "Execution", build: Callable[[Any], None]) -> None:
         for name in sorted(vars(program).keys() - before):
             what = f"{name} of the {type(program).__name__.lower()}"
             must_stay(what, vars(program)[name], defined_at(getattr(build, "build", build)))
+        program.invariants[:] = [
+            replace(each, check=remembering_nothing(each.check, f"rule {each.rule.name}"))
+            for each in program.invariants
+        ]
         program.is_set_up = True
         tasks = program.tasks
         execution.store.begin(len(tasks), frozenset(t.index for t in tasks if t.lazy))

@@ -37,7 +37,13 @@ class SharedType(type):
         execution, task = running()
         key = (task.index, task.created, cls, args, tuple(sorted(arguments.items())))
         task.created += 1
-        made, given = execution.objects.get(key, (None, key))
+        try:
+            made, given = execution.objects.get(key, (None, key))
+        except TypeError as error:
+            raise ModelError(
+                f"{cls.__name__}() is given {args or arguments}: an object is known by its "
+                "arguments, so they must have a hash, as a tuple, not a list"
+            ) from error
         if not alike(given, key):
             raise ModelError(
                 f"the arguments of {cls.__name__}() equal those of another execution, but are not "
@@ -63,13 +69,19 @@ class SharedType(type):
         )  # fmt: skip
         return made
 
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, Member):  # as if it stood in the body of the class
+            value.__set_name__(cls, name)
+
 
 class Shared(Transparent, metaclass=SharedType):
     """Base of everything that tasks share.  `class Vma(Shared, freeable=True)` can be freed."""
 
     _freeable = False
 
-    def __init_subclass__(cls, *, freeable: bool | None = None) -> None:
+    def __init_subclass__(cls, *, freeable: bool | None = None, **others: Any) -> None:
+        super().__init_subclass__(**others)
         if freeable is not None:
             cls._freeable = freeable
         for name, value in vars(cls).items():

@@ -87,32 +87,56 @@ def state_of(frame: FrameType | None) -> State | None:
     state: list[Any] = []
     called: CodeType | None = None
     while frame is not None:
-        code = frame.f_code
-        module = str(frame.f_globals.get("__name__", ""))
-        # The engine counts nothing for a task, but in its loops.
-        ours = module.startswith("pfnlab.engine")
-        facts = known(code)
-        if facts.counts or (facts.keeps and not ours):
+        its = _state_of_one(frame, called)
+        if isinstance(its, str):
             return None
-        place = facts.place_of(frame.f_lasti)
+        state += its
+        called = frame.f_code
+        frame = frame.f_back
+    return tuple(state)
+
+
+def obstacle(frame: FrameType | None) -> str:
+    """Why a loop of a task that stands here is not taken for a wait, in words; "" if it is."""
+    called: CodeType | None = None
+    while frame is not None:
+        its = _state_of_one(frame, called)
+        if isinstance(its, str):
+            return f"{frame.f_code.co_name}() {its}"
+        called = frame.f_code
+        frame = frame.f_back
+    return ""
+
+
+def _state_of_one(frame: FrameType, called: CodeType | None) -> State | str:
+    """Of one function, which has called that code; or what hides some of it."""
+    code = frame.f_code
+    module = str(frame.f_globals.get("__name__", ""))
+    # The engine counts nothing for a task, but in its loops.
+    ours = module.startswith("pfnlab.engine")
+    facts = known(code)
+    if facts.counts:
+        return "has a `for`, `yield` or `global`, which may count"
+    if facts.keeps and not ours:
+        return "has a `:=`, or a = b = c"
+    place = facts.place_of(frame.f_lasti)
+    values: dict[str, Any] = {}
+    if not ours:
         of_any_kind: Any = frame  # from 3.13 on its locals are no dict
-        # No C function of ours, or of the model, calls back for a look.
-        if not (
-            called is None
-            or module.startswith("pfnlab.")
-            or facts.calls(place, called, of_any_kind.f_locals)
-        ):
-            return None
-        if not ours and any(changing(frame.f_globals.get(name)) for name in facts.globals):
-            return None
-        state += (code, place)
-        if not ours:
-            for name, value in of_any_kind.f_locals.items():
-                seen = _seen(value)
-                if seen is None:
-                    return None
-                state += (name, seen)
-        frame, called = frame.f_back, code
+        values = of_any_kind.f_locals
+    # No C function of ours, or of the model, calls back for a look.
+    if not (called is None or module.startswith("pfnlab.") or facts.calls(place, called, values)):
+        return "calls by way of a function that may count, as map() and sorted() do"
+    state: list[Any] = [code, place]
+    if not ours:
+        for name in facts.globals:
+            if changing(frame.f_globals.get(name)):
+                return f"looks at {name}, which can change"
+        for name, value in values.items():
+            seen = _seen(value)
+            if seen is None:
+                return f"has {name}, which may count"
+            state += (name, seen)
     return tuple(state)
 
 

@@ -65,7 +65,7 @@ class Node:
     def after(self, result: Any) -> "Node | None":
         """Where a result leads; None if it has not been seen here."""
         if self.all is None:
-            child = self.then if result == self.newest else None
+            child = self.then if self.then is not None and result == self.newest else None
         else:
             try:
                 child = self.all.get(result)

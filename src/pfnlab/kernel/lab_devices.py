@@ -68,6 +68,8 @@ class DeviceLab(MemoryLab):
         for itself, as vfio-pci does, and so reserves `memtype` for them; None is for a driver
         that does not.
         """
+        if not setting_up():
+            raise ModelError("lab.vfio_device() is called by a task: make it before they begin")
         if self.memtypes is None:
             self.memtypes = MemtypeStore()
         sizes = bar_sizes or (PAGE_SIZE << PMD_ORDER,)

@@ -81,6 +81,11 @@ class MemoryLab(Program):
     def first_process(self) -> Mm:
         """The process of every mapping that names no other."""
         if self.machine is None:
+            if not setting_up():
+                raise ModelError(
+                    "a task maps memory, and the scenario has made no process: call "
+                    "lab.first_process() before the tasks begin"
+                )
             self.machine = Machine()
             self._first = self._add_process("mm")
         return self._first
