@@ -1,7 +1,9 @@
 """Designs, scenarios and rules: by name, or in a file."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,11 +14,13 @@ from pfnlab.catalogue import (
     all_rules,
     all_scenarios,
     check_rule_names,
+    design_of,
     find_design,
     find_scenario,
     is_path,
     scenario_groups,
 )
+from pfnlab.kernel.profile import KERNELS
 from pfnlab.scenarios.pairs import PAIRS, TRIPLES
 
 FILE = '''
@@ -162,3 +166,19 @@ def test_a_file_may_import_what_is_beside_it(
     (tmp_path / "mine.py").write_text("from beside_it import design\n")
 
     assert find_design(str(tmp_path / "mine.py")).name == "huge_fault"
+
+
+def test_every_profile_is_of_kernels_with_a_design_that_ships() -> None:
+    assert [name for name, kernel in KERNELS.items() if design_of(kernel) is None] == []
+
+
+def test_a_design_that_kernels_had_is_checked_on_one_of_them() -> None:
+    for design in all_designs().values():
+        assert set(design.profiles) <= set(KERNELS)
+        assert not design.profiles or design.kernel in design.profiles
+
+
+@pytest.mark.parametrize("profiles", ["v6.1", ["v6.1"], (6.1,)])
+def test_profiles_that_are_no_tuple_of_names_are_refused(profiles: object) -> None:
+    with pytest.raises(ModelError, match="design huge_fault: profiles is .*, and no tuple"):
+        replace(all_designs()["huge_fault"], profiles=cast("tuple[str, ...]", profiles))

@@ -28,6 +28,7 @@ from pfnlab.engine.raised import ASSERTION
 from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
 from pfnlab.errors import words_of
 from pfnlab.kernel.design import Design
+from pfnlab.kernel.profile import Kernel
 from pfnlab.kernel.rule import CONTRACTS, LeafRule
 from pfnlab.rules import RULES
 
@@ -55,6 +56,20 @@ def all_designs() -> dict[str, Design]:
     for module in _modules(designs):
         found |= {design.name: design for design in _things(module, Design)}
     return dict(sorted(found.items(), key=lambda item: (item[1].year, item[0])))
+
+
+def design_of(kernel: Kernel) -> Design | None:
+    """The one that kernels of a profile had; None if no design that ships says so."""
+    return next((each for each in all_designs().values() if kernel.name in each.profiles), None)
+
+
+def never_had(kernel: Kernel, design: Design) -> str:
+    """That no kernel of a profile had a design, in one line; "" if one had, or none ever had it."""
+    ships = all_designs().get(design.name) is design
+    own = design_of(kernel)
+    if not ships or not design.profiles or kernel.name in design.profiles or own is None:
+        return ""
+    return f"{kernel.name} never had {design.name} ({design.kernels}); its own is {own.name}"
 
 
 @cache

@@ -73,6 +73,54 @@ def test_explain_gives_the_same_as_data(pfnlab: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kernel", "design"),
+    [
+        ([], "huge_fault"),
+        (["--kernel", "6.12"], "huge_fault"),
+        (["--kernel", "v6.10"], "insert_vma_on_fault"),
+        (["--kernel", "v6.1"], "remap_on_fault"),
+    ],
+)
+def test_explain_takes_the_design_that_the_kernel_had(
+    pfnlab: Command, kernel: list[str], design: str
+) -> None:
+    ran = pfnlab("explain", "--size", "2M", *kernel, "--json")
+
+    assert json.loads(ran.out)["design"] == design
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize("command", ["explain", "cost"])
+def test_a_kernel_that_never_had_the_design_is_told(pfnlab: Command, command: str) -> None:
+    ran = pfnlab(command, "--size", "2M", "--kernel", "v6.1", "--design", "huge_fault")
+
+    assert ran.status == 0
+    assert ran.err == (
+        "pfnlab: v6.1 never had huge_fault (v6.12.29, v6.15 and later); its own is remap_on_fault\n"
+    )
+
+
+def test_no_kernel_is_told_of_designs_that_none_had_or_that_are_the_users(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import replace\n"
+        "from pfnlab.designs import huge_fault\n"
+        "mine = replace(huge_fault.design, kernels='')\n",
+        encoding="utf-8",
+    )
+    for design in ("remap_on_mmap", str(mine)):
+        for command in ("explain", "cost"):
+            ran = pfnlab(command, "--size", "2M", "--kernel", "v6.1", "--design", design)
+            assert (ran.status, ran.err) == (0, "")
+
+
+def test_all_designs_are_compared_without_telling_which_kernel_had_them(pfnlab: Command) -> None:
+    assert pfnlab("cost", "--size", "4K", "--kernel", "v6.1").err == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("cost --size 0", "size is 0: there is nothing to map"),

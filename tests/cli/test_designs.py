@@ -74,6 +74,7 @@ def test_a_new_design_says_nothing_of_the_releases_of_another(pfnlab: Command, h
     text = (here / "mine.py").read_text(encoding="utf-8")
     assert "kernels=" not in text
     assert "year=" not in text
+    assert "profiles=" not in text
 
 
 def test_new_does_not_overwrite_a_file(pfnlab: Command, here: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import all_designs, explaining
+from pfnlab.catalogue import all_designs, explaining, never_had
+from pfnlab.cli.jobs import tell
 from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
 from pfnlab.cli.options import AsJson, Madvise, Thp
 from pfnlab.cli.output import check_new, check_place, naming, write_whole
@@ -17,6 +18,7 @@ from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
 from pfnlab.cost.measure import measure
 from pfnlab.cost.shape import Shape
+from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import check_apart, check_pages, make_workload, parse_size
 from pfnlab.engine.errors import ModelError
 from pfnlab.kernel.geometry import PAGE_SIZE
@@ -57,10 +59,18 @@ def cost(
         check_picture(plot)
         draw(asked, names, workload, times, plot)
     costs = costs_of(asked, names, workload)
+    for each in costs if design else ():
+        tell_if_never_had(each.setting)
     if as_json:
         print(json.dumps(costs_data(pfnlab.__version__, costs, times), indent=2))
     else:
         print(costs_text(costs, times))
+
+
+def tell_if_never_had(setting: Setting) -> None:
+    text = never_had(setting.kernel, setting.design)
+    if text:
+        tell(text)
 
 
 def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
@@ -109,7 +119,12 @@ def explain(
     size: Size,
     offset: Offset = "0",
     vma: Vma = "best",
-    design: Annotated[str, typer.Option(help="A name, or ./file.py[:name].")] = "huge_fault",
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="A name, or ./file.py[:name]; by default that of --kernel, else huge_fault."
+        ),
+    ] = None,
     kernel: KernelName = None,
     thp: Thp = "always",
     madvise: Madvise = None,
@@ -130,7 +145,7 @@ def explain(
     """Say which leaves a mapping gets, and why not larger ones."""
     asked = Asked(size, offset, vma, bar_size, bar_address, kernel, thp, madvise)
     bar = asked.bar()
-    setting = asked.setting(design)
+    setting = asked.setting(design or asked.usual_design())
     window = asked.window(setting.kernel, bar)
     before = tuple(parse_window(text, bar) for text in after or ())
     if hole and len(hole) > 1:
@@ -143,6 +158,7 @@ def explain(
         with explaining(setting.design.files()):
             found.append(explain_window(bar, part, setting, before, gap))
         before = (*before, part)
+    tell_if_never_had(setting)
     if as_json:
         data = [explanation_data(pfnlab.__version__, each) for each in found]
         print(json.dumps(data if gap else data[0], indent=2))

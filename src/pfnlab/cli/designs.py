@@ -85,7 +85,6 @@ def starting_text(name: str) -> str:
         "    mmap_lock  >  memory_lock  >  i_mmap_rwsem\n"
     )
     code = code.replace('name="huge_fault"', f'name="{name}"')
-    lines = [
-        line for line in code.splitlines() if not line.strip().startswith(("kernels=", "year="))
-    ]
+    history = ("kernels=", "profiles=", "year=")
+    lines = [line for line in code.splitlines() if not line.strip().startswith(history)]
     return f'"""{docstring}{quotes}' + "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pfnlab.catalogue import find_design
+from pfnlab.catalogue import design_of, find_design
 from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import parse_size
@@ -51,6 +51,11 @@ class Asked:
         advice: Advice = self.madvise or ""
         size, offset = parse_size(self.size), parse_size(self.offset)
         return place_window(bar, size, offset, self.vma, kernel, advice)
+
+    def usual_design(self) -> str:
+        """That of the kernel; without --kernel, that of the newest."""
+        own = design_of(find_kernel(self.kernel)) if self.kernel else None
+        return "huge_fault" if own is None else own.name
 
     def setting(self, design: str) -> Setting:
         found = find_design(design)

@@ -74,7 +74,8 @@ def zap_and_trylock_memory_lock(vdev: VfioPciDevice) -> bool:
 
 design = Design(
     name="huge_fault",
-    kernels="v6.15 and later",
+    kernels="v6.12.29, v6.15 and later",
+    profiles=("v6.12", "v6.12.117", "v6.16", "v7.3"),
     year=2024,
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),

@@ -52,6 +52,7 @@ design = Design(
     name="huge_fault_unaligned",
     kernels="v6.12",
     kernel="v6.12",
+    profiles=("v6.12",),
     year=2024,
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),

@@ -49,6 +49,7 @@ design = Design(
     name="huge_fault_unrounded",
     kernels="v6.13 and v6.14",
     kernel="v6.12",
+    profiles=("v6.12",),
     year=2025,
     mmap=mmap,
     vm_ops=VmOperations(fault=page_fault, huge_fault=huge_fault),

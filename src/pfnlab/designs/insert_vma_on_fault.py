@@ -49,6 +49,7 @@ design = Design(
     name="insert_vma_on_fault",
     kernels="v6.10 and v6.11",
     kernel="v6.10",
+    profiles=("v6.10",),
     year=2024,
     mmap=mmap,
     vm_ops=VmOperations(fault=mmap_fault),

@@ -135,6 +135,7 @@ design = Design(
     name="remap_on_fault",
     kernels="v5.8 to v6.9",
     kernel="v6.9",
+    profiles=("v5.8", "v6.1", "v6.1.192", "v6.4", "v6.9"),
     year=2020,
     device=Device,
     mmap=mmap,

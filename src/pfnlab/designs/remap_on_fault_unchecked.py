@@ -53,6 +53,7 @@ design = Design(
     name="remap_on_fault_unchecked",
     kernels="v5.8 to v5.13",
     kernel="v5.8",
+    profiles=("v5.8",),
     year=2020,
     device=Device,
     mmap=mmap,

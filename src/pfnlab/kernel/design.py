@@ -43,6 +43,7 @@ class Design:
     device: type[VfioPciDevice] = VfioPciDevice
     kernels: str = ""  # releases that it lived in, as text
     kernel: str = LATEST  # the profile that it is checked on, unless another is asked for
+    profiles: tuple[str, ...] = ()  # those of kernels that had it; none if it was never merged
     year: int = 9999  # of the proposal: the order in which designs are listed
 
     def __post_init__(self) -> None:
@@ -53,6 +54,12 @@ class Design:
                 raise ModelError(
                     f"design {self.name}: {told} is {getattr(self, told)!r}, and no {kind.__name__}"
                 )
+        if not (
+            isinstance(self.profiles, tuple) and all(isinstance(name, str) for name in self.profiles)
+        ):
+            raise ModelError(
+                f"design {self.name}: profiles is {self.profiles!r}, and no tuple of names"
+            )
         for hook, arguments in (
             ("mmap", "vdev, vma"),
             ("zap_and_down_write_memory_lock", "vdev"),
