@@ -50,7 +50,7 @@ def test_the_same_is_told_as_data(root: Path, pfnlab: Command) -> None:
     gpu = data["devices"][0]["pci"]["bars"][1]
     assert (gpu["best"]["faults"], gpu["best"]["pte"]) == (128 * GiB // 4096,) * 2
     assert gpu["why"] == "No larger leaves: the THP policy is madvise."
-    assert len(data["remedies"]) == 2
+    assert len(data["remedies"]) == 3
 
 
 @pytest.mark.slow
@@ -135,6 +135,31 @@ def test_an_unpacked_kernel_has_a_design_and_a_profile(
     assert (told["release"], told["design"], told["profile"]) == ("6.1", design, profile)
     text = pfnlab("doctor", "--kernel", str(tmp_path)).out
     assert text.splitlines()[1].startswith(f"design   {design}, by vfio-pci-core.ko")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_leaf", [False, True])
+def test_lookups_of_each_page_are_told_on_kernels_that_do_them(
+    root: Path, pfnlab: Command, by_leaf: bool
+) -> None:
+    put_vfio_host(root)
+    if by_leaf:
+        put(root / "proc/kallsyms", KALLSYMS_HUGE + "0 t vfio_pci_dma_buf_move\t[vfio_pci_core]\n")
+    told = json.loads(pfnlab("doctor", "--json").out)["remedies"]
+
+    lookups = "mapping BAR 2 of 0000:17:00.0 for DMA takes 33,554,432 lookups, one for each 4 KiB"
+    assert any(lookups in remedy for remedy in told) != by_leaf
+
+
+@pytest.mark.parametrize("place", ["boot/config-6.1", "usr/lib/modules/6.1/config"])
+def test_the_config_of_an_unpacked_kernel_is_named_where_it_lies(
+    tmp_path: Path, pfnlab: Command, place: str
+) -> None:
+    put(tmp_path / ON_DISK, b"\0vfio_pci_mmap_huge_fault\0")
+    put(tmp_path / place, "CONFIG_VFIO_PCI=m\n")
+    told = json.loads(pfnlab("doctor", "--kernel", str(tmp_path), "--json").out)["kernel"]
+
+    assert told["config_from"] == str(tmp_path / place)
 
 
 def test_a_folder_without_a_kernel_is_one_clear_line(pfnlab: Command, tmp_path: Path) -> None:

@@ -87,7 +87,12 @@ def examine_host(root: Path = ROOT) -> HostFacts:
     options, source = read_options(root, machine.kernel)
     return HostFacts(
         machine,
-        KernelFacts(machine.kernel, running_design(root, machine.kernel), options, source),
+        KernelFacts(
+            machine.kernel,
+            running_design(root, machine.kernel),
+            options,
+            source and f"/{source}",
+        ),
         os.geteuid() == 0,
         examine_vfio(root),
         examine_counters(root),
@@ -106,12 +111,13 @@ def examine_kernel(folder: Path) -> KernelFacts:
                 design = MappingDesign(name, "", note, frozenset())
             else:
                 design = design_of_module(module)
-            return KernelFacts(release, design, *read_options(folder, release))
+            options, source = read_options(folder, release)
+            return KernelFacts(release, design, options, source and str(folder / source))
     raise HostError(f"no kernel is in {folder}: there is no lib/modules/VERSION/kernel")
 
 
 def read_options(root: Path, release: str) -> tuple[dict[str, str], str]:
-    """The options that matter, and the file that they are from; nothing if there is none."""
+    """The options that matter, and their file, as seen from `root`; nothing if there is none."""
     places = (
         "proc/config.gz", f"boot/config-{release}", f"lib/modules/{release}/config",
         f"usr/lib/modules/{release}/config",
@@ -123,7 +129,7 @@ def read_options(root: Path, release: str) -> tuple[dict[str, str], str]:
         except (OSError, EOFError, ValueError, zlib.error):
             continue
         found = dict(re.findall(r"^CONFIG_(\w+)=([ym])$", text, re.M))
-        return {name: found.get(name, "n") for name in OPTIONS}, f"/{place}"
+        return {name: found.get(name, "n") for name in OPTIONS}, place
     return {}, ""
 
 

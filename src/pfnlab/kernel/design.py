@@ -55,7 +55,8 @@ class Design:
                     f"design {self.name}: {told} is {getattr(self, told)!r}, and no {kind.__name__}"
                 )
         if not (
-            isinstance(self.profiles, tuple) and all(isinstance(name, str) for name in self.profiles)
+            isinstance(self.profiles, tuple)
+            and all(isinstance(name, str) for name in self.profiles)
         ):
             raise ModelError(
                 f"design {self.name}: profiles is {self.profiles!r}, and no tuple of names"

@@ -11,7 +11,7 @@ from pfnlab.cost.simulate import Setting
 from pfnlab.host.doctor import DeviceFacts, HostFacts, KernelFacts
 from pfnlab.host.mapping_design import MappingDesign
 from pfnlab.host.pci import BarResource
-from pfnlab.kernel.geometry import GiB
+from pfnlab.kernel.geometry import PAGE_SIZE, GiB, MiB
 from pfnlab.report.explain import total_text
 from pfnlab.report.layout import line_width, many, number, size_text
 
@@ -62,8 +62,12 @@ def doctor_text(host: HostFacts, model: Likeness | None, costs: Costs) -> str:
     parts.append(devices or "This machine has no PCI devices.")
     advice = list(remedies(host, model, costs))
     if advice:
-        parts.append("\n".join(["What would help", *advice]))
+        parts.append("\n".join(["What would help", *map(advice_text, advice)]))
     return "\n\n".join(parts)
+
+
+def advice_text(advice: str) -> str:
+    return textwrap.fill(advice, line_width(), subsequent_indent="  ", break_on_hyphens=False)
 
 
 def kernel_text(kernel: KernelFacts, model: Likeness | None) -> str:
@@ -176,6 +180,19 @@ def cost_lines(cost: BarCost, model: Likeness) -> Iterator[str]:
     why = why_not_larger(cost, model)
     if why:
         yield f"    {why}"
+    if mmap_takes_more(cost):
+        yield f"    mmap(NULL): its address agrees with that of the BAR modulo {agreement(cost)} only."
+
+
+def mmap_takes_more(cost: BarCost) -> bool:
+    return cost.natural.total.faults > cost.best.cost.total.faults
+
+
+def agreement(cost: BarCost) -> str:
+    """Modulo which leaf the address that mmap() chose agrees with that of the BAR."""
+    apart = cost.natural.workload.windows[0].address - cost.bar.address
+    sizes = (GiB, 2 * MiB, PAGE_SIZE)
+    return size_text(next(size for size in sizes if apart % size == 0))
 
 
 def why_not_larger(cost: BarCost, model: Likeness) -> str:
@@ -212,8 +229,15 @@ def remedies(host: HostFacts, model: Likeness | None, costs: Costs) -> Iterator[
         yield (
             "- echo always > /sys/kernel/mm/transparent_hugepage/enabled, or madvise(MADV_HUGEPAGE)"
         )
+    if not setting.kernel.type1_by_leaf:
+        (bdf, index), largest = max(costs.items(), key=lambda item: item[1].bar.size)
+        yield (
+            "- v6.15 or later, where type1 looks a BAR up leaf by leaf: here mapping "
+            f"BAR {index} of {bdf} for DMA takes {number(largest.bar.size // PAGE_SIZE)} lookups, "
+            "one for each 4 KiB"
+        )
     if huge:
-        if any(cost.natural.total.faults > cost.best.cost.total.faults for cost in some):
+        if any(map(mmap_takes_more, some)):
             yield (
                 "- mmap() with MAP_FIXED at an address that agrees with that of the BAR modulo "
                 "1 GiB, or 2 MiB"
