@@ -180,5 +180,5 @@ def test_a_design_that_kernels_had_is_checked_on_one_of_them() -> None:
 
 @pytest.mark.parametrize("profiles", ["v6.1", ["v6.1"], (6.1,)])
 def test_profiles_that_are_no_tuple_of_names_are_refused(profiles: object) -> None:
-    with pytest.raises(ModelError, match="design huge_fault: profiles is .*, and no tuple"):
+    with pytest.raises(ModelError, match=r"design huge_fault: profiles is .*, and no tuple"):
         replace(all_designs()["huge_fault"], profiles=cast("tuple[str, ...]", profiles))

@@ -645,3 +645,16 @@ def test_output_that_has_no_room_is_one_line(buffered: bool) -> None:
     assert ran.stderr.splitlines()[-1].endswith("No space left on device")
     assert "Traceback" not in ran.stderr
     assert "Errno" not in ran.stderr
+
+
+@pytest.mark.parametrize(("command", "option"), [("cost", "--plot"), ("measure", "--bar")])
+def test_an_option_without_its_argument_leads_to_the_help_of_its_command(
+    pfnlab: Command, command: str, option: str
+) -> None:
+    told = complaint(pfnlab(command, option))
+
+    assert told == f"Option '{option}' requires an argument. See pfnlab {command} --help."
+
+
+def test_the_usage_of_new_reads_as_a_command(pfnlab: Command) -> None:
+    assert "pfnlab new [OPTIONS] {design} {name}" in pfnlab("new", "--help").out

@@ -45,6 +45,17 @@ def test_all_designs_are_counted_by_default(pfnlab: Command) -> None:
     assert set(counts.values()) == {268_435_456}
 
 
+def test_columns_are_explained_where_they_are_shown(pfnlab: Command) -> None:
+    asked = ("cost", "--size", "4K", "--design", "huge_fault", "--workload")
+    refused = " ".join(pfnlab(*asked, "off,touch").out.split())
+    mapped = " ".join(pfnlab(*asked, "map_dma").out.split())
+
+    assert "signals: SIGBUS; each is a fault, too." in refused
+    assert "IOMMU" not in refused
+    assert "IOMMU maps: calls of iommu_map()." in mapped
+    assert "signals:" not in mapped
+
+
 EXPLAINED = {
     "explain_vector": "--size 32G --offset 0x600000 --vma 0x7fdac0600000",
     "explain_policy": "--size 1G --kernel v6.12 --thp madvise",

@@ -138,6 +138,17 @@ def test_an_unpacked_kernel_has_a_design_and_a_profile(
 
 
 @pytest.mark.slow
+def test_it_is_told_how_far_the_address_of_mmap_agrees(root: Path, pfnlab: Command) -> None:
+    put_vfio_host(root)
+    put_machine(root, thp="[always] madvise never")
+    put(root / "proc/kallsyms", KALLSYMS_HUGE + "0 t vfio_pci_dma_buf_move\t[vfio_pci_core]\n")
+    told = pfnlab("doctor").out
+
+    reason = "    mmap(NULL): its address agrees with that of the BAR modulo 4 KiB only."
+    assert told.splitlines().count(reason) == 4
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("by_leaf", [False, True])
 def test_lookups_of_each_page_are_told_on_kernels_that_do_them(
     root: Path, pfnlab: Command, by_leaf: bool

@@ -59,7 +59,7 @@ def place_of(hook: object) -> str:
 
 
 def new(
-    what: Annotated[Literal["design"], typer.Argument(help="What to begin.")],
+    what: Annotated[Literal["design"], typer.Argument(metavar="design", help="What to begin.")],
     name: Annotated[str, typer.Argument(help="Its name; the file is NAME.py.")],
 ) -> None:
     """Write a file to start from: huge_fault under another name."""

@@ -33,6 +33,7 @@ MAIN: tuple[Column, ...] = (
     ("left", lambda cost: size_text(cost.steps[-1].table_bytes)),
 )
 # Shown if some design has any.
+# Shown if some design has any, and then explained.
 MORE: tuple[Column, ...] = (
     ("signals", total("signals")),
     ("locks", total("locks")),
@@ -44,6 +45,16 @@ MORE: tuple[Column, ...] = (
     ("copied leaves", total("copied pte", "copied pmd", "copied pud")),
     ("child tables", lambda cost: size_text(child_tables(cost.steps[-1]))),
 )
+MEANING = {
+    "signals": "SIGBUS; each is a fault, too",
+    "locks": "how often one was taken",
+    "memtype ops": "PAT reserves, frees or looks up a cache type",
+    "lookups": "of a page or a leaf, by type1",
+    "IOMMU maps": "calls of iommu_map()",
+    "IOMMU pages": "4 KiB each, mapped by these",
+    "copied leaves": "by fork()",
+    "child tables": "memory of the child's page tables at the end",
+}
 HOW_TO_READ = """\
 faults: of user space, and those that type1 takes.  calls: of the fault handlers; fallback: those
 that asked for a smaller leaf.  1G, 2M, 4K: leaves, when there are most.  tables: memory of page
@@ -64,7 +75,7 @@ def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) ->
     extra = [
         (name, value) for name, value in MORE if any(value(cost) not in (0, "0") for cost in costs)
     ]
-    parts = [workloads_text(costs), table(rows, columns), filled(HOW_TO_READ)]
+    parts = [workloads_text(costs), table(rows, columns), filled(how_to_read(extra))]
     if extra:
         parts.insert(2, table(rows, extra))
     failed = [line for cost in costs for line in failures(cost)]
@@ -73,6 +84,12 @@ def costs_text(costs: Sequence[Cost], calibration: Calibration | None = None) ->
     if calibration is not None:
         parts.append(calibration_text(costs, calibration))
     return "\n\n".join(parts)
+
+
+def how_to_read(extra: Sequence[Column]) -> str:
+    """What the columns are, those that are not always there last."""
+    more = [f"{name}: {MEANING[name]}." for name, _value in extra if name in MEANING]
+    return "  ".join([HOW_TO_READ, *more])
 
 
 def failures(cost: Cost) -> list[str]:

@@ -181,7 +181,8 @@ def cost_lines(cost: BarCost, model: Likeness) -> Iterator[str]:
     if why:
         yield f"    {why}"
     if mmap_takes_more(cost):
-        yield f"    mmap(NULL): its address agrees with that of the BAR modulo {agreement(cost)} only."
+        modulo = agreement(cost)
+        yield f"    mmap(NULL): its address agrees with that of the BAR modulo {modulo} only."
 
 
 def mmap_takes_more(cost: BarCost) -> bool:

@@ -43,8 +43,8 @@ EVENTS: tuple[Column, ...] = (
     ("faults", "faults", event("faults")),
     ("signals", "signals", event("signals")),
     ("calls 1G", CALLS, event("calls pud")),
-    ("2M", CALLS, event("calls pmd")),
-    ("4K", CALLS, event("calls pte")),
+    ("calls 2M", CALLS, event("calls pmd")),
+    ("calls 4K", CALLS, event("calls pte")),
     ("fallback", CALLS, event("fallbacks pud", "fallbacks pmd", "fallbacks pte")),
 )
 KNOWN = {"faults", "signals", *(f"{w} {n}" for w in ("calls", "fallbacks")
