@@ -111,8 +111,9 @@ def run(arguments: list[str]) -> int:
         message = str(getattr(error, "format_message", error.__str__)())
         if not message.startswith("Usage:"):  # help, where a command is missing
             context = getattr(error, "ctx", None)
-            known = " ".join(["pfnlab", *arguments[:1]]) if arguments[0] in COMMANDS else "pfnlab"
-            command = known if context is None else context.command_path
+            command = f"pfnlab {arguments[0]}" if arguments[0] in COMMANDS else "pfnlab"
+            if context is not None:
+                command = context.command_path
             message = f"pfnlab: {message.rstrip('.')}. See {command} --help."
         print(message, file=sys.stderr)
         return 2

@@ -33,7 +33,7 @@ MAIN: tuple[Column, ...] = (
     ("left", lambda cost: size_text(cost.steps[-1].table_bytes)),
 )
 # Shown if some design has any.
-# Shown if some design has any, and then explained.
+# Shown if some design has any.
 MORE: tuple[Column, ...] = (
     ("signals", total("signals")),
     ("locks", total("locks")),
@@ -45,6 +45,7 @@ MORE: tuple[Column, ...] = (
     ("copied leaves", total("copied pte", "copied pmd", "copied pud")),
     ("child tables", lambda cost: size_text(child_tables(cost.steps[-1]))),
 )
+# Of those whose names do not say it all.
 MEANING = {
     "signals": "SIGBUS; each is a fault, too",
     "locks": "how often one was taken",
