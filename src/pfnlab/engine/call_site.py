@@ -8,8 +8,10 @@ variable of that name holds it.
 
 import dis
 from itertools import pairwise
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, final
+
+from pfnlab.engine.constant import changing
 
 # Instructions that may call a function, and then only once: an attribute, an item, `with`, `not`.
 _ONCE: Final = frozenset({
@@ -20,6 +22,19 @@ _ONCE: Final = frozenset({
 _BUILTINS: Final = frozenset({
     "abs", "bool", "float", "getattr", "hash", "int", "len", "repr", "setattr", "str",
 })  # fmt: skip
+# Iterators and generators count rounds where nobody sees it, and so may a variable of the module.
+_COUNT: Final = frozenset(
+    opcode
+    for name, opcode in dis.opmap.items()
+    if name.startswith(("FOR_ITER", "SEND", "YIELD", "STORE_GLOBAL"))
+)
+# After :=, or a = b = c, an old value may stay on the stack.
+_COPY: Final = dis.opmap["COPY"]
+_STORES: Final = frozenset(
+    opcode
+    for name, opcode in dis.opmap.items()
+    if name.startswith("STORE_") and "SUBSCR" not in name
+)
 _GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 ANY: Final = "*"  # whatever it calls, it does so once
 _NO_FUNCTION: Final = frozenset({"KW_NAMES", "NOP", "PUSH_NULL"})
@@ -33,13 +48,17 @@ class Known:
     their ids; each is kept, so that its id stays its own.
     """
 
-    def __init__(self, code: CodeType) -> None:
+    def __init__(self, code: CodeType, module: dict[str, Any]) -> None:
         self.code: Final = code
         self.places: dict[int, int] = {}  # by offset
         self.callees: dict[int, str] = {}  # by place
-        self.counts: Final = _counts(code)
-        self.keeps: Final = _keeps(code)
-        self.globals: Final = _globals(code)
+        # Opcodes stand at even places, those of caches among them.
+        opcodes = [each for each in code.co_code[::2] if each != dis.EXTENDED_ARG]
+        self.counts: Final = bool(code.co_flags & _GENERATORS) or not _COUNT.isdisjoint(opcodes)
+        self.keeps: Final = any(
+            one == _COPY and other in _STORES for one, other in pairwise(opcodes)
+        )
+        self.looks_at: Final = _looks_at(code, module)
 
     def place_of(self, offset: int) -> int:
         """Where the instruction begins that a frame stands at.
@@ -69,34 +88,21 @@ class Known:
 _KNOWN: dict[int, Known] = {}
 
 
-def known(code: CodeType) -> Known:
-    found = _KNOWN.get(id(code))
+def known(frame: FrameType) -> Known:
+    """Of the code of a frame."""
+    found = _KNOWN.get(id(frame.f_code))
     if found is None:
-        found = _KNOWN[id(code)] = Known(code)
+        found = _KNOWN[id(frame.f_code)] = Known(frame.f_code, frame.f_globals)
     return found
 
 
-def _counts(code: CodeType) -> bool:
-    """Whether an iterator, a generator or a variable of the module may count rounds unseen."""
-    unseen = ("FOR_ITER", "SEND", "YIELD", "STORE_GLOBAL")
-    return bool(code.co_flags & _GENERATORS) or any(
-        instruction.opname.startswith(unseen) for instruction in dis.get_instructions(code)
-    )
-
-
-def _keeps(code: CodeType) -> bool:
-    """Whether an old value may stay on the stack: after :=, or a = b = c."""
-    names = [instruction.opname for instruction in dis.get_instructions(code)]
-    return any(
-        one == "COPY" and other.startswith("STORE_") and "SUBSCR" not in other
-        for one, other in pairwise(names)
-    )
-
-
-def _globals(code: CodeType) -> tuple[str, ...]:
-    """The variables of its module that code looks at, and names of builtins."""
-    loads = (each for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL")
-    return tuple({str(each.argval) for each in loads})
+def _looks_at(code: CodeType, module: dict[str, Any]) -> str:
+    """The first variable of its module that code looks at and that can change; or ""."""
+    names = {name for name in code.co_names if changing(module.get(name))}
+    if not names:  # to tell them from attributes takes longer
+        return ""
+    looks = (each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL")
+    return next((str(name) for name in looks if name in names), "")
 
 
 def _place_of(code: CodeType, offset: int) -> int:

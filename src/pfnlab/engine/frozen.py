@@ -67,8 +67,7 @@ def remembering_nothing(rule: Callable[..., Any], what: str) -> Callable[..., An
     if not isinstance(rule, FunctionType):
         return rule
     code = rule.__code__
-    stores = (each for each in dis.get_instructions(code) if each.opname == "STORE_GLOBAL")
-    kept = _assigned(code) or next((str(each.argval) for each in stores), "")
+    kept = _assigned(code) or _set_in_module(code)
     containers: list[tuple[str, Any, Any]] = []
     for variable, captured in zip(code.co_freevars, rule.__closure__ or (), strict=True):
         with suppress(ValueError):  # not assigned yet
@@ -167,6 +166,13 @@ def _assigned(code: CodeType) -> str:
         if isinstance(inner, CodeType) and (name := _assigned(inner)) in code.co_freevars:
             return name
     return ""
+
+
+@cache
+def _set_in_module(code: CodeType) -> str:
+    """The first variable of its module that code assigns to; or ""."""
+    stores = (each for each in dis.get_instructions(code) if each.opname == "STORE_GLOBAL")
+    return next((str(each.argval) for each in stores), "")
 
 
 def _name(function: FunctionType) -> str:

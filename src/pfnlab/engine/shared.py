@@ -58,9 +58,10 @@ class SharedType(type):
         if not made.name:
             made.name = f"{cls.__name__.lower()}{task.created}"
         first = [_begin_life(made)] if made._freeable else []
-        first += [member.begin(made) for member in _members(cls)]
+        members = list(_members(cls))
+        first += [member.begin(made) for member in members]
         if key not in execution.objects:
-            _must_be_sound(made)
+            _must_be_sound(made, members)
             execution.objects[key] = made, key
         object.__setattr__(made, "_ready", True)
         perform(
@@ -209,17 +210,25 @@ def _must_be_declared(cls: type, name: str, value: Any) -> None:
         must_stay(place, value)
 
 
-def _must_be_sound(made: Shared) -> None:
+def _must_be_sound(made: Shared, members: list[Member]) -> None:
     """Raise ModelError if a new object has a constant that can change, or a guard that is none."""
     for name, value in vars(made).items():
         if name not in ("_cells", "_life", "_ready"):
             must_stay(f"{made.name}.{name}", value)
-    for member in _members(type(made)):
+    for member in members:
         guard = member.guarded_by
-        if guard and not _is_lock(guard.rpartition(".")[2], Shared):
+        name = guard.rpartition(".")[2]
+        if not guard or name in _LOCKS:
+            continue
+        if not _is_lock(name, Shared):
             raise ModelError(
                 f"{member.place} is guarded by {guard!r}, and no class has a lock of this name"
             )
+
+        _LOCKS.add(name)
+
+
+_LOCKS: set[str] = set()  # names that some class has for a lock
 
 
 def _is_lock(name: str, cls: type) -> bool:

@@ -25,7 +25,6 @@ from typing import Any, Final, final
 
 from pfnlab.engine.call_site import known
 from pfnlab.engine.cell import Transparent
-from pfnlab.engine.constant import changing
 
 _PLAIN_VALUES: Final = (bool, int, str, bytes, type(None))
 VISITS: Final = 16  # earlier looks at the same thing that are compared
@@ -114,7 +113,7 @@ def _state_of_one(frame: FrameType, called: CodeType | None) -> State | str:
     module = str(frame.f_globals.get("__name__", ""))
     # The engine counts nothing for a task, but in its loops.
     ours = module.startswith("pfnlab.engine")
-    facts = known(code)
+    facts = known(frame)
     if facts.counts:
         return "has a `for`, `yield` or `global`, which may count"
     if facts.keeps and not ours:
@@ -129,9 +128,8 @@ def _state_of_one(frame: FrameType, called: CodeType | None) -> State | str:
         return "calls by way of a function that may count, as map() and sorted() do"
     state: list[Any] = [code, place]
     if not ours:
-        for name in facts.globals:
-            if changing(frame.f_globals.get(name)):
-                return f"looks at {name}, which can change"
+        if facts.looks_at:
+            return f"looks at {facts.looks_at}, which can change"
         for name, value in values.items():
             seen = _seen(value)
             if seen is None:
