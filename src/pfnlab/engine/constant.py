@@ -54,6 +54,7 @@ def _first(*parts: Any) -> str:
 
 
 def _is_frozen(kind: type) -> bool:
+    # typeshed does not know where a dataclass keeps what it was made with
     return is_dataclass(kind) and bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 

@@ -24,6 +24,7 @@ from pfnlab.engine.step import perform, read_plain, violate, write_plain
 from pfnlab.engine.store import Store
 
 T = TypeVar("T")
+_LOCKS: set[str] = set()  # names that some class has for a lock
 
 
 class SharedType(type):
@@ -217,18 +218,17 @@ def _must_be_sound(made: Shared, members: list[Member]) -> None:
             must_stay(f"{made.name}.{name}", value)
     for member in members:
         guard = member.guarded_by
-        name = guard.rpartition(".")[2]
-        if not guard or name in _LOCKS:
-            continue
-        if not _is_lock(name, Shared):
+        if guard and not _is_known_lock(guard.rpartition(".")[2]):
             raise ModelError(
                 f"{member.place} is guarded by {guard!r}, and no class has a lock of this name"
             )
 
+
+def _is_known_lock(name: str) -> bool:
+    """Whether some class has a lock of this name; they are remembered, as it is asked often."""
+    if name not in _LOCKS and _is_lock(name, Shared):
         _LOCKS.add(name)
-
-
-_LOCKS: set[str] = set()  # names that some class has for a lock
+    return name in _LOCKS
 
 
 def _is_lock(name: str, cls: type) -> bool:

@@ -33,7 +33,6 @@ MAIN: tuple[Column, ...] = (
     ("left", lambda cost: size_text(cost.steps[-1].table_bytes)),
 )
 # Shown if some design has any.
-# Shown if some design has any.
 MORE: tuple[Column, ...] = (
     ("signals", total("signals")),
     ("locks", total("locks")),
