@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pfnlab import designs, scenarios
 from pfnlab.engine.deadlock import ENDS, NO_DEADLOCK, NO_LIVELOCK
@@ -39,6 +39,9 @@ T = TypeVar("T", Design, Scenario)
 ENGINE_RULES = (
     NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE, ASSERTION,
 )  # fmt: skip
+
+
+NO_DESIGN: Final = ""  # names none: a program without a kernel has none
 
 
 class NotFound(ModelError):
@@ -137,6 +140,11 @@ def find_design(spec: str) -> Design:
 def find_scenario(spec: str) -> Scenario:
     """The scenario that a command line names; raises NotFound or ModelError."""
     return _find(spec, Scenario, all_scenarios(), "scenario")
+
+
+def find_pair(design: str, scenario: str) -> tuple[Design | None, Scenario]:
+    """Both; None for a program that has no design."""
+    return find_design(design) if design != NO_DESIGN else None, find_scenario(scenario)
 
 
 def is_path(spec: str) -> bool:

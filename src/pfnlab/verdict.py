@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pfnlab.catalogue import (
+    NO_DESIGN,
     NotFound,
     all_rules,
     explaining,
-    find_design,
-    find_scenario,
+    find_pair,
     near_rule,
 )
 from pfnlab.engine.execution import STEP_LIMIT, Execution
@@ -193,7 +193,7 @@ def save(
     rules: tuple[str, ...] | None = None,
 ) -> Saved:
     """A finding as a counterexample to keep; design and scenario are named as for a command."""
-    a_design, a_scenario = find_design(design), find_scenario(scenario)
+    a_design, a_scenario = find_pair(design, scenario)
     runs = steps_of(program_maker(a_design, rules, kernel), a_scenario, finding.schedule)
     return Saved(
         version, *sources_of(design, scenario), kernel, rules,
@@ -203,7 +203,7 @@ def save(
 
 def follow_saved(saved: Saved) -> tuple[Followed, tuple[str, ...]]:
     """Follow a saved counterexample; what came of it, and the names of what has changed since."""
-    design, scenario = find_design(saved.design.spec), find_scenario(saved.scenario.spec)
+    design, scenario = find_pair(saved.design.spec, saved.scenario.spec)
     now = sources_of(saved.design.spec, saved.scenario.spec)
     pairs = zip((saved.design, saved.scenario), now, strict=True)
     changed = tuple(known.name for known, its in pairs if known.hash != its.hash)
@@ -214,14 +214,14 @@ def follow_saved(saved: Saved) -> tuple[Followed, tuple[str, ...]]:
 
 def sources_of(design: str, scenario: str) -> tuple[Source, Source]:
     """What a design and a scenario are now, to tell later whether they have changed."""
-    a_design, a_scenario = find_design(design), find_scenario(scenario)
-    files = a_design.files(), {a_scenario.build.__code__.co_filename}
+    a_design, a_scenario = find_pair(design, scenario)
+    files = a_design.files() if a_design else set(), {a_scenario.build.__code__.co_filename}
     hashes = [
         hash_of({*(Path(file).resolve() for file in code), *own_files(spec)})
         for code, spec in zip(files, (design, scenario), strict=True)
     ]
     return (
-        Source(a_design.name, design, hashes[0]),
+        Source(a_design.name if a_design else NO_DESIGN, design, hashes[0]),
         Source(a_scenario.name, scenario, hashes[1]),
     )
 

@@ -42,7 +42,8 @@ def complaint(ran: Ran) -> str:
         ),
         (
             ["replay", "."],
-            "replay needs DESIGN SCENARIO SCHEDULE, or FILE.json that check --save has written",
+            "replay needs DESIGN SCENARIO SCHEDULE, FILE.py SCHEDULE of a program without a "
+            "kernel, or FILE.json that check --save has written",
         ),
         (["compare", "missing.json"], "there is no file missing.json"),
         (

@@ -16,13 +16,13 @@ from tests.cli.command import Command
 
 DIVIDES = '''
 from pfnlab import scenario
-from pfnlab.engine import Program, Shared, word
+from pfnlab.engine import Shared, word
 
 class Memory(Shared):
     value = word(0)
 
 @scenario
-def one(program: Program) -> None:
+def one(program) -> None:
     """A task does not like what another one writes."""
     memory = Memory()
 

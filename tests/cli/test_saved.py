@@ -230,7 +230,8 @@ def test_a_bad_file_is_one_line(pfnlab: Command, how: str) -> None:
     [
         (
             ["replay", "huge_fault"],
-            "replay needs DESIGN SCENARIO SCHEDULE, or FILE.json that check --save has written",
+            "replay needs DESIGN SCENARIO SCHEDULE, FILE.py SCHEDULE of a program without a "
+            "kernel, or FILE.json that check --save has written",
         ),
         (
             ["check", "huge_fault", "first_fault", "--save", "saved.txt"],

@@ -107,10 +107,10 @@ def test_the_text_is_that_of_the_snapshot(name: str, same_as_snapshot: Compare) 
     scenario, design, rules = CASES[name]
     result = explore(scenario, design, rules=rules)
     title = design.name if design is not None else ""
+    specs = (title, scenario.name) if title else None
 
     same_as_snapshot(
-        f"counterexample_{name}",
-        result_text(result, scenario.name, title, specs=(title, scenario.name)),
+        f"counterexample_{name}", result_text(result, scenario.name, title, specs=specs)
     )
 
 

@@ -13,6 +13,7 @@ import typer
 
 import pfnlab
 from pfnlab.catalogue import (
+    NO_DESIGN,
     NotFound,
     NotHere,
     all_designs,
@@ -28,12 +29,12 @@ from pfnlab.cli.checkpoint import check_overwritten, resumable
 from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson, finite
 from pfnlab.cli.output import check_place, write_whole
-from pfnlab.cli.runs import Options, Pair
+from pfnlab.cli.runs import Options, Pair, names_of
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.kernel.profile import find_kernel
 from pfnlab.report.broken import summary_text
-from pfnlab.report.counterexample import result_text, verdict_text
+from pfnlab.report.counterexample import result_text, title_text, verdict_text
 from pfnlab.report.data import report_data
 from pfnlab.report.layout import many
 from pfnlab.report.matrix import column_text, design_text, matrix_text
@@ -118,6 +119,8 @@ def check(
                       preemptions, seed, depth)  # fmt: skip
     if kernel is not None:
         find_kernel(kernel)  # or each check would say that there is none
+        if designs == [NO_DESIGN]:
+            raise ModelError(f"--kernel {kernel}: {names_of(pairs[0])[1]} has no kernel in it")
     _check_places(save, checkpoint)
     if checkpoint is not None and not resume:
         check_overwritten(checkpoint)
@@ -132,7 +135,7 @@ def check(
     if len(results) == len(wrong) == 1 and not as_json:
         raise ModelError(*wrong.values())
     if as_json:
-        rows = [(find_design(d).name, find_scenario(s).name, results[d, s]) for d, s in pairs]
+        rows = [(*names_of(pair), results[pair]) for pair in pairs]
         print(json.dumps(report_data(pfnlab.__version__, rows), indent=2))
     else:
         print(_text(results, options, all_findings, verbose))
@@ -145,7 +148,11 @@ def check(
 
 def _tell_stateless(results: dict[Pair, Result | None]) -> None:
     """A scenario that forgets its rules is "ok" on nearly every design."""
-    found = {scenario for (_, scenario), result in results.items() if result and result.stateless}
+    found = {
+        scenario
+        for (design, scenario), result in results.items()
+        if result and result.stateless and design != NO_DESIGN
+    }
     for scenario in sorted(found):
         tell(
             f"{find_scenario(scenario).name} has no always(): what functions ask for was checked, "
@@ -167,15 +174,14 @@ def _tell_errors(wrong: dict[Pair, str]) -> None:
             same = error[place.start(2) :].partition(" (in ")[0] if ships else place[0]
         alike.setdefault(same, []).append(pair)
     for pairs in alike.values():
-        design, scenario = find_design(pairs[0][0]).name, find_scenario(pairs[0][1]).name
         more = f" and {many(len(pairs) - 1, 'more check')}" if len(pairs) > 1 else ""
-        tell(f"{scenario} on {design}{more}: {wrong[pairs[0]]}")
+        tell(f"{title_text(*names_of(pairs[0]))}{more}: {wrong[pairs[0]]}")
 
 
 def what_is_left(pairs: list[Pair], resumed: dict[str, Any]) -> str:
     """What a checkpoint is of, and how much of that is done."""
     if len(pairs) == 1:
-        return " ".join(pairs[0])
+        return " ".join(filter(None, pairs[0]))
     over = sum(check["over"] for check in resumed["checks"])
     return f"{len(pairs)} checks, of which {over} {'is' if over == 1 else 'are'} done"
 
@@ -216,12 +222,15 @@ def _save(path: Path, results: dict[Pair, Result | None], options: Options) -> s
         pfnlab.__version__, *pair, finding, kernel=options.kernel, rules=options.rules
     )
     write_whole(path, saved_text(saved))
-    which = f"{saved.scenario.name} on {saved.design.name}" if len(results) > 1 else "Saved"
+    which = title_text(saved.design.name, saved.scenario.name) if len(results) > 1 else "Saved"
     return f"{which}: pfnlab replay {shlex.quote(str(path))}"
 
 
 def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[str]]:
-    """The designs and scenarios to check; a single name may also be that of a scenario."""
+    """The designs and scenarios to check; a single name may also be that of a scenario.
+
+    A program without a kernel has no design.
+    """
     designs, scenarios = list(all_designs()), list(all_scenarios())
     if design is not None and scenario is None and design in scenarios:
         return designs, [design]
@@ -238,12 +247,12 @@ def _chosen(design: str | None, scenario: str | None) -> tuple[list[str], list[s
             if scenario is not None or not is_path(design):
                 raise
             try:
-                find_scenario(design)
+                alone = find_scenario(design)
             except NotHere:
                 raise no_design from None
             except NotFound as no_scenario:
                 raise (no_scenario if isinstance(no_design, NotHere) else no_design) from None
-            return designs, [design]
+            return [NO_DESIGN] if alone.is_plain else designs, [design]
         designs = [design]
     if scenario is not None:
         find_scenario(scenario)
@@ -287,9 +296,9 @@ def _short(results: dict[Pair, Result | None]) -> str:
 
 
 def _whole(pair: Pair, result: Result | None, options: Options, all_findings: bool) -> str:
-    design, scenario = find_design(pair[0]).name, find_scenario(pair[1]).name
+    design, scenario = names_of(pair)
     if result is None:
-        return f"{scenario} on {design}: not run"
+        return f"{title_text(design, scenario)}: not run"
     return result_text(
         result, scenario, design, specs=pair, flags=options.flags(), all_findings=all_findings
     )
@@ -298,4 +307,4 @@ def _whole(pair: Pair, result: Result | None, options: Options, all_findings: bo
 def _line(pair: Pair, result: Result | None, options: Options) -> str:
     if result is None:
         return _whole(pair, result, options, False)
-    return verdict_text(result, f"{find_scenario(pair[1]).name} on {find_design(pair[0]).name}")
+    return verdict_text(result, title_text(*names_of(pair)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pfnlab.catalogue import explaining, find_design, find_scenario
+from pfnlab.catalogue import explaining, find_pair
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.engine.errors import ModelError
 from pfnlab.engine.execution import Execution
@@ -114,7 +114,7 @@ class Checker:
         assert self.policy is not None
         key = (pair, racing)
         place = self.places.pop(key, None)
-        design, scenario = find_design(pair[0]), find_scenario(pair[1])
+        design, scenario = find_pair(*pair)
         try:
             with explaining(source_files(scenario, design)):
                 if place is None:
@@ -141,8 +141,8 @@ class Checker:
         """The result of a search that was made in parts."""
         assert self.policy is not None
         policy = self.policy
-        scenario = find_scenario(pair[1])
-        make = program_maker(find_design(pair[0]), self.options.rules, self.options.kernel)
+        design, scenario = find_pair(*pair)
+        make = program_maker(design, self.options.rules, self.options.kernel)
         limits = Limits(depth=self.options.depth)
         search = Search(make, scenario, lambda: policy, limits, racing=racing)
         search.policy, search.why_incomplete = policy, why

@@ -242,7 +242,9 @@ def resumable(
     usual = folder() / _name(pairs, options)
     path = file or (usual if not whatever or usual.exists() else newest())
     its_pairs, its_options, data = read(path)
-    what = " ".join(its_pairs[0]) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
+    what = (
+        " ".join(filter(None, its_pairs[0])) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
+    )
     if not whatever and its_pairs != pairs:
         raise BadCheckpoint(f"{path} is of {what}, not of what is asked for")
     if whatever:

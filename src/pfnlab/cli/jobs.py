@@ -19,6 +19,7 @@ from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.cli.stuck import no_endless_code
 from pfnlab.explorer.result import Result
 from pfnlab.explorer.search import Search
+from pfnlab.report.counterexample import title_text
 from pfnlab.report.progress import progress_text
 
 SHOW_EVERY = 0.2  # seconds
@@ -113,7 +114,7 @@ class _Run:
             task = board.take()
             if task is None:
                 break
-            name = f"{task.pair[1]} on {task.pair[0]}"
+            name = title_text(*task.pair)
 
             def show(search: Search, name: str = name) -> None:
                 if time.monotonic() - self.shown >= SHOW_EVERY:

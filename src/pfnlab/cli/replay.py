@@ -1,6 +1,7 @@
 """pfnlab replay: follow one schedule, as a counterexample printed it, or a saved counterexample."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace as changed_in
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,23 +9,38 @@ from typing import Annotated, Any
 import typer
 
 import pfnlab
-from pfnlab.catalogue import check_rule_names, find_design, find_scenario
+from pfnlab.catalogue import (
+    NO_DESIGN,
+    NotHere,
+    check_rule_names,
+    find_pair,
+    find_scenario,
+    is_path,
+)
+from pfnlab.cli.runs import names_of
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Finding
 from pfnlab.explorer.saved import Saved
 from pfnlab.report.as_test import test_text
-from pfnlab.report.counterexample import titled_text
+from pfnlab.report.counterexample import title_text, titled_text
 from pfnlab.report.data import SCHEMA, finding_data
 from pfnlab.report.saved import followed_text, parting_text, saved_of
 from pfnlab.verdict import follow_saved
 from pfnlab.verdict import replay as follow
 
-USAGE = "replay needs DESIGN SCENARIO SCHEDULE, or FILE.json that check --save has written"
+USAGE = (
+    "replay needs DESIGN SCENARIO SCHEDULE, FILE.py SCHEDULE of a program without a kernel, or "
+    "FILE.json that check --save has written"
+)
 
 
 def replay(
     design: Annotated[
-        str, typer.Argument(help="A name, or ./file.py[:name]; or alone, a saved counterexample.")
+        str,
+        typer.Argument(
+            help="A name, or ./file.py[:name]; a program without a kernel stands for both; or "
+            "alone, a saved counterexample."
+        ),
     ],
     scenario: Annotated[str | None, typer.Argument(help="A name, or ./file.py[:name].")] = None,
     schedule: Annotated[
@@ -51,22 +67,31 @@ def replay(
     rules = tuple(rule) if rule else None
     if scenario is None and design.endswith(".json"):
         return _replay_file(design, kernel, rules, as_json, as_test)
+    if scenario is not None and schedule is None and _is_plain(design):
+        design, scenario, schedule = NO_DESIGN, design, scenario
     if scenario is None or schedule is None:
         raise ModelError(USAGE)
-    a_design, a_scenario = find_design(design), find_scenario(scenario)
+    a_design, a_scenario = find_pair(design, scenario)
     check_rule_names(rule or (), [scenario])
     finding = follow(a_scenario, a_design, schedule, kernel=kernel, rules=rules)
-    names = a_design.name, a_scenario.name
+    names = names_of((design, scenario))
     if as_test:
         print(test_text(design, scenario, names, schedule, finding, kernel, rules), end="")
         return 0
     if as_json:
         print(_json(names, finding))
     elif finding is None:
-        print(f"{a_scenario.name} on {a_design.name}: no rule breaks along {schedule or 'nothing'}")
+        print(f"{title_text(*names)}: no rule breaks along {schedule or 'nothing'}")
     else:
-        print(titled_text(f"{a_scenario.name} on {a_design.name}", finding))
+        print(titled_text(title_text(*names), finding))
     return _status(finding)
+
+
+def _is_plain(spec: str) -> bool:
+    """Whether it names a program without a kernel."""
+    with suppress(NotHere):
+        return is_path(spec) and find_scenario(spec).is_plain
+    return False
 
 
 def _status(finding: Finding | None) -> int:
@@ -113,6 +138,5 @@ def load_saved(path: str) -> Saved:
 def _json(names: tuple[str, str], finding: Finding | None, **more: Any) -> str:
     data = finding_data(finding) if finding is not None else None
     head = {"schema": SCHEMA, "pfnlab": pfnlab.__version__}
-    return json.dumps(
-        {**head, "design": names[0], "scenario": names[1], "finding": data, **more}, indent=2
-    )
+    which = {"design": names[0] or None, "scenario": names[1]}
+    return json.dumps({**head, **which, "finding": data, **more}, indent=2)

@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pfnlab.catalogue import find_design, find_scenario
+from pfnlab.catalogue import NO_DESIGN, find_pair
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.result import Result
 from pfnlab.explorer.search import Search
 from pfnlab.verdict import explore
 
-Pair = tuple[str, str]  # design and scenario, as the user names them
+Pair = tuple[str, str]  # design (or NO_DESIGN) and scenario, as the user names them
+
+
+def names_of(pair: Pair) -> Pair:
+    """The design and scenario by their own names."""
+    design, scenario = find_pair(*pair)
+    return design.name if design else NO_DESIGN, scenario.name
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,10 @@ class Options:
     def explore(
         self, pair: Pair, progress: Callable[[Search, Execution], None] | None = None
     ) -> Result:
-        design, scenario = pair
+        design, scenario = find_pair(*pair)
         return explore(
-            find_scenario(scenario),
-            find_design(design),
+            scenario,
+            design,
             policy=self.policy,
             kernel=self.kernel,
             rules=self.rules,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from itertools import pairwise
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
@@ -235,6 +236,12 @@ class Scenario:
 
     def __call__(self, program: Any) -> None:
         self.build(program)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is no kernel in it: it says that it takes a Program."""
+        takes = [its.annotation for its in signature(self.build).parameters.values()]
+        return takes[:1] in ([Program], ["Program"])
 
 
 def scenario(function: Callable[[Any], None]) -> Scenario:

@@ -16,13 +16,13 @@ def test_text(
 ) -> str:
     """A pytest function that follows a schedule and expects what it has led to.
 
-    `design` and `scenario` are as the user named them, `names` their own names.
+    `design` and `scenario` are as the user named them, `names` their own names; "" is no design.
     """
     rule = finding.violation.rule if finding is not None else ""
     what = f"breaks_{rule}" if rule else "breaks_nothing"
     arguments = [
         f'find_scenario("{_quoted(scenario)}")',
-        f'find_design("{_quoted(design)}")',
+        f'find_design("{_quoted(design)}")' if design else "None",
         f'"{_quoted(schedule)}"',
     ]
     if kernel is not None:
@@ -31,10 +31,10 @@ def test_text(
         arguments.append(f"rules={list(rules)!r}".replace("'", '"'))
     lines = [
         "from pfnlab import replay",
-        "from pfnlab.catalogue import find_design, find_scenario",
+        f"from pfnlab.catalogue import {'find_design, ' if design else ''}find_scenario",
         "",
         "",
-        f"def test_{_name('_in_'.join(names))}_{_name(what)}() -> None:",
+        f"def test_{_name('_in_'.join(filter(None, names)))}_{_name(what)}() -> None:",
         "    finding = replay(",
         *(f"        {argument}," for argument in arguments),
         "    )",

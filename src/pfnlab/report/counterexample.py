@@ -37,7 +37,7 @@ def result_text(
     `specs` are the design and scenario as the user named them, `flags` what else it
     takes to see the same again: both for the replay command.
     """
-    title = f"{scenario} on {design}" if design else scenario
+    title = title_text(design, scenario)
     if not result.findings:
         said = [wrapped(FELL_BACK)] if result.fell_back else []
         return "\n".join([verdict_text(result, title), *said, *map(note_text, result.notes)])
@@ -46,13 +46,18 @@ def result_text(
     for finding in shown:
         texts.append(titled_text(title, finding))
     texts.append(_counts(result, len(shown)))
-    if specs is not None and specs[0]:
+    if specs is not None:
         for finding in shown:
             texts.append(f"  Replay: {replay_command(*specs, finding.schedule, flags)}")
         texts[-len(shown) - 1 :] = ["\n".join(texts[-len(shown) - 1 :])]
     if result.notes:
         texts.append("\n".join(map(note_text, result.notes)))
     return "\n\n".join(texts)
+
+
+def title_text(design: str, scenario: str) -> str:
+    """What a verdict is about; a program without a kernel has no design."""
+    return f"{scenario} on {design}" if design else scenario
 
 
 def verdict_text(result: Result, title: str) -> str:
@@ -72,7 +77,8 @@ def note_text(note: Note) -> str:
 
 
 def replay_command(design: str, scenario: str, schedule: str, flags: tuple[str, ...] = ()) -> str:
-    return shlex.join(["pfnlab", "replay", design, scenario, schedule, *flags])
+    which = [design, scenario] if design else [scenario]
+    return shlex.join(["pfnlab", "replay", *which, schedule, *flags])
 
 
 def titled_text(title: str, finding: Finding) -> str:

@@ -11,7 +11,7 @@ SCHEMA = 1
 
 
 def report_data(version: str, rows: list[tuple[str, str, Result | None]]) -> dict[str, Any]:
-    """The whole report; rows are (design, scenario, result)."""
+    """The whole report; rows are (design, scenario, result), with "" for no design."""
     return {
         "schema": SCHEMA,
         "pfnlab": version,
@@ -21,9 +21,9 @@ def report_data(version: str, rows: list[tuple[str, str, Result | None]]) -> dic
 
 def result_data(design: str, scenario: str, result: Result | None) -> dict[str, Any]:
     if result is None:
-        return {"design": design, "scenario": scenario, "verdict": "not run"}
+        return {"design": design or None, "scenario": scenario, "verdict": "not run"}
     return {
-        "design": design,
+        "design": design or None,
         "scenario": scenario,
         "verdict": result.verdict,
         "complete": result.complete,

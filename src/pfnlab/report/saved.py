@@ -6,7 +6,7 @@ from typing import Any
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.explorer.follow import Followed, Parting
 from pfnlab.explorer.saved import Saved, SavedStep, Source
-from pfnlab.report.counterexample import titled_text, wrapped
+from pfnlab.report.counterexample import title_text, titled_text, wrapped
 from pfnlab.report.layout import many
 
 SAVED_SCHEMA = 1
@@ -123,7 +123,7 @@ def _number(data: dict[str, Any], field: str) -> int:
 
 def followed_text(saved: Saved, followed: Followed, changed: tuple[str, ...]) -> str:
     """`changed` are the names of the design and scenario whose files differ from the saved ones."""
-    title = f"{saved.scenario.name} on {saved.design.name}"
+    title = title_text(saved.design.name, saved.scenario.name)
     finding = followed.finding
     parts = []
     if finding is not None:
