@@ -1,7 +1,7 @@
 """Loops that wait by looking are waits; loops that end by themselves are not touched."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,6 +20,7 @@ from pfnlab.engine import (
 from pfnlab.engine.execution import Execution
 from pfnlab.explorer.machine import Machine
 from pfnlab.explorer.search import Search
+from tests.engine import runs
 from tests.explorer.oracles import Build, scenario
 
 
@@ -34,10 +35,10 @@ class Memory(Shared):
         self.name = "memory"
 
 
-def tasks(*runs: str) -> Build:
+def tasks(*names: str) -> Build:
     def build(program: Program) -> None:
         memory = Memory()
-        for place, run in enumerate(runs):
+        for place, run in enumerate(names):
             program.add_task(f"t{place}", partial(RUNS[run], memory))
 
     return build
@@ -192,6 +193,37 @@ def counts_in_a_global(memory: Memory) -> None:
         rounds_made += 1
 
 
+class Rounds:
+    """Of some loop."""
+
+    made = 0
+    all: ClassVar[list[int]] = []
+
+
+def counts_in_a_class(memory: Memory) -> None:
+    Rounds.made = 0
+    while Rounds.made < 5 and not memory.x:
+        Rounds.made += 1
+
+
+def counts_in_a_list_of_a_class(memory: Memory) -> None:
+    Rounds.all.clear()
+    while len(Rounds.all) < 5 and not memory.x:
+        Rounds.all.append(0)
+
+
+def counts_in_another_module(memory: Memory) -> None:
+    runs.rounds = 0  # type: ignore[attr-defined]  # nobody else has it
+    while runs.rounds < 5 and not memory.x:  # type: ignore[attr-defined]
+        runs.rounds += 1  # type: ignore[attr-defined]
+
+
+def waits_and_keeps_it_in_a_class(memory: Memory) -> None:
+    while not memory.x:
+        pass
+    Rounds.made = 1
+
+
 def look(memory: Memory) -> int:
     return memory.y
 
@@ -253,12 +285,13 @@ def is_never_woken(memory: Memory) -> None:
 RUNS = {name: run for name, run in list(globals().items()) if callable(run)}
 SPINS = ["until_one", "until_any", "until_locked", "sum_of_both", "takes_turns",
          "waits_by_functions", "waits_by_name", "until_set", "until_it_was_set",
-         "waits_by_another_name"]  # fmt: skip
+         "waits_by_another_name", "waits_and_keeps_it_in_a_class"]  # fmt: skip
 FINITE = [
     "counts_to_five", "counts_in_a_list", "counts_with_an_iterator", "counts_on_the_stack",
     "counts_in_a_word", "flips_a_local", "flips_a_sign", "counts_in_sorted", "counts_in_a_method",
     "counts_in_map", "counts_in_an_argument", "counts_in_a_function", "counts_by_exchange",
     "counts_in_a_default", "counts_in_its_module", "counts_in_a_global",
+    "counts_in_a_class", "counts_in_a_list_of_a_class", "counts_in_another_module",
 ]  # fmt: skip
 
 

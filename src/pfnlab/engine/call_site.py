@@ -8,9 +8,10 @@ variable of that name holds it.
 
 import dis
 from itertools import pairwise
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final, final
 
+from pfnlab.engine.cell import Transparent
 from pfnlab.engine.constant import changing
 
 # Instructions that may call a function, and then only once: an attribute, an item, `with`, `not`.
@@ -35,6 +36,7 @@ _STORES: Final = frozenset(
     for name, opcode in dis.opmap.items()
     if name.startswith("STORE_") and "SUBSCR" not in name
 )
+_STORE_ATTR: Final = dis.opmap["STORE_ATTR"]
 _GENERATORS: Final = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 ANY: Final = "*"  # whatever it calls, it does so once
 _NO_FUNCTION: Final = frozenset({"KW_NAMES", "NOP", "PUSH_NULL"})
@@ -59,6 +61,7 @@ class Known:
             one == _COPY and other in _STORES for one, other in pairwise(opcodes)
         )
         self.looks_at: Final = _looks_at(code, module)
+        self.keeps_in: Final = _keeps_in(code, module)
 
     def place_of(self, offset: int) -> int:
         """Where the instruction begins that a frame stands at.
@@ -98,11 +101,33 @@ def known(frame: FrameType) -> Known:
 
 def _looks_at(code: CodeType, module: dict[str, Any]) -> str:
     """The first variable of its module that code looks at and that can change; or ""."""
+    for holder in _holders(code, module):
+        if isinstance(holder, type) and issubclass(holder, Transparent):
+            continue  # which keeps nothing that can change (constant.py)
+        for name in code.co_names:
+            if changing(vars(holder).get(name)):
+                return f"{holder.__name__}.{name}"
     names = {name for name in code.co_names if changing(module.get(name))}
     if not names:  # to tell them from attributes takes longer
         return ""
     looks = (each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL")
     return next((str(name) for name in looks if name in names), "")
+
+
+def _keeps_in(code: CodeType, module: dict[str, Any]) -> list[tuple[Any, str]]:
+    """The attributes of classes and modules that code may assign to."""
+    holders = _holders(code, module)
+    if not holders or _STORE_ATTR not in code.co_code[::2]:
+        return []
+    stores = (each for each in dis.get_instructions(code) if each.opcode == _STORE_ATTR)
+    names = dict.fromkeys(str(each.argval) for each in stores)
+    return [(holder, name) for holder in holders for name in names]
+
+
+def _holders(code: CodeType, module: dict[str, Any]) -> list[type | ModuleType]:
+    """The classes and modules that code names."""
+    named = (module.get(name) for name in code.co_names)
+    return [each for each in named if isinstance(each, type | ModuleType)]
 
 
 def _place_of(code: CodeType, offset: int) -> int:

@@ -12,6 +12,7 @@ done where everything that a frame remembers can be seen:
 * every local is a number, a text, a tuple of such, a Shared object, whose state is in cells, or
   a function that has captured nothing;
 * nothing that it looks at in its module can change (constant.py), and it assigns to nothing there;
+  what it assigns to in classes and other modules is as it was;
 * the code has no `for`, as an iterator counts rounds unseen, no `yield`, and no `:=`, which can
   keep an old value on the stack while the local already has a new one;
 * no C function that calls back stands between two frames, as sorted() counts unseen;
@@ -135,6 +136,7 @@ def _state_of_one(frame: FrameType, called: CodeType | None) -> State | str:
             if seen is None:
                 return f"has {name}, which may count"
             state += (name, seen)
+        state += [_seen(vars(holder).get(name)) for holder, name in facts.keeps_in]
     return tuple(state)
 
 
