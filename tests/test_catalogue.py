@@ -18,6 +18,7 @@ from pfnlab.catalogue import (
     find_design,
     find_scenario,
     is_path,
+    read_once,
     scenario_groups,
 )
 from pfnlab.kernel.profile import KERNELS
@@ -182,3 +183,17 @@ def test_a_design_that_kernels_had_is_checked_on_one_of_them() -> None:
 def test_profiles_that_are_no_tuple_of_names_are_refused(profiles: object) -> None:
     with pytest.raises(ModelError, match=r"design huge_fault: profiles is .*, and no tuple"):
         replace(all_designs()["huge_fault"], profiles=cast("tuple[str, ...]", profiles))
+
+
+def test_a_file_is_read_once_in_a_block_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE, encoding="utf-8")
+
+    with read_once():
+        before = find_scenario(str(path))
+        path.write_text("", encoding="utf-8")
+        again = find_scenario(str(path))
+
+    assert again is before
+    with pytest.raises(NotFound, match="holds no scenario"):
+        find_scenario(str(path))

@@ -202,8 +202,34 @@ def _find(spec: str, kind: type[T], known: dict[str, T], what: str) -> T:
     return next(iter(found.values()))
 
 
+_read: dict[str, ModuleType] | None = None  # files by path, while each is read once
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """In the block, and in processes that begin there, a file is read once.
+
+    Else an edit in the middle of a command would mix two programs in one verdict.  Outside of
+    it a file is read whenever something in it is looked for.
+    """
+    global _read
+    before, _read = _read, {} if _read is None else _read
+    try:
+        yield
+    finally:
+        _read = before
+
+
 def load(path: str) -> ModuleType:
     """Run a file of the user's; any error in it becomes one line with its place."""
+    if _read is None:
+        return _load(path)
+    if path not in _read:
+        _read[path] = _load(path)
+    return _read[path]
+
+
+def _load(path: str) -> ModuleType:
     file = Path(path)
     if file.is_dir():
         raise NotFound(f"{path} is a directory, not a Python file")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfnlab.catalogue import all_designs, all_scenarios, scenario_groups
+from pfnlab.cli import board, jobs
 from pfnlab.cli.jobs import Where
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.explorer.result import Result
@@ -350,3 +351,47 @@ def test_a_scenario_without_rules_about_the_state_is_told(
     )
     Path("bare.py").write_text(Path("bare.py").read_text() + "    lab.always(*RULES)\n")
     assert pfnlab("check", *command, "--jobs", "1").err == ""
+
+
+READS = '''
+from pathlib import Path
+
+from pfnlab.scenarios.faults import first_fault
+from pfnlab import scenario
+
+with Path(__file__).with_name("reads").open("a") as reads:
+    reads.write("read\\n")
+
+
+@scenario
+def mine(lab):
+    """One fault."""
+    first_fault(lab)
+'''
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_file_is_read_once_however_many_checks_it_is_in(
+    pfnlab: Command, tmp_path: Path, processes: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(READS, encoding="utf-8")
+
+    ran = pfnlab("check", str(file), "--jobs", processes)
+
+    assert f"{len(all_designs())} checks, " in ran.out
+    assert (tmp_path / "reads").read_text() == "read\n"
+
+
+def test_a_check_that_processes_share_is_handed_out_in_small_slices(
+    pfnlab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices: list[float] = []
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)  # of the process that begins
+    monkeypatch.setattr(
+        jobs.Processes, "run", lambda its, _: slices.append(its.board.slice_seconds)
+    )
+
+    pfnlab("check", "huge_fault", "disable_enable_vs_fault", "--jobs", "2")
+
+    assert slices == [board.SLICE_SECONDS]

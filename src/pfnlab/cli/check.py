@@ -23,6 +23,7 @@ from pfnlab.catalogue import (
     find_design,
     find_scenario,
     is_path,
+    read_once,
     scenario_groups,
 )
 from pfnlab.cli.checkpoint import check_overwritten, resumable
@@ -87,6 +88,7 @@ Save = Annotated[
 ]
 
 
+@read_once()
 def check(
     design: DesignName = None,
     scenario: DesignName = None,

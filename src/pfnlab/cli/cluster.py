@@ -7,10 +7,11 @@ replaced, and its task taken again.  Designs and scenarios in files are sent alo
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pfnlab.catalogue import is_path, path_and_name
+from pfnlab.catalogue import is_path, path_and_name, read_once
 from pfnlab.cli.board import Board, Task
 from pfnlab.cli.checker import Checker
 from pfnlab.cli.processes import PATIENCE
@@ -35,6 +36,7 @@ class Actor:
         self.checker = checker
         self.patience = patience
         self.stopped = False
+        ExitStack().enter_context(read_once())  # as long as the actor lives
 
     def process(self) -> int:
         """The number of its process."""

@@ -107,7 +107,8 @@ class _Run:
     def here(self, patience: float, *, only_whole: bool) -> None:
         """In this process, until a check has taken too long to be done alone."""
         board = self.board
-        board.slice_seconds = SHARE
+        if not only_whole:
+            board.slice_seconds = SHARE  # nobody else waits for a part of it
         while not board.over and not self.interrupted():
             if only_whole and board.checks[0].begun:
                 break
