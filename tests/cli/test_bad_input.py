@@ -279,6 +279,10 @@ DAMAGED = {
     "nested too deeply": (b"[" * 100_000, "it is nested too deeply"),
     "something else": (b"{}", "it has no 'schema'"),
     "a list": (b"[]", "its parts are not what they should be"),
+    "a number for a name": (
+        b'{"schema": "pfnlab measured 1", "cases": [{"case": 1}]}',
+        "its parts are not what they should be",
+    ),
 }
 
 

@@ -238,6 +238,18 @@ def test_a_bar_that_is_moved_is_mapped_for_dma_too(pfnlab: Command) -> None:
     assert events("map_dma,mremap") == events("map_dma")
 
 
+def test_type1_unmaps_what_it_has_mapped_wherever_that_has_moved(pfnlab: Command) -> None:
+    def last(words: str) -> dict[str, int]:
+        asked = ["cost", "--size", "4M", "--design", "huge_fault", "--workload", words, "--json"]
+        step = json.loads(pfnlab(*asked).out)["designs"][0]["steps"][-1]
+        found: dict[str, int] = step["events"]
+        return found
+
+    assert last("map_dma,mremap,unmap_dma") == last("map_dma,unmap_dma")
+    assert last("map_dma,unmap_dma")["iommu_unmap"] == 1
+    assert last("map_dma,map_dma")["map_dma -EEXIST"] == 1
+
+
 def test_a_number_that_begins_with_a_zero_is_decimal(pfnlab: Command) -> None:
     assert pfnlab("cost", "--size", "010M").out == pfnlab("cost", "--size", "10M").out
 

@@ -109,6 +109,8 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
         ("fork,fork", "forks once"),
         ("child", "forks before it touches in the child"),
         ("unmap_dma", "maps before it unmaps"),
+        ("map_dma,unmap_dma,unmap_dma", "maps before it unmaps"),
+        ("map_dma,2*unmap_dma", "maps before it unmaps"),
         ("munmap,touch", "'touch': a workload is done with its mapping at munmap"),
         ("munmap,mremap", "'mremap': a workload is done with its mapping at munmap"),
         ("munmap+map_dma", "is done with its mapping at munmap"),

@@ -42,6 +42,8 @@ class FakeDevice:
             raise OSError(errno.EINVAL, "of nothing")
         if not self.memory_on:
             raise OSError(errno.EFAULT, "memory is off")
+        if iova in self.dma:
+            raise OSError(errno.EEXIST, "mapped")
         self.dma[iova] = (address, size)
 
     def unmap_dma(self, iova: int) -> None:

@@ -90,6 +90,13 @@ def test_an_unpacked_kernel_is_told_by_its_module(tmp_path: Path) -> None:
     assert kernel.options["VFIO_GROUP"] == "y"
 
 
+def test_of_several_unpacked_kernels_the_newest_is_meant(tmp_path: Path) -> None:
+    for release in ("6.1.5", "6.12.9", "6.9.1"):
+        put(tmp_path / f"lib/modules/{release}/kernel/drivers/vfio/pci/vfio-pci-core.ko", b"")
+
+    assert examine_kernel(tmp_path).release == "6.12.9"
+
+
 def test_a_kernel_without_vfio_and_no_kernel_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="no kernel is in "):
         examine_kernel(tmp_path)

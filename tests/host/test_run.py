@@ -45,7 +45,7 @@ def workload(*steps: tuple[Action, ...], windows: int = 1, times: int = 1) -> Wo
 
 def events(measured: Measured) -> list[dict[str, int]]:
     """Of the steps, without those that another kernel may count."""
-    wanted = ("signals", "SIGSEGV", "map_dma -EFAULT")
+    wanted = ("signals", "SIGSEGV", "map_dma -EFAULT", "map_dma -EEXIST")
     return [
         {name: step.events[name] for name in wanted if name in step.events}
         for step in measured.steps
@@ -98,6 +98,14 @@ def test_an_error_of_map_dma_is_an_event(device: FakeDevice) -> None:
 
     assert events(run(asked, device, 2)) == [{}, {"map_dma -EFAULT": 1}, {}]
     assert device.dma == {}
+
+
+def test_to_map_the_same_twice_is_an_error_and_at_another_address_none(
+    device: FakeDevice,
+) -> None:
+    asked = workload((MapDma(), MapDma()), (Mremap(), MapDma()), (UnmapDma(), MapDma()))
+
+    assert events(run(asked, device, 2)) == [{}, {"map_dma -EEXIST": 1}, {}, {}]
 
 
 def test_a_step_is_done_as_often_as_it_says(device: FakeDevice) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pfnlab.lab.files import locked
 from pfnlab.lab.qemu import Machine
 from pfnlab.lab.snapshot import KEPT, remove_old, snapshot_name
 
@@ -63,12 +64,23 @@ def test_the_latest_used_snapshots_of_a_kernel_are_kept(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "ram").touch()
         os.utime(folder, (used, used))
-    lock = tmp_path / f"{RELEASE}-0.lock"
-    lock.touch()
 
     remove_old(folders[-1], RELEASE)
 
-    assert set(tmp_path.iterdir()) == {*others, *folders[2:], lock}
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {*others, *folders[2:]}
+
+
+def test_a_snapshot_from_which_somebody_starts_is_kept(tmp_path: Path) -> None:
+    folders = [tmp_path / f"{RELEASE}-{number}" for number in range(KEPT + 2)]
+    for used, folder in enumerate(folders):
+        folder.mkdir()
+        os.utime(folder, (used, used))
+
+    with locked(Path(f"{folders[0]}.lock"), shared=True):
+        remove_old(folders[-1], RELEASE)
+
+    assert folders[0].exists()
+    assert not folders[1].exists()
 
 
 def test_the_newest_snapshot_is_kept_whatever_its_time(tmp_path: Path) -> None:
@@ -79,4 +91,4 @@ def test_the_newest_snapshot_is_kept_whatever_its_time(tmp_path: Path) -> None:
 
     remove_old(folders[0], RELEASE)
 
-    assert set(tmp_path.iterdir()) == set(folders)
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == set(folders)

@@ -77,7 +77,7 @@ def model_of(facts: KernelFacts, thp: str) -> Likeness | None:
 def nearest_kernel(design: Design, facts: KernelFacts) -> Kernel:
     """By features that have symbols, as fixes are carried back; then by the stable series."""
     base = kernel_by_symbols(design, facts)
-    of_its_series = profile_for(facts.release)
+    of_its_series = profile_for(facts.version or facts.release)
     return of_its_series if of_its_series.name.startswith(f"{base.name}.") else base
 
 

@@ -68,7 +68,8 @@ def small_faults(size: int) -> tuple[float, float]:
         os.ftruncate(descriptor, size)
         with mmap.mmap(descriptor, size) as first:
             touch(first, PAGE)
-            return faults_and_zaps(descriptor, size, PAGE, mmap.MAP_SHARED)
+            with mmap.mmap(descriptor, size) as memory:
+                return faults_and_zaps(memory, PAGE)
     finally:
         os.close(descriptor)
 
@@ -90,29 +91,20 @@ def huge_faults(size: int) -> tuple[float, float] | str:
         if minor_faults() - before > size // PAGE // 8:
             chosen = path.read_text(encoding="utf-8").strip()
             return f"shared memory gets no 2 MiB pages here (shmem_enabled: {chosen})"
-
-        def fault() -> None:
-            touch(memory, HUGE)
-
-        fault()
-        warm = median_ns(fault, lambda: None)
-        count = size // HUGE
-        faults = median_ns(fault, lambda: memory.madvise(mmap.MADV_DONTNEED))
-        zaps = median_ns(lambda: memory.madvise(mmap.MADV_DONTNEED), fault)
-    return max(faults - warm, 0.0) / count, zaps / count
+        return faults_and_zaps(memory, HUGE)
 
 
-def faults_and_zaps(descriptor: int, size: int, step: int, flags: int) -> tuple[float, float]:
-    with mmap.mmap(descriptor, size, flags) as memory:
+def faults_and_zaps(memory: mmap.mmap, step: int) -> tuple[float, float]:
+    """ns of a fault and of a zap of what one access in each step brings in."""
 
-        def fault() -> None:
-            touch(memory, step)
+    def fault() -> None:
+        touch(memory, step)
 
-        fault()
-        warm = median_ns(fault, lambda: None)
-        faults = median_ns(fault, lambda: memory.madvise(mmap.MADV_DONTNEED))
-        zaps = median_ns(lambda: memory.madvise(mmap.MADV_DONTNEED), fault)
-    count = size // step
+    fault()
+    warm = median_ns(fault, lambda: None)
+    faults = median_ns(fault, lambda: memory.madvise(mmap.MADV_DONTNEED))
+    zaps = median_ns(lambda: memory.madvise(mmap.MADV_DONTNEED), fault)
+    count = touches(memory, step)
     return max(faults - warm, 0.0) / count, zaps / count
 
 
@@ -136,8 +128,11 @@ def fork_once() -> None:
 
 def touch(memory: mmap.mmap, step: int) -> None:
     """Write a byte in each step, in one call: a loop in Python would be all that is measured."""
-    count = -(-len(memory) // step)
-    memory[::step] = bytes(count)
+    memory[::step] = bytes(touches(memory, step))
+
+
+def touches(memory: mmap.mmap, step: int) -> int:
+    return -(-len(memory) // step)
 
 
 def median_ns(measured: Callable[[], object], prepare: Callable[[], object]) -> float:

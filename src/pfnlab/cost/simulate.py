@@ -103,6 +103,7 @@ class Run:
         self.puds: set[int] = set()
         self.child_puds: set[int] = set()
         self.container: VfioIommu | None = None
+        self.mapped: dict[int, Mapping] = {}  # by type1, as they were then: an IOVA stays
         with using(geometry):
             Counting(self.lab, self.build, self.counts)
 
@@ -152,13 +153,17 @@ class Run:
             if self.container is None:
                 self.container = self.lab.iommu_container()
             before = Counter(self.counts)
-            error = self.lab.map_dma(self.container, self.mappings[action.window])
+            mapping = self.mappings[action.window]
+            error = self.lab.map_dma(self.container, mapping)
+            if not error:
+                self.mapped[action.window] = mapping
             for name, seen in OF_TYPE1.items():
                 self.counts[name] += self.counts[seen] - before[seen]
             self.counts[f"map_dma {show_errno(error)}"] += error != 0
         elif isinstance(action, UnmapDma):
             assert self.container is not None, "a workload maps before it unmaps"
-            self.lab.unmap_dma(self.container, self.mappings[action.window])
+            if action.window in self.mapped:  # else the kernel refused to map it
+                self.lab.unmap_dma(self.container, self.mapped.pop(action.window))
         elif isinstance(action, Fork):
             self.child, self.copied = self.lab.fork(), self.mappings.copy()
             # fork() allocates a table for each that it copies from, also for an empty one.

@@ -103,7 +103,7 @@ def check_order(steps: list[Step]) -> None:
     """One child is enough to see what a fork costs; and nothing is used before it is there."""
     forked = mapped = gone = False
     for step in steps:
-        for action in step.actions:
+        for action in step.actions * min(step.times, 2):
             if gone and needs_mapping(action):
                 raise ModelError(f"{step.name!r}: a workload is done with its mapping at munmap")
             if isinstance(action, Fork):
@@ -118,7 +118,8 @@ def check_order(steps: list[Step]) -> None:
                 raise ModelError("a mapping is moved once in a step")
             elif isinstance(action, Munmap) and step.times > 1:
                 raise ModelError("a mapping ends once")
-            mapped = mapped or isinstance(action, MapDma)
+            if isinstance(action, MapDma | UnmapDma):
+                mapped = isinstance(action, MapDma)
             gone = gone or isinstance(action, Munmap)
 
 

@@ -30,13 +30,20 @@ def load(path: Path) -> list[Named]:
         if data["schema"] != SCHEMA:
             raise ModelError(f"{path} is {what_it_is(data)}; what is compared is {SCHEMA!r}")
         return [
-            (case["case"], measured_from_data({k: case[k] for k in case if k != "case"}))
+            (_name(case), measured_from_data({k: case[k] for k in case if k != "case"}))
             for case in data["cases"]
         ]
     except UNREADABLE as error:
         raise ModelError(
             f"{path} is no file that pfnlab compare --save has written: {why_unreadable(error)}"
         ) from error
+
+
+def _name(case: dict[str, Any]) -> str:
+    name = case["case"]
+    if not isinstance(name, str):
+        raise TypeError("the name of a case is a text")
+    return name
 
 
 def what_it_is(data: dict[str, Any]) -> str:

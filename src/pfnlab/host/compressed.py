@@ -1,6 +1,7 @@
 """Unpack what kernels and modules are packed with: xz, gzip or zstd."""
 
 from pathlib import Path
+from typing import Any
 
 from pfnlab.host.errors import HostError
 
@@ -31,12 +32,20 @@ def read_unpacked(path: Path) -> bytes:
     return unpacked
 
 
+def whole(unpacker: Any, unpacked: bytes) -> bytes:
+    """What was unpacked, if that came to its end; raises HostError."""
+    if not unpacker.eof:
+        raise HostError("damaged: it is cut short")
+    return unpacked
+
+
 # Each imports what it needs when it is called: most callers have nothing that is packed.
 def _xz(data: bytes) -> bytes:
     import lzma
 
+    unpacker = lzma.LZMADecompressor()
     try:
-        return lzma.LZMADecompressor().decompress(data)
+        return whole(unpacker, unpacker.decompress(data))
     except lzma.LZMAError as error:
         raise HostError(f"damaged: {error}") from error
 
@@ -44,8 +53,9 @@ def _xz(data: bytes) -> bytes:
 def _gzip(data: bytes) -> bytes:
     import zlib
 
+    unpacker = zlib.decompressobj(wbits=31)
     try:
-        return zlib.decompressobj(wbits=31).decompress(data)
+        return whole(unpacker, unpacker.decompress(data))
     except zlib.error as error:
         raise HostError(f"damaged: {error}") from error
 
@@ -57,11 +67,11 @@ def _zstd(data: bytes) -> bytes:
         zstd = importlib.import_module("compression.zstd")  # Python 3.14
     except ModuleNotFoundError:
         return _zstd_by_tool(data)
+    unpacker = zstd.ZstdDecompressor()
     try:
-        unpacked: bytes = zstd.ZstdDecompressor().decompress(data)
+        return whole(unpacker, unpacker.decompress(data))
     except zstd.ZstdError as error:
         raise HostError(f"damaged: {error}") from error
-    return unpacked
 
 
 def _zstd_by_tool(data: bytes) -> bytes:

@@ -34,9 +34,15 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """options: of its configuration, "y", "m" or "n"; none if that is not to be read."""
+    """A kernel, running or in a folder.
+
+    release  as uname prints it, or as its folder is called
+    version  of its source, as far as that is known: else ""
+    options  of its configuration, "y", "m" or "n"; none if that is not to be read
+    """
 
     release: str
+    version: str
     design: MappingDesign
     options: Mapping[str, str]
     options_from: str
@@ -89,6 +95,7 @@ def examine_host(root: Path = ROOT) -> HostFacts:
         machine,
         KernelFacts(
             machine.kernel,
+            machine.version,
             running_design(root, machine.kernel),
             options,
             source and f"/{source}",
@@ -101,19 +108,23 @@ def examine_host(root: Path = ROOT) -> HostFacts:
 
 
 def examine_kernel(folder: Path) -> KernelFacts:
-    """A kernel package that was unpacked into a folder; raises HostError if there is none."""
-    for top in ("lib/modules", "usr/lib/modules"):
-        for path in sorted((folder / top).glob("*/kernel")):
-            release = path.parent.name
-            module = core_module(folder, release)
-            if module is None:
-                name, note = design_of((), called=True)
-                design = MappingDesign(name, "", note, frozenset())
-            else:
-                design = design_of_module(module)
-            options, source = read_options(folder, release)
-            return KernelFacts(release, design, options, source and str(folder / source))
-    raise HostError(f"no kernel is in {folder}: there is no lib/modules/VERSION/kernel")
+    """A kernel package that was unpacked into a folder, the newest if there are several.
+
+    Raises HostError if there is none.
+    """
+    tops = ("lib/modules", "usr/lib/modules")
+    releases = [path.parent.name for top in tops for path in (folder / top).glob("*/kernel")]
+    if not releases:
+        raise HostError(f"no kernel is in {folder}: there is no lib/modules/VERSION/kernel")
+    release = max(releases, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    module = core_module(folder, release)
+    if module is None:
+        name, note = design_of((), called=True)
+        design = MappingDesign(name, "", note, frozenset())
+    else:
+        design = design_of_module(module)
+    options, source = read_options(folder, release)
+    return KernelFacts(release, "", design, options, source and str(folder / source))
 
 
 def read_options(root: Path, release: str) -> tuple[dict[str, str], str]:

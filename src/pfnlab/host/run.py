@@ -133,7 +133,8 @@ class Runner:
         self.mappings: list[Mapping] = []
         self.addresses: list[int] = []
         self.moved: dict[int, int] = {}
-        self.iovas: dict[int, int] = {}
+        self.iovas: dict[int, int] = {}  # that are mapped, by window
+        self.iova_at: dict[int, int] = {}  # by address
         self.next_iova = FIRST_IOVA
         self.child: Child | None = None
         self.of_child: list[Mapping] = []
@@ -224,8 +225,7 @@ class Runner:
     def map_dma(self, window: int) -> None:
         """type1 takes the faults, and they count as those of this thread."""
         mapping = mapped(self.mappings, window)
-        iova = self.next_iova
-        self.next_iova += -(-mapping.size // PUD) * PUD
+        iova = self.iova_of(mapping)
         error = 0
 
         def attempt(size: int) -> Cost:
@@ -248,6 +248,13 @@ class Runner:
             self.events[f"map_dma -{errno.errorcode.get(error, error)}"] += 1
         else:
             self.iovas[window] = iova
+
+    def iova_of(self, mapping: Mapping) -> int:
+        """One for each address, as the model has it: to map one twice is -EEXIST."""
+        if mapping.address not in self.iova_at:
+            self.iova_at[mapping.address] = self.next_iova
+            self.next_iova += -(-mapping.size // PUD) * PUD
+        return self.iova_at[mapping.address]
 
     def move(self, action: Mremap) -> None:
         mapping = mapped(self.mappings, action.window)

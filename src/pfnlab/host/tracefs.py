@@ -4,6 +4,7 @@ The files are in Documentation/trace/kprobetrace.rst and ftrace.rst of the kerne
 """
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from pfnlab.host.errors import HostError
@@ -60,11 +61,13 @@ class Instance:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self.put("tracing_on", "0")
-        self.put("events/enable", "0")
-        self.folder.rmdir()
-        for name in self.probes:
-            write(self.tracefs / "kprobe_events", f"-:{self.group}/{name}\n", more=True)
+        """What can be taken back is, whatever else cannot."""
+        with ExitStack() as undo:
+            for name in reversed(self.probes):
+                undo.callback(self.remove_probe, name)
+            undo.callback(self.folder.rmdir)
+            undo.callback(self.put, "events/enable", "0")
+            undo.callback(self.put, "tracing_on", "0")
 
     def put(self, file: str, text: str) -> None:
         write(self.folder / file, text)
@@ -75,6 +78,9 @@ class Instance:
         text = f"{kind}:{self.group}/{name} {function} {arguments}\n"
         write(self.tracefs / "kprobe_events", text, more=True)
         self.probes.append(name)
+
+    def remove_probe(self, name: str) -> None:
+        write(self.tracefs / "kprobe_events", f"-:{self.group}/{name}\n", more=True)
 
     def enable(self, event: str, only_if: str = "") -> None:
         """Log an event: the name of a probe, or SUBSYSTEM/NAME.  Raises OSError."""

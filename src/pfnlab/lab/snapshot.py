@@ -10,7 +10,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pfnlab.lab.errors import GuestError, LabError
@@ -44,17 +44,17 @@ def snapshot(
     """The folder of a snapshot, made if there is none; it is not removed inside of the block."""
     folder = cache / "snapshots" / snapshot_name(program, machine, release)
     lock = Path(f"{folder}.lock")
-    if not folder.exists():
+    while True:
+        with locked(lock, shared=True):
+            if folder.exists():  # somebody may have removed it, damaged, as soon as it was there
+                os.utime(folder)
+                yield folder
+                return
         with locked(lock):
             if not folder.exists():
                 make(program, machine, folder, deadline)
                 remove_old(folder, release)
         remove_abandoned(folder.parent)
-    with locked(lock, shared=True):
-        if not folder.exists():
-            raise GuestError("the snapshot was removed meanwhile")
-        os.utime(folder)
-        yield folder
 
 
 def make(program: str, machine: Machine, folder: Path, deadline: float) -> None:
@@ -102,4 +102,5 @@ def remove_old(newest: Path, release: str) -> None:
     folders = [path for path in newest.parent.glob(f"{release}-*") if path.is_dir()]
     for folder in least_used((path for path in folders if path.suffix != ".part"), KEPT):
         if folder != newest:
-            remove(folder)
+            with suppress(BlockingIOError), locked(Path(f"{folder}.lock"), wait=False):
+                remove(folder)

@@ -256,6 +256,7 @@ def kernel_data(version: str, kernel: KernelFacts, model: Likeness | None) -> di
 def facts_of_kernel(kernel: KernelFacts, model: Likeness | None) -> dict[str, Any]:
     return {
         "release": kernel.release,
+        "version": kernel.version,
         "design": kernel.design.name or None,
         "design_by": kernel.design.source or None,
         "note": kernel.design.note or None,
