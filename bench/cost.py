@@ -36,7 +36,7 @@ def main() -> None:
             setting = Setting(design, find_kernel(design.kernel))
             bar = make_bar(size, 0, None, None)
             window = place_window(bar, size, 0, ADDRESS, setting.kernel)
-            found = estimate(make_plan(Shape(make_workload(bar, [window], "touch,zap"))), setting)
+            found = estimate(make_plan(Shape(make_workload(bar, window, "touch,zap"))), setting)
             samples, pages = samples + found.samples, pages + found.pages
         seconds = time.process_time() - start
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

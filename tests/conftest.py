@@ -86,7 +86,7 @@ def every_result(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.exists():
             pairs = [(design, scenario) for design in all_designs() for scenario in all_scenarios()]
-            results = run_all(pairs, PLAIN, len(os.sched_getaffinity(0)))
+            results = run_all(pairs, PLAIN, Where(len(os.sched_getaffinity(0))))
             file.write_bytes(pickle.dumps(results))
     loaded: Results = pickle.loads(file.read_bytes())
     return loaded
@@ -96,10 +96,10 @@ def every_result(
 def ran_before(every_result: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands print what `every_result` has, and run what is not in it."""
 
-    def run(pairs: list[Pair], options: Options, jobs: int, where: Where | None = None) -> Results:
+    def run(pairs: list[Pair], options: Options, where: Where) -> Results:
         if options == PLAIN and all(pair in every_result for pair in pairs):
             return {pair: every_result[pair] for pair in pairs}
-        return run_all(pairs, options, jobs, where)
+        return run_all(pairs, options, where)
 
     # The module: pfnlab.cli.check is the command of that name.
     monkeypatch.setattr(importlib.import_module("pfnlab.cli.check"), "run_all", run)

@@ -54,6 +54,16 @@ class Measured:
     version: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """One for each step: those with the same words are numbered."""
+        words = [step.name for step in self.steps]
+        again = [words[:place].count(name) for place, name in enumerate(words)]
+        return tuple(
+            f"{name} ({number + 1})" if number else name
+            for name, number in zip(words, again, strict=True)
+        )
+
     def step(self, name: str) -> MeasuredStep:
         """The first of a name."""
         return next(step for step in self.steps if step.name == name)

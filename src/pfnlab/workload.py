@@ -14,6 +14,7 @@ Level = Literal["pte", "pmd", "pud"]
 Direction = Literal["forward", "backward", "random"]
 Advice = Literal["", "hugepage", "nohugepage"]
 Place = Literal["natural", "1g", "2m", "4k"]
+ThpPolicy = Literal["always", "madvise", "never"]
 
 
 @dataclass(frozen=True)

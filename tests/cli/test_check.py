@@ -231,10 +231,8 @@ def test_every_cpu_is_used_unless_jobs_says_otherwise(
 ) -> None:
     used: list[int] = []
 
-    def run(
-        pairs: list[Pair], _options: Options, jobs: int, _where: Where
-    ) -> dict[Pair, Result | None]:
-        used.append(jobs)
+    def run(pairs: list[Pair], _options: Options, where: Where) -> dict[Pair, Result | None]:
+        used.append(where.jobs)
         return dict.fromkeys(pairs)
 
     monkeypatch.setattr(importlib.import_module("pfnlab.cli.check"), "run_all", run)

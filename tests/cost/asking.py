@@ -30,4 +30,4 @@ def asked(
     if bar_address is not None:  # for what is calculated, also one that no BAR has
         bar = replace(bar, address=bar_address)
     window = place_window(bar, size, offset, vma, setting.kernel, cast(Any, advice))
-    return cost(make_workload(bar, [window], words), setting)
+    return cost(make_workload(bar, window, words), setting)

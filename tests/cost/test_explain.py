@@ -13,8 +13,7 @@ from pfnlab.cost.shape import FOLDED_ADDRESS, Shape
 from pfnlab.cost.simulate import Run, Setting
 from pfnlab.kernel.geometry import GiB, KiB, MiB
 from pfnlab.kernel.profile import find_kernel
-from pfnlab.kernel.thp import ThpPolicy
-from pfnlab.workload import Advice, Bar, Step, Touch, Window, Workload
+from pfnlab.workload import Advice, Bar, Step, ThpPolicy, Touch, Window, Workload
 
 Found = list[tuple[int, int, str]]  # level, leaves, why
 

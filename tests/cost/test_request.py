@@ -76,7 +76,7 @@ def test_windows_may_not_overlap() -> None:
 
 def test_a_workload_in_words_is_its_steps() -> None:
     bar = make_bar(GiB, 0, None, None)
-    made = make_workload(bar, [WINDOW], "touch, 3*zap+touch, fork, child")
+    made = make_workload(bar, WINDOW, "touch, 3*zap+touch, fork, child")
 
     assert [(step.name, step.times) for step in made.steps] == [
         ("touch", 1), ("3*zap+touch", 3), ("fork", 1), ("child", 1),
@@ -95,7 +95,7 @@ def test_a_workload_in_words_is_its_steps() -> None:
     ],
 )
 def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
-    assert parse_step(word, WINDOW, 0).actions == (touch,)
+    assert parse_step(word, WINDOW).actions == (touch,)
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
 )
 def test_what_is_no_workload_is_refused(words: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        make_workload(make_bar(GiB, 0, None, None), [WINDOW], words)
+        make_workload(make_bar(GiB, 0, None, None), WINDOW, words)

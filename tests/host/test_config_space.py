@@ -17,12 +17,11 @@ class Device:
         self.data[offset : offset + len(data)] = data
 
 
-def test_capabilities_tell_flr_msix_and_sizes_of_bars() -> None:
+def test_capabilities_tell_flr_and_msix() -> None:
     space = Device(config_space()).space
 
     assert space.has_flr()
     assert space.msix_table() == MsixTable(0, 0x2000, 128 * 16)
-    assert space.resizable_bars() == {1: (1 << 28, 1 << 29, 1 << 30)}
 
 
 def test_memory_is_one_bit_of_command() -> None:
@@ -50,7 +49,7 @@ def test_command_is_restored_also_after_an_error() -> None:
 @pytest.mark.parametrize("length", [0, 4, 64, 256])
 def test_what_cannot_be_read_has_no_capabilities(length: int) -> None:
     space = Device(config_space()[:length]).space
-    assert space.resizable_bars() == {}
+    assert space.msix_table() is None or length == 256
     assert space.has_flr() == (length == 256)
 
 

@@ -6,11 +6,8 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.kernel import PMD_ORDER, PUD_ORDER, Order
 from pfnlab.kernel.geometry import PTE_ORDER
 from pfnlab.kernel.pgprot import (
-    cachemode2protval,
     decode,
     encode,
-    pgprot_4k_2_large,
-    pgprot_large_2_4k,
     pgprot_noncached,
     pgprot_writecombine,
     pgprot_writethrough,
@@ -40,15 +37,6 @@ def test_a_pte_has_the_type_it_was_given(memtype: str) -> None:
 )
 def test_a_larger_leaf_loses_the_pat_bit(memtype: str, taken: str, order: Order) -> None:
     assert decode(encode(memtype, order), order) == taken
-
-
-@pytest.mark.parametrize("order", LARGE, ids=repr)
-@pytest.mark.parametrize("memtype", TYPES)
-def test_bits_that_are_moved_keep_the_type(memtype: str, order: Order) -> None:
-    bits = pgprot_4k_2_large(cachemode2protval(memtype))
-
-    assert decode(bits, order) == memtype
-    assert pgprot_large_2_4k(bits) == cachemode2protval(memtype)
 
 
 @pytest.mark.parametrize(

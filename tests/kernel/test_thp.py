@@ -16,7 +16,7 @@ from pfnlab.kernel import (
     Vma,
     vm_flags_set,
 )
-from pfnlab.kernel.thp import ThpPolicy
+from pfnlab.workload import ThpPolicy
 from tests.kernel.alone import leaves_seen
 
 

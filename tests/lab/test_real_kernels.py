@@ -48,7 +48,7 @@ EXPECTED = {
 
 
 def workload() -> Workload:
-    return make_workload(Bar(64 * MIB), [Window(64 * MIB)], WORDS)
+    return make_workload(Bar(64 * MIB), Window(64 * MIB), WORDS)
 
 
 def measured(kernel: KernelImage, cache: Path, **how: Any) -> Measured:

@@ -132,7 +132,7 @@ def check(
         pairs, options, resumed = resumable(checkpoint, pairs, options, whatever=whatever)
         tell(f"going on with {what_is_left(pairs, resumed)}")
     where = Where(jobs or len(os.sched_getaffinity(0)), ray, checkpoint, resumed)
-    results = run_all(pairs, options, where.jobs, where)
+    results = run_all(pairs, options, where)
     wrong = {pair: found.error for pair, found in results.items() if found and found.error}
     if len(results) == len(wrong) == 1 and not as_json:
         raise ModelError(*wrong.values())

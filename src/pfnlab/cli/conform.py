@@ -12,6 +12,7 @@ import typer
 import pfnlab
 from pfnlab.catalogue import explaining, find_design
 from pfnlab.cli.jobs import tell
+from pfnlab.cli.options import AsJson
 from pfnlab.cli.runs import progress_line
 from pfnlab.errors import UNREADABLE, ModelError, why_unreadable
 from pfnlab.fidelity.conform import conform as follow
@@ -31,7 +32,7 @@ def conform(
     kernel: Annotated[
         str | None, typer.Option(help="A kernel profile, as v6.12; by default the trace's own.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Decide whether the model can do what a real kernel did, event by event.
 

@@ -82,7 +82,7 @@ def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
         setting = asked.setting(name)
         if any(setting.design.name == cost.setting.design.name for cost in costs):
             raise ModelError(f"two designs are called {setting.design.name}; give one another name")
-        made = make_workload(bar, [asked.window(setting.kernel, bar)], words)
+        made = make_workload(bar, asked.window(setting.kernel, bar), words)
         if made not in plans:
             plans[made] = make_plan(Shape(made))
         with explaining(setting.design.files()):

@@ -18,7 +18,6 @@ from pfnlab.host.doctor import HostFacts, KernelFacts, examine_host, examine_ker
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.geometry import GiB
 from pfnlab.kernel.profile import KERNELS, Kernel, find_kernel, profile_for
-from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.report.doctor import (
     BarCost,
     Likeness,
@@ -27,7 +26,7 @@ from pfnlab.report.doctor import (
     kernel_data,
     kernel_text,
 )
-from pfnlab.workload import Bar, Step, Touch, Window, Workload
+from pfnlab.workload import Bar, Step, ThpPolicy, Touch, Window, Workload
 
 SMALLEST_BAR = 2 << 20  # a smaller one has no room for a huge leaf
 HUGE = ("ARCH_SUPPORTS_HUGE_PFNMAP", "TRANSPARENT_HUGEPAGE")

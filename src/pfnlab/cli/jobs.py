@@ -41,12 +41,9 @@ class Where:
     resumed: dict[str, Any] | None = field(default=None, compare=False)
 
 
-def run_all(
-    pairs: list[Pair], options: Options, jobs: int, where: Where | None = None
-) -> dict[Pair, Result | None]:
+def run_all(pairs: list[Pair], options: Options, where: Where) -> dict[Pair, Result | None]:
     """Every check.  After Ctrl-C those that did not end are None, or what they had found."""
-    where = where or Where(jobs)
-    board = Board(pairs, Checker(options), jobs)
+    board = Board(pairs, Checker(options), where.jobs)
     checkpoint = Checkpoint(where.checkpoint, pairs, options)
     if where.resumed is not None:
         checkpoint.load(where.resumed, board)

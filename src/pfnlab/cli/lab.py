@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.cli.options import AsJson, GuestTimeout, Madvise, Thp
+from pfnlab.cli.options import AsJson, GuestTimeout, Madvise, PlaceOption, Thp
 from pfnlab.cli.output import cache_folder
 from pfnlab.cost.words import check_pages, make_workload, parse_part, parse_size
 from pfnlab.lab.errors import GuestError, LabError
@@ -103,10 +103,7 @@ def run_workload(
     bar: Annotated[str, typer.Option(help="Size of the BAR, up to 256G.")] = "4G",
     offset: Annotated[str, typer.Option(help="Where the mapping begins in the BAR.")] = "0",
     size: Annotated[str | None, typer.Option(help="By default up to the end of the BAR.")] = None,
-    place: Annotated[
-        Place,
-        typer.Option(help="Where: as mmap() chooses, or as the BAR modulo 1 GiB, 2 MiB, 4 KiB."),
-    ] = "1g",
+    place: PlaceOption = "1g",
     madvise: Madvise = None,
     thp: Thp = "always",
     cpus: Annotated[int, typer.Option(min=1, max=64, help="CPUs of the guest.")] = 1,
@@ -163,7 +160,7 @@ def workload_of(
     whole = check_pages("bar", parse_size(bar, "bar"), PAGE)
     length, start = parse_part(offset, size, whole)
     return make_workload(
-        Bar(whole), [Window(length, start, advice=madvise or "", place=place)], words
+        Bar(whole), Window(length, start, advice=madvise or "", place=place), words
     )
 
 

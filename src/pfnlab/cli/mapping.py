@@ -10,7 +10,7 @@ from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import parse_size
 from pfnlab.kernel.profile import Kernel, find_kernel
-from pfnlab.workload import Advice, Bar, Window
+from pfnlab.workload import Advice, Bar, ThpPolicy, Window
 
 Size = Annotated[str, typer.Option(help="Of the mapping, as 128G.")]
 Offset = Annotated[str, typer.Option(help="Where it begins in the BAR.")]
@@ -36,7 +36,7 @@ class Asked:
     bar_size: str | None
     bar_address: str | None
     kernel: str | None
-    thp: Literal["always", "madvise", "never"]
+    thp: ThpPolicy
     madvise: Literal["hugepage", "nohugepage"] | None
 
     def bar(self) -> Bar:

@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 import pfnlab
-from pfnlab.cli.options import AsJson, Madvise
+from pfnlab.cli.options import AsJson, Madvise, PlaceOption
 from pfnlab.cost.words import make_workload, parse_part
 from pfnlab.host.device import VfioDevice
 from pfnlab.host.errors import HostError
@@ -26,10 +26,7 @@ def measure(
     bar: Annotated[int | None, typer.Option(help="By default the largest.")] = None,
     offset: Annotated[str, typer.Option(help="Where the mapping begins in the BAR.")] = "0",
     size: Annotated[str | None, typer.Option(help="By default up to the end of the BAR.")] = None,
-    place: Annotated[
-        Literal["natural", "1g", "2m", "4k"],
-        typer.Option(help="Where: as mmap() chooses, or as the BAR modulo 1 GiB, 2 MiB, 4 KiB."),
-    ] = "1g",
+    place: PlaceOption = "1g",
     madvise: Madvise = None,
     workload: Annotated[
         str, typer.Option(help="Steps with commas, as those of pfnlab cost.")
@@ -48,7 +45,7 @@ def measure(
     window = parse_part(offset, size, resource.size, f"BAR {resource.index}")
     made = make_workload(
         Bar(resource.size, resource.address),
-        [Window(*window, advice=madvise or "", place=place)],
+        Window(*window, advice=madvise or "", place=place),
         workload,
     )
     if dry_run and as_json:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from pfnlab.workload import Place, ThpPolicy
+
 
 def finite(seconds: float | None) -> float | None:
     """A range lets "nan" through, and nobody can wait for "inf"."""
@@ -14,9 +16,10 @@ def finite(seconds: float | None) -> float | None:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")]
-Thp = Annotated[
-    Literal["always", "madvise", "never"],
-    typer.Option(help="/sys/kernel/mm/transparent_hugepage/enabled."),
+Thp = Annotated[ThpPolicy, typer.Option(help="/sys/kernel/mm/transparent_hugepage/enabled.")]
+PlaceOption = Annotated[
+    Place,
+    typer.Option(help="Where: as mmap() chooses, or as the BAR modulo 1 GiB, 2 MiB, 4 KiB."),
 ]
 Madvise = Annotated[
     Literal["hugepage", "nohugepage"] | None, typer.Option(help="madvise() of the mapping.")

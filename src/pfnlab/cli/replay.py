@@ -17,6 +17,7 @@ from pfnlab.catalogue import (
     find_scenario,
     is_path,
 )
+from pfnlab.cli.options import AsJson
 from pfnlab.cli.runs import names_of
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Finding
@@ -52,7 +53,7 @@ def replay(
     rule: Annotated[
         list[str] | None, typer.Option(help="Check only this rule, by name or number; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md).")] = False,
+    as_json: AsJson = False,
     as_test: Annotated[
         bool, typer.Option("--as-test", help="Print a pytest function to paste.")
     ] = False,

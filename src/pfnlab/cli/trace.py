@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from pfnlab.cli.lab import CacheFolder, KernelChoice, StatusLine, choose_kernel
-from pfnlab.cli.options import GuestTimeout
+from pfnlab.cli.options import GuestTimeout, PlaceOption
 from pfnlab.cli.output import cache_folder, check_new, write_whole
 from pfnlab.cost.words import check_pages, parse_size
 from pfnlab.errors import ModelError
 from pfnlab.lab.errors import GuestError
 from pfnlab.lab.qemu import Device
 from pfnlab.lab.run import TIMEOUT, Job, run
-from pfnlab.workload import Place
 
 JOB = "pfnlab.host.trace_job"
 
@@ -27,10 +26,7 @@ def trace(
         typer.Option(help="Each thing once; or memory off and on against a thread that touches."),
     ] = "one",
     bar: Annotated[str, typer.Option(help="Size of the BAR, a power of two up to 256G.")] = "4G",
-    place: Annotated[
-        Place,
-        typer.Option(help="Where: as mmap() chooses, or as the BAR modulo 1 GiB, 2 MiB, 4 KiB."),
-    ] = "1g",
+    place: PlaceOption = "1g",
     flips: Annotated[int, typer.Option(min=1, help="How often a race switches memory off.")] = 15,
     cpus: Annotated[int, typer.Option(min=1, max=64, help="CPUs of the guest.")] = 2,
     timeout: GuestTimeout = TIMEOUT,

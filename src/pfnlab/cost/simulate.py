@@ -25,7 +25,6 @@ from pfnlab.kernel.lab_memory import Mapping
 from pfnlab.kernel.madvise import MADV_HUGEPAGE, MADV_NOHUGEPAGE
 from pfnlab.kernel.memtype import running_memtypes
 from pfnlab.kernel.profile import Kernel
-from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.kernel.tlb import tlb_of
 from pfnlab.kernel.type1 import VfioIommu
 from pfnlab.kernel.vfio import VfioPciDevice
@@ -37,6 +36,7 @@ from pfnlab.workload import (
     Mremap,
     Munmap,
     Step,
+    ThpPolicy,
     Touch,
     UnmapDma,
     Window,

@@ -87,16 +87,11 @@ def check_apart(windows: list[Window]) -> None:
             raise ModelError(f"two mappings overlap at {above.address:#x}")
 
 
-def make_workload(bar: Bar, windows: list[Window], words: str, subject: int = 0) -> Workload:
-    """The steps in words, on one of the windows; the others are there and are not used."""
-    check_apart(windows)
-    steps = [
-        parse_step(word.strip(), windows[subject], subject)
-        for word in words.split(",")
-        if word.strip()
-    ]
+def make_workload(bar: Bar, window: Window, words: str) -> Workload:
+    """The steps in words, on one window."""
+    steps = [parse_step(word.strip(), window) for word in words.split(",") if word.strip()]
     check_order(steps)
-    return Workload(bar, tuple(windows), tuple(steps))
+    return Workload(bar, (window,), tuple(steps))
 
 
 def check_order(steps: list[Step]) -> None:
@@ -130,7 +125,7 @@ def needs_mapping(action: Action) -> bool:
     return isinstance(action, MapDma | Mremap | Munmap)
 
 
-def parse_step(word: str, window: Window, index: int) -> Step:
+def parse_step(word: str, window: Window) -> Step:
     """One step; "3*zap+touch" is two actions, three times."""
     found = re.fullmatch(r"(?:(\d+)\*)?(.*)", word)
     assert found is not None
@@ -139,7 +134,7 @@ def parse_step(word: str, window: Window, index: int) -> Step:
         raise ModelError(f"{word!r}: at least once")
     actions: list[Action] = []
     for part in found.group(2).split("+"):
-        actions += parse_action(part.strip(), window, index)
+        actions += parse_action(part.strip(), window)
     return Step(word, tuple(actions), times)
 
 
@@ -150,25 +145,25 @@ def elsewhere(window: Window) -> int:
     return window.address + -(-window.size // UNITS["G"]) * UNITS["G"]
 
 
-def parse_action(word: str, window: Window, index: int) -> list[Action]:
+def parse_action(word: str, window: Window) -> list[Action]:
     middle = window.size // PAGE // 2 * PAGE
     known: dict[str, list[Action]] = {
-        "touch": [Touch(index)],
-        "backward": [Touch(index, direction="backward")],
-        "random": [Touch(index, direction="random")],
-        "first": [Touch(index, end=PAGE)],
-        "middle": [Touch(index, start=middle, end=middle + PAGE)],
-        "every-2M": [Touch(index, every="pmd")],
-        "every-1G": [Touch(index, every="pud")],
-        "map_dma": [MapDma(index)],
-        "unmap_dma": [UnmapDma(index)],
+        "touch": [Touch()],
+        "backward": [Touch(direction="backward")],
+        "random": [Touch(direction="random")],
+        "first": [Touch(end=PAGE)],
+        "middle": [Touch(start=middle, end=middle + PAGE)],
+        "every-2M": [Touch(every="pmd")],
+        "every-1G": [Touch(every="pud")],
+        "map_dma": [MapDma()],
+        "unmap_dma": [UnmapDma()],
         "off": [Memory(False)],
         "on": [Memory(True)],
         "zap": [Memory(False), Memory(True)],
         "fork": [Fork()],
-        "child": [Touch(index, in_child=True)],
-        "mremap": [Mremap(index, elsewhere(window))],
-        "munmap": [Munmap(index)],
+        "child": [Touch(in_child=True)],
+        "mremap": [Mremap(address=elsewhere(window))],
+        "munmap": [Munmap()],
     }
     if word in known:
         return known[word]
@@ -177,5 +172,5 @@ def parse_action(word: str, window: Window, index: int) -> list[Action]:
         if not 0 < int(share.group(1)) <= 100:
             raise ModelError(f"{word} of a mapping: a share is from 1% to 100%")
         pages = -(-window.size // PAGE * int(share.group(1)) // 100)
-        return [Touch(index, end=pages * PAGE)]
+        return [Touch(end=pages * PAGE)]
     raise ModelError(f"no step of a workload is called {word!r}; there are {', '.join(WORDS)}")

@@ -93,7 +93,7 @@ class Shared(Transparent, metaclass=SharedType):
     # By member, and by collection and key.
     _cells: dict[str | tuple[str, Hashable], Cell]
     _ready: bool
-    _life: Cell | None = None  # of objects that can be freed; see life.py
+    _life: Cell | None = None  # of objects that can be freed; see touch()
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if getattr(self, "_ready", False) and not hasattr(

@@ -5,8 +5,7 @@ from typing import get_args
 
 from pfnlab.cost.words import make_workload
 from pfnlab.kernel.geometry import GiB, MiB
-from pfnlab.lab.measure import Thp
-from pfnlab.workload import Advice, Bar, Place, Window, Workload
+from pfnlab.workload import Advice, Bar, Place, ThpPolicy, Window, Workload
 
 SWEEP = "first,touch,off,first,on,first,touch,munmap"
 DMA_AFTER = {"": "fresh", "first,": "touched", "touch,": "swept", "off,": "off",
@@ -20,7 +19,7 @@ class Case:
 
     name: str
     workload: Workload
-    thp: Thp = "always"
+    thp: ThpPolicy = "always"
 
     @property
     def bar_size(self) -> int:
@@ -33,12 +32,12 @@ def case(
     size: int = SMALL,
     place: Place = "1g",
     advice: Advice = "",
-    thp: Thp = "always",
+    thp: ThpPolicy = "always",
     offset: int = 0,
 ) -> Case:
     """One window over a BAR from `offset` on; where both are is found out by who maps them."""
     window = Window(size - offset, offset, advice=advice, place=place)
-    return Case(name, make_workload(Bar(size), [window], words), thp)
+    return Case(name, make_workload(Bar(size), window, words), thp)
 
 
 def cases() -> tuple[Case, ...]:

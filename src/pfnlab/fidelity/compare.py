@@ -12,8 +12,8 @@ from pfnlab.cost.estimate import StepCost, cost
 from pfnlab.cost.simulate import Setting
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.profile import Kernel
-from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.measured import Measured, MeasuredStep
+from pfnlab.workload import ThpPolicy
 
 LEVELS = ("pud", "pmd", "pte")
 EVENTS = (
@@ -58,17 +58,8 @@ class Comparison:
         """Whether the kernel's side did not count something."""
         return is_missing(name, self.measured.missing)
 
-    @property
-    def step_names(self) -> tuple[str, ...]:
-        """One for each step: those with the same words are numbered."""
-        names: list[str] = []
-        for step in self.measured.steps:
-            again = sum(name.partition(" (")[0] == step.name for name in names)
-            names.append(f"{step.name} ({again + 1})" if again else step.name)
-        return tuple(names)
-
     def step_name(self, count: Count) -> str:
-        return self.step_names[count.step]
+        return self.measured.step_names[count.step]
 
 
 def compare(name: str, measured: Measured, design: Design, kernel: Kernel) -> Comparison:

@@ -15,6 +15,7 @@ from pfnlab.engine import operation as op_
 from pfnlab.engine.current import setting_up
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.step import perform
+from pfnlab.host.normalise import RESULTS
 from pfnlab.kernel.fault import handle_mm_fault
 from pfnlab.kernel.fault_codes import FAULT_FLAG_VMA_LOCK, FaultFlag
 from pfnlab.kernel.fork import copy_page_range
@@ -28,7 +29,6 @@ from pfnlab.kernel.vma import AddressSpace, Vma
 from pfnlab.kernel.vmfault import VmFault
 from pfnlab.kernel.zap import unmap_mapping_range, zap_vma_ptes
 
-RESULTS = {0: "OK", 1: "OOM", 2: "SIGBUS", 0x100: "NOPAGE", 0x400: "RETRY", 0x800: "FALLBACK"}
 LOOK = "look"  # the verb of the walk of a CPU that finds no leaf
 LISTEN = "listen"  # no event: says if mmap_lock is of interest now
 

@@ -14,7 +14,6 @@ PCI_CAP_ID_MSIX = 0x11
 PCI_EXP_DEVCAP = 4
 PCI_EXP_DEVCAP_FLR = 1 << 28
 PCI_EXT_CAP_START = 0x100
-PCI_EXT_CAP_ID_REBAR = 0x15
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,3 @@ class ConfigSpace:
         entries = (self.word(msix + 2, 2) & 0x7FF) + 1
         table = self.word(msix + 4)
         return MsixTable(table & 7, table & ~7, entries * 16)
-
-    def resizable_bars(self) -> dict[int, tuple[int, ...]]:
-        """Sizes in bytes that a BAR can have, by its index."""
-        place = self.extended_capabilities().get(PCI_EXT_CAP_ID_REBAR)
-        if place is None:
-            return {}
-        count = self.word(place + 8) >> 5 & 7
-        found = {}
-        for at in range(place + 4, place + 4 + 8 * count, 8):
-            sizes, control = self.word(at), self.word(at + 4)
-            found[control & 7] = tuple(1 << (20 + bit) for bit in range(28) if sizes >> 4 + bit & 1)
-        return found

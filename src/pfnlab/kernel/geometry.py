@@ -34,18 +34,10 @@ class Geometry:
         upper = self.table_shift if self.pmd_table_shift is None else self.pmd_table_shift
         object.__setattr__(self, "shifts", (0, self.table_shift, self.table_shift + upper))
 
-    @property
-    def entries_per_table(self) -> int:
-        return 1 << self.table_shift
-
 
 CHECKING = Geometry(2)
 REAL = Geometry(9)
 _active = CHECKING
-
-
-def active_geometry() -> Geometry:
-    return _active
 
 
 @contextmanager

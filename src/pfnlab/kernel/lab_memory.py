@@ -25,9 +25,9 @@ from pfnlab.kernel.mmap import mmap_region
 from pfnlab.kernel.mprotect import mprotect
 from pfnlab.kernel.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap
 from pfnlab.kernel.munmap import munmap
-from pfnlab.kernel.thp import ThpPolicy
 from pfnlab.kernel.vfio import VFIO_PCI_INDEX_TO_OFFSET, VfioPciDevice
 from pfnlab.kernel.vma import Mm
+from pfnlab.workload import ThpPolicy
 
 MMAP_BASE = 0x7F0000000000
 

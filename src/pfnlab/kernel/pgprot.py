@@ -49,18 +49,6 @@ def decode(bits: int, order: Order) -> str:
     ]
 
 
-def pgprot_4k_2_large(bits: int) -> int:
-    """The bits of a PTE for a larger leaf: PAT moves from bit 7 to bit 12."""
-    large = _PAGE_PAT_LARGE if bits & _PAGE_PAT else 0
-    return bits & ~(_PAGE_PAT | _PAGE_PAT_LARGE) | large
-
-
-def pgprot_large_2_4k(bits: int) -> int:
-    """The bits of a larger leaf for a PTE: PAT moves from bit 12 to bit 7."""
-    small = _PAGE_PAT if bits & _PAGE_PAT_LARGE else 0
-    return bits & ~(_PAGE_PAT | _PAGE_PAT_LARGE) | small
-
-
 def pgprot_noncached(prot: str) -> str:
     """The same protection, uncached: UC- on x86."""
     return _with_bits_of(prot, "UC-")

@@ -6,13 +6,12 @@ Model: the policy is the machine's, and is set before anything runs.  prctl() ha
 PR_THP_DISABLE_EXCEPT_ADVISED, as v7.3 has.
 """
 
-from typing import Literal
+from typing import Any
 
 from pfnlab.engine.current import current_execution
 from pfnlab.kernel.profile import running_kernel
 from pfnlab.kernel.vma import VM_HUGEPAGE, VM_NOHUGEPAGE, Vma
-
-ThpPolicy = Literal["always", "madvise", "never"]
+from pfnlab.workload import ThpPolicy
 
 
 def thp_vma_allowable_order(vma: Vma) -> bool:
@@ -23,10 +22,10 @@ def thp_vma_allowable_order(vma: Vma) -> bool:
     """
     if vma.vm_ops.huge_fault is None:
         return False
-    lab = current_execution().program
-    if vma.vm_flags & VM_NOHUGEPAGE or getattr(lab, "thp_disabled", False):
+    lab: Any = current_execution().program  # a MemoryLab, as there is a VMA
+    if vma.vm_flags & VM_NOHUGEPAGE or lab.thp_disabled:
         return False
     if not running_kernel().thp_gate:
         return True
-    policy: ThpPolicy = getattr(lab, "thp", "always")
+    policy: ThpPolicy = lab.thp
     return policy == "always" or (policy == "madvise" and bool(vma.vm_flags & VM_HUGEPAGE))

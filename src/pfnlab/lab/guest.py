@@ -27,10 +27,6 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-class SilentGuest(GuestError):
-    """It printed nothing at all: the accelerator does not work."""
-
-
 class Guest:
     """A context manager: QEMU runs inside of the block, and has ended after it.
 
@@ -124,7 +120,7 @@ class Guest:
         self.qmp.do("cont")
 
     def wait_until_ready(self) -> None:
-        """Wait for the agent.  Raises SilentGuest, of KVM only, or GuestError."""
+        """Wait for the agent.  Raises GuestError, also if all is silent."""
         silent = time.monotonic() + SILENCE if self._machine.accelerator == "kvm" else None
         answer = self.answer(silent)
         if "ready" not in answer:
@@ -157,8 +153,8 @@ class Guest:
     def answer(self, silent: float | None = None) -> dict[str, Any]:
         """The next line of the agent.
 
-        Raises GuestError when there is none before the deadline or QEMU has ended, and
-        SilentGuest if nothing at all was printed until `silent`.
+        Raises GuestError when there is none before the deadline or QEMU has ended, and where
+        nothing at all was printed until `silent`: the accelerator does not work.
         """
         while b"\n" not in self._waiting:
             self._wait(silent)
@@ -184,7 +180,7 @@ class Guest:
             self._waiting += data
         now = time.monotonic()
         if silent is not None and not self._kept and not self._waiting and now > silent:
-            raise SilentGuest(f"the guest printed nothing within {SILENCE:.0f} s")
+            raise GuestError(f"the guest printed nothing within {SILENCE:.0f} s")
         if now > self._deadline:
             raise self._end("the guest took too long and was ended")
 
@@ -197,7 +193,7 @@ class Guest:
 
     def _read_console(self) -> bool:
         """Take what is there; False at its end."""
-        with contextlib.suppress(BlockingIOError, OSError):
+        with contextlib.suppress(OSError):
             while data := self._sockets["console"].recv(1 << 16, socket.MSG_DONTWAIT):
                 self._kept = (self._kept + data)[-CONSOLE:]
             return False

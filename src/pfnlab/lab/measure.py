@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from pfnlab.lab.errors import GuestError, LabError
 from pfnlab.lab.kernels import KernelImage
 from pfnlab.lab.qemu import GIB, Device
 from pfnlab.lab.run import TIMEOUT, Job, Tell, quiet, run
 from pfnlab.measured import Measured, MeasuredStep, measured_from_data
-from pfnlab.workload import PAGE, Workload, to_data
+from pfnlab.workload import PAGE, ThpPolicy, Workload, to_data
 
 TESTDEV_BAR = 2
 SMALLEST_BAR = PAGE
 LARGEST_BAR = 256 * GIB
-Thp = Literal["always", "madvise", "never"]
-Asked = tuple[Workload, Thp]
+Asked = tuple[Workload, ThpPolicy]
 
 
 def measuring_job(asked: Sequence[Asked]) -> Job:
@@ -56,7 +54,7 @@ def measure(
     kernel: KernelImage,
     *,
     cache: Path,
-    thp: Thp = "always",
+    thp: ThpPolicy = "always",
     cpus: int = 1,
     use_snapshot: bool = True,
     timeout: float = TIMEOUT,

@@ -25,7 +25,7 @@ asked for a smaller leaf.  leaves, tables, memtypes: what there is after the ste
 def comparison_text(comparison: Comparison) -> str:
     """One workload: a row for each step."""
     rows: dict[str, list[str]] = {}
-    for place, name in enumerate(comparison.step_names):
+    for place, name in enumerate(comparison.measured.step_names):
         counts = {count.name: count for count in comparison.counts if count.step == place}
         rows[name] = [cell(comparison, counts, names) for _title, names in COLUMNS]
     width = [max(len(cell) for cell in column) for column in zip(*rows.values(), strict=True)]

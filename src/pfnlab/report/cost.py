@@ -7,7 +7,14 @@ from typing import Any
 from pfnlab.cost.calibration import Calibration, time_of
 from pfnlab.cost.estimate import Cost, StepCost
 from pfnlab.kernel.geometry import PAGE_SIZE
-from pfnlab.report.layout import filled, line_width, number, seconds_text, size_text, table_text
+from pfnlab.report.layout import (
+    filled,
+    line_width,
+    number,
+    numbers_table,
+    seconds_text,
+    size_text,
+)
 from pfnlab.workload import Workload
 
 Column = tuple[str, Callable[[Cost], int | str]]
@@ -106,16 +113,7 @@ def table(rows: dict[str, Cost], columns: Sequence[Column]) -> str:
     texts = {
         name: [number(value(cost)) for _title, value in columns] for name, cost in rows.items()
     }
-    widths = [
-        max(len(title), *(len(row[place]) for row in texts.values()))
-        for place, (title, _value) in enumerate(columns)
-    ]
-    right = {
-        name: [text.rjust(width) for text, width in zip(row, widths, strict=True)]
-        for name, row in texts.items()
-    }
-    titles = [title.rjust(width) for (title, _), width in zip(columns, widths, strict=True)]
-    return table_text("design", titles, right)
+    return numbers_table("design", [title for title, _value in columns], texts)
 
 
 def workloads_text(costs: Sequence[Cost]) -> str:

@@ -52,6 +52,17 @@ def number(value: int | str) -> str:
     return f"{value:,}" if isinstance(value, int) else value
 
 
+def numbers_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """As table_text(), with all columns but the first at the right."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows.values(), strict=True)]
+
+    def at_the_right(texts: Sequence[str]) -> list[str]:
+        return [text.rjust(width) for text, width in zip(texts, widths, strict=True)]
+
+    right = {name: at_the_right(row) for name, row in rows.items()}
+    return table_text(title, at_the_right(columns), right)
+
+
 def table_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """Rows under the names of columns; a table that is too wide goes on in another below."""
     first = max(len(name) for name in [title, *rows])

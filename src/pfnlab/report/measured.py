@@ -6,7 +6,7 @@ from typing import Any
 
 from pfnlab.host.pci import PciDevice
 from pfnlab.measured import Measured, MeasuredStep, measured_to_data
-from pfnlab.report.layout import filled, line_width, seconds_text, size_text, table_text
+from pfnlab.report.layout import filled, line_width, numbers_table, seconds_text, size_text
 from pfnlab.workload import Window, Workload
 
 # What counts are missing together, by the name of the reason in Measured.missing.
@@ -109,25 +109,11 @@ def window_text(window: Window) -> str:
 
 
 def table(measured: Measured, columns: Sequence[Column]) -> str:
-    rows: dict[str, list[str]] = {}
-    for step in measured.steps:
-        name, again = step.name, 1
-        while name in rows:
-            again += 1
-            name = f"{step.name} ({again})"
-        rows[name] = [
-            "-" if needs in measured.missing else value(step) for _title, needs, value in columns
-        ]
-    widths = [
-        max(len(title), *(len(row[place]) for row in rows.values()))
-        for place, (title, _needs, _value) in enumerate(columns)
-    ]
-    right = {
-        name: [text.rjust(width) for text, width in zip(row, widths, strict=True)]
-        for name, row in rows.items()
+    rows = {
+        name: ["-" if needs in measured.missing else value(step) for _, needs, value in columns]
+        for name, step in zip(measured.step_names, measured.steps, strict=True)
     }
-    titles = [title.rjust(width) for (title, *_), width in zip(columns, widths, strict=True)]
-    return table_text("step", titles, right)
+    return numbers_table("step", [title for title, *_ in columns], rows)
 
 
 def measured_json(version: str, measured: Measured) -> dict[str, Any]:
