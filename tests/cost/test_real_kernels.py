@@ -100,13 +100,14 @@ def test_map_dma_faults_and_calls_as_often_as_on_the_real_kernel(row: list[str])
 @pytest.mark.slow
 @pytest.mark.parametrize("row", W4, ids=row_id)
 def test_map_dma_leaves_as_many_tables_as_on_the_real_kernel(row: list[str]) -> None:
-    """The size before is not in the record: processes began with 28 to 44 KiB."""
+    """The size before is not in the record: the tables of a process are some 10 pages."""
     variant, bar, align, before, *_counts, after = row
     fits = []
     for place in places_of(variant, align):
         tables = map_dma(variant, mebibytes(bar), place, before).tables
         began_with = int(after) - tables * 4 + 4
-        fits.append(28 <= began_with <= 48)
+        least = 28 if variant == "stock 6.1.192" else 36  # KiB, of a process that does nothing
+        fits.append(least <= began_with <= least + 12)
 
     assert any(fits)
 

@@ -61,7 +61,9 @@ def test_any_part_of_the_tree_may_be_missing(tmp_path: Path) -> None:
             path.unlink()
         else:
             path.rmdir()
-        examine_host(tmp_path)
+        found = examine_host(tmp_path)
+
+    assert (found.devices, found.kernel.options, found.kernel.design.name) == ((), {}, "")
 
 
 def test_a_configuration_may_be_in_proc(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from pfnlab import ModelError, explore
+from pfnlab.catalogue import all_designs
 from pfnlab.designs import huge_fault, remap_on_fault
 from pfnlab.kernel.profile import KERNELS, LATEST, find_kernel
 from pfnlab.scenarios.faults import first_fault, two_faults
@@ -14,8 +15,8 @@ def test_every_named_kernel_has_its_own_name() -> None:
 
 
 def test_a_design_lives_in_a_kernel_that_there_is() -> None:
-    for design in (huge_fault.design, remap_on_fault.design):
-        assert find_kernel(design.kernel)
+    for design in all_designs().values():
+        assert find_kernel(design.kernel).name == design.kernel
 
 
 def test_an_unknown_kernel_is_an_error_that_lists_the_known_ones() -> None:

@@ -49,6 +49,8 @@ def test_huge_fault_on_that_kernel_has_it_too() -> None:
     result = explore(hot_reset_info, huge_fault.design, kernel="v6.9", rules=[RULE])
 
     assert result.violation is not None
+    assert result.violation.rule == RULE
+    assert "PciBus.pci_bus_sem > Mm.mmap_lock" in result.violation.evidence[0]
 
 
 def test_a_copy_after_the_walk_breaks_the_circle() -> None:
