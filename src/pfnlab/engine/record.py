@@ -11,6 +11,7 @@ from pfnlab.engine.program import Program
 from pfnlab.engine.task import Task
 
 NO_LABEL = Label(())
+_ENGINE: dict[object, bool] = {}  # whether a module, by its name, is of the engine
 
 
 class Frame(NamedTuple):
@@ -67,12 +68,7 @@ class Recorder:
 
     def stack_of(self, outwards: Iterable[FrameType]) -> Stack:
         """The same of these frames, of which the innermost comes first."""
-        frames: list[FrameType] = []
-        for frame in outwards:
-            if not _is_engine(frame):
-                frames.append(frame)
-                if not self.whole:
-                    return Stack(self.program.place(frame), ())
+        frames = [frame for frame in outwards if not _is_engine(frame)]
         shown = reversed(self.program.worth_showing(frames))
         return Stack(
             self.program.site_of(frames),
@@ -80,7 +76,13 @@ class Recorder:
         )
 
     def announce(self, task: Task) -> None:
-        self.announced[task.index] = self.stack()
+        if self.whole:
+            self.announced[task.index] = self.stack()
+            return
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and _is_engine(frame):
+            frame = frame.f_back
+        self.announced[task.index] = Stack(self.program.place(frame) if frame else "", ())
 
     def site(self, task: Task) -> str:
         stack = self.announced.get(task.index)
@@ -100,4 +102,7 @@ def callers() -> Iterator[FrameType]:
 
 def _is_engine(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__", "")
-    return isinstance(name, str) and name.startswith("pfnlab.engine")
+    found = _ENGINE.get(name)
+    if found is None:
+        found = _ENGINE[name] = isinstance(name, str) and name.startswith("pfnlab.engine")
+    return found
