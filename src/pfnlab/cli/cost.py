@@ -12,6 +12,7 @@ from pfnlab.cli.jobs import tell
 from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
 from pfnlab.cli.options import AsJson, Madvise, Thp
 from pfnlab.cli.output import check_new, check_place, naming, write_whole
+from pfnlab.cli.runs import progress_line
 from pfnlab.cost.address import check_user_space
 from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
@@ -78,15 +79,18 @@ def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
     bar = asked.bar()
     plans = {}
     costs: list[Cost] = []
-    for name in names:
-        setting = asked.setting(name)
-        if any(setting.design.name == cost.setting.design.name for cost in costs):
-            raise ModelError(f"two designs are called {setting.design.name}; give one another name")
-        made = make_workload(bar, asked.window(setting.kernel, bar), words)
-        if made not in plans:
-            plans[made] = make_plan(Shape(made))
-        with explaining(setting.design.files()):
-            costs.append(estimate(plans[made], setting))
+    with progress_line(len(names)) as show:
+        for done, name in enumerate(names):
+            setting = asked.setting(name)
+            its = setting.design.name
+            if any(its == cost.setting.design.name for cost in costs):
+                raise ModelError(f"two designs are called {its}; give one another name")
+            made = make_workload(bar, asked.window(setting.kernel, bar), words)
+            if made not in plans:
+                plans[made] = make_plan(Shape(made))
+            show(f"counting {its}", done)
+            with explaining(setting.design.files()):
+                costs.append(estimate(plans[made], setting))
     return costs
 
 
