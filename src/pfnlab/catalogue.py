@@ -66,11 +66,15 @@ def design_of(kernel: Kernel) -> Design | None:
     return next((each for each in all_designs().values() if kernel.name in each.profiles), None)
 
 
+def ships(design: Design) -> bool:
+    """Whether it is pfnlab's own."""
+    return all_designs().get(design.name) is design
+
+
 def never_had(kernel: Kernel, design: Design) -> str:
     """That no kernel of a profile had a design, in one line; "" if one had, or none ever had it."""
-    ships = all_designs().get(design.name) is design
     own = design_of(kernel)
-    if not ships or not design.profiles or kernel.name in design.profiles or own is None:
+    if not ships(design) or not design.profiles or kernel.name in design.profiles or own is None:
         return ""
     return f"{kernel.name} never had {design.name} ({design.kernels}); its own is {own.name}"
 

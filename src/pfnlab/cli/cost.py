@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import pfnlab
-from pfnlab.catalogue import all_designs, explaining, never_had
+from pfnlab.catalogue import all_designs, explaining, never_had, ships
 from pfnlab.cli.jobs import tell
 from pfnlab.cli.mapping import Asked, BarAddress, BarSize, KernelName, Offset, Size, Vma
 from pfnlab.cli.options import AsJson, Madvise, Thp
@@ -18,6 +18,7 @@ from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
 from pfnlab.cost.measure import measure
+from pfnlab.cost.repeats import counted, must_repeat
 from pfnlab.cost.shape import Shape
 from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import check_apart, check_pages, make_workload, parse_size
@@ -26,7 +27,7 @@ from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.lab.files import written
 from pfnlab.report.cost import costs_data, costs_text
 from pfnlab.report.explain import explanation_data, explanation_text
-from pfnlab.workload import Bar, Window
+from pfnlab.workload import Bar, Step, Touch, Window, Workload
 
 
 def cost(
@@ -86,10 +87,13 @@ def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
             if any(its == cost.setting.design.name for cost in costs):
                 raise ModelError(f"two designs are called {its}; give one another name")
             made = make_workload(bar, asked.window(setting.kernel, bar), words)
-            if made not in plans:
-                plans[made] = make_plan(Shape(made))
             show(f"counting {its}", done)
             with explaining(setting.design.files()):
+                if not ships(setting.design):
+                    costs.append(counted(made, setting))
+                    continue
+                if made not in plans:
+                    plans[made] = make_plan(Shape(made))
                 costs.append(estimate(plans[made], setting))
     return costs
 
@@ -160,6 +164,8 @@ def explain(
     found = []
     for part in parts:
         with explaining(setting.design.files()):
+            if not ships(setting.design):
+                must_repeat(Workload(bar, (part,), (Step("touch", (Touch(),)),)), setting)
             found.append(explain_window(bar, part, setting, before, gap))
         before = (*before, part)
     tell_if_never_had(setting)

@@ -29,6 +29,10 @@ TABLE_SIZE = 4096
 MOST_PAGES = 1 << 18  # that are simulated one by one
 
 
+class DoesNotRepeat(ModelError):
+    """A design whose counts are no sum over alike parts of a mapping."""
+
+
 @dataclass(frozen=True)
 class StepCost:
     """One step: what happened in it (`events`), and what there was after each of its actions,
@@ -166,12 +170,14 @@ def moves(workload: Workload) -> bool:
     return any(isinstance(action, Mremap) for step in workload.steps for action in step.actions)
 
 
-def step_by_step(workload: Workload, setting: Setting) -> Cost:
-    """Count without a shape, page by page."""
+def step_by_step(
+    workload: Workload, setting: Setting, what: str = "a workload with mremap"
+) -> Cost:
+    """Count without a shape, page by page; `what` is why."""
     pages = sum(window.size for window in workload.windows) // PAGE_SIZE
     if pages > MOST_PAGES:
         raise ModelError(
-            f"a workload with mremap is counted page by page, and {pages:,} pages are too many; "
+            f"{what} is counted page by page, and {pages:,} pages are too many; "
             f"at most {MOST_PAGES:,}"
         )
     counted = simulate(workload, setting, REAL)
@@ -286,8 +292,8 @@ def check_repeats(
                     raise does_not_repeat(setting, name)
 
 
-def does_not_repeat(setting: Setting, name: str) -> ModelError:
-    return ModelError(
+def does_not_repeat(setting: Setting, name: str) -> DoesNotRepeat:
+    return DoesNotRepeat(
         f"{setting.design.name}: the count of {name!r} does not grow with the mapping as that of "
         "a handler does that looks only at edges, alignment and slots"
     )

@@ -5,7 +5,7 @@ Drawn after mm/memory.c.
 
 from collections.abc import Sequence
 
-from pfnlab.kernel.geometry import PAGE_SHIFT
+from pfnlab.kernel.geometry import PAGE_SHIFT, PAGE_SIZE
 from pfnlab.kernel.locks import i_mmap_lock_read, i_mmap_unlock_read
 from pfnlab.kernel.mmu_gather import (
     MmuGather,
@@ -76,16 +76,19 @@ def unmap_mapping_range(
 ) -> None:
     """Remove the leaves of part of a file, in every VMA that maps it.
 
-    Offsets in bytes.  Finds the VMAs through i_mmap, so it needs no mmap_lock, and sees
+    Offsets in bytes; the length is rounded up to whole pages, and 0 stands for all that follows.
+    Finds the VMAs through i_mmap, so it needs no mmap_lock, and sees
     no VMA that is not linked yet.  The flush of the TLBs is over when this returns.
     """
     first = holebegin >> PAGE_SHIFT
-    last = (holebegin + holelen >> PAGE_SHIFT) - 1
+    end = first + (holelen + PAGE_SIZE - 1 >> PAGE_SHIFT) if holelen else None
     i_mmap_lock_read(mapping)
     for vma in mapping.i_mmap:
         from_page = max(first, vma.vm_pgoff)
-        to_page = min(last, vma.vm_pgoff + (vma.size >> PAGE_SHIFT) - 1)
-        if from_page <= to_page:
+        to_page = vma.vm_pgoff + (vma.size >> PAGE_SHIFT)
+        if end is not None:
+            to_page = min(to_page, end)
+        if from_page < to_page:
             start = vma.vm_start + (from_page - vma.vm_pgoff << PAGE_SHIFT)
-            zap_page_range_single(vma, start, to_page - from_page + 1 << PAGE_SHIFT)
+            zap_page_range_single(vma, start, to_page - from_page << PAGE_SHIFT)
     i_mmap_unlock_read(mapping)
