@@ -25,7 +25,7 @@ from pfnlab.engine.errors import ModelError
 from pfnlab.engine.lock import LOCK_BALANCE
 from pfnlab.engine.program import Invariant, Program, Rule, Scenario
 from pfnlab.engine.raised import ASSERTION
-from pfnlab.engine.step import NO_DATA_RACE, NO_USE_AFTER_FREE
+from pfnlab.engine.step import NO_DATA_RACE, NO_SLEEP_UNDER_SPINLOCK, NO_USE_AFTER_FREE
 from pfnlab.errors import words_of
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.profile import Kernel
@@ -37,7 +37,8 @@ T = TypeVar("T", Design, Scenario)
 
 # Rules that any program must keep, kernel or not.
 ENGINE_RULES = (
-    NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE, ASSERTION,
+    NO_DATA_RACE, NO_USE_AFTER_FREE, NO_DEADLOCK, NO_LIVELOCK, ENDS, LOCK_BALANCE,
+    NO_SLEEP_UNDER_SPINLOCK, ASSERTION,
 )  # fmt: skip
 
 

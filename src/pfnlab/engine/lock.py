@@ -8,7 +8,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pfnlab.engine.cell import Cell
 from pfnlab.engine.current import CURRENT, running, running_task
@@ -18,7 +18,7 @@ from pfnlab.engine.operation import MONITOR, Operation
 from pfnlab.engine.program import Rule
 from pfnlab.engine.shared import Member, Shared
 from pfnlab.engine.signal import signal_of
-from pfnlab.engine.step import perform, violate
+from pfnlab.engine.step import might_sleep, perform, violate
 from pfnlab.engine.store import Store
 from pfnlab.engine.task import Hold
 
@@ -46,6 +46,7 @@ class Lock(Cell):
     """A cell with holders; steps that take and release it carry clocks between tasks."""
 
     __slots__ = ("lock_class",)
+    spins: ClassVar[bool] = False  # who waits for it does not sleep, and who holds it must not
 
     def __init__(self, store: Store, name: str, lock_class: str) -> None:
         super().__init__(store, name, atomic=True)
@@ -53,6 +54,8 @@ class Lock(Cell):
 
     def acquiring(self, verb: str, mode: str, tried: bool = False, subclass: int = 0) -> None:
         """Tell those who check the order of locks, before the lock is taken."""
+        if not (tried or self.spins):
+            might_sleep(f"{verb}({self.name})")
         tell_monitors(self, verb, mode, tried, subclass)
 
     def take(
@@ -91,7 +94,7 @@ class Lock(Cell):
     def now_held(self, mode: str) -> None:
         execution, task = running()
         site = execution.recorder.site(task) if execution.recorder is not None else ""
-        task.held.append(Hold(self, mode, execution.steps, site))
+        task.held.append(Hold(self, mode, execution.steps, site, self.spins))
 
     def drop(self, code: int, verb: str, mode: str, kind: int) -> None:
         """Let the lock go in one step."""

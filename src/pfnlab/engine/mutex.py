@@ -42,9 +42,10 @@ class Mutex(Lock):
 
 
 class Spinlock(Mutex):
-    """A mutex by another name: nothing here can sleep while it is held."""
+    """A mutex under which nothing may sleep: see might_sleep()."""
 
     __slots__ = ()
+    spins = True
     verbs = ("spin_lock", "spin_unlock", "spin_trylock")
 
 

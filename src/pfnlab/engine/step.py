@@ -21,6 +21,11 @@ from pfnlab.engine.task import announce
 
 T = TypeVar("T")
 
+NO_SLEEP_UNDER_SPINLOCK = Rule(
+    "no_sleep_under_spinlock", "A task may sleep while it holds a spinlock.", "",
+    "kernel/sched/core.c: __might_resched()",
+)  # fmt: skip
+
 
 def perform(operation: Operation) -> Any:
     """Announce an operation, wait until it has happened, and return its result."""
@@ -108,6 +113,18 @@ def violate(
         perform(Operation(op_.VIOLATE, "violate", value=value, rule=rule))
 
 
+def might_sleep(call: str, *, but: Cell | None = None) -> None:
+    """The running task is about to wait, or may have to; `but` is a lock that it lets go first."""
+    task = running_task()
+    for hold in task.held:
+        if hold.spins and hold.lock is not but:
+            violate(
+                NO_SLEEP_UNDER_SPINLOCK,
+                f"{task.name} holds {hold.lock.name} since step {hold.step}, which is a spinlock.",
+                call=call,
+            )
+
+
 def choose(options: Sequence[T], what: str = "one of") -> T:
     """One of the options; every one of them is explored."""
     if not options:
@@ -135,6 +152,7 @@ def start(name: str) -> None:
 def join(name: str) -> None:
     """Wait until another task has ended."""
     other = running()[0].program.task_named(name)
+    might_sleep(f"join({name})")
     perform(Operation(op_.JOIN, "join", number=other.index, detail=lambda _: name))
 
 
@@ -166,6 +184,6 @@ def done_trying() -> None:
     running_task().since = -1
 
 
-__all__ = ["NO_DATA_RACE", "NO_USE_AFTER_FREE", "begin_trying", "choose", "done_trying", "join",
-           "peek", "perform", "read_plain", "start", "try_again", "violate",
-           "write_plain"]  # fmt: skip
+__all__ = ["NO_DATA_RACE", "NO_SLEEP_UNDER_SPINLOCK", "NO_USE_AFTER_FREE", "begin_trying",
+           "choose", "done_trying", "join", "might_sleep", "peek", "perform", "read_plain",
+           "start", "try_again", "violate", "write_plain"]  # fmt: skip

@@ -26,12 +26,13 @@ ENDED: Final = Operation(END, "end", counted=False)
 
 
 class Hold(NamedTuple):
-    """A lock that a task holds, and the step that took it."""
+    """A lock that a task holds, and the step that took it; `spins` if it is a spinlock."""
 
     lock: Cell
     mode: str  # "", "read" or "write"
     step: int
     site: str = ""
+    spins: bool = False
 
 
 @final

@@ -15,7 +15,7 @@ from pfnlab.engine.label import LOCK, READ, UNLOCK, WRITE, Label
 from pfnlab.engine.mutex import Mutex
 from pfnlab.engine.operation import Operation
 from pfnlab.engine.shared import Member, Shared
-from pfnlab.engine.step import perform
+from pfnlab.engine.step import might_sleep, perform
 from pfnlab.engine.store import Store
 from pfnlab.engine.word import cell_of_word
 
@@ -42,6 +42,7 @@ def _wait(
     detail: Callable[[Any], str],
     mode: int = READ,
 ) -> Any:
+    might_sleep(f"{verb}({cell.name})")
     return perform(
         Operation(op_.WAIT, verb, number=cell.number, ready=frozen(ready), act=act, target=cell,
                   label=Label(((cell.number, mode),), blocking=True), detail=detail)
@@ -72,6 +73,13 @@ class Completion(Handle):
     def complete_all(self) -> None:
         atomically(
             (self.cell,), "complete_all", lambda _old: ((ALL,), None),
+            detail=lambda _: self.cell.name,
+        )  # fmt: skip
+
+    def reinit_completion(self) -> None:
+        """As if nobody had completed yet."""
+        atomically(
+            (self.cell,), "reinit_completion", lambda _old: ((0,), None),
             detail=lambda _: self.cell.name,
         )  # fmt: skip
 
@@ -111,6 +119,7 @@ class Condition(Handle):
     def wait(self, lock: Mutex) -> None:
         """Let a mutex go and stand in the queue, in one step; once woken, take it again."""
         lock.must_hold("wait", "")
+        might_sleep(f"wait({self.cell.name})", but=lock)
         number, queue = lock.number, self.cell.number
         perform(
             Operation(op_.COND_WAIT, "wait", number=number, cells=(queue,), target=self.cell,

@@ -9,7 +9,8 @@ from pfnlab.engine.lists import shared_list
 from pfnlab.engine.mutex import mutex, spinlock
 from pfnlab.engine.rwsem import rw_semaphore
 from pfnlab.engine.step import begin_trying, done_trying, try_again
-from pfnlab.engine.word import word
+from pfnlab.engine.wait import completion, condition, wait_event
+from pfnlab.engine.word import compare_exchange, update, word
 from pfnlab.kernel.design import Design
 from pfnlab.kernel.errno import EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOMEM, EPERM, Errno
 from pfnlab.kernel.fault_codes import (
@@ -78,6 +79,9 @@ from pfnlab.kernel.locks import (
     mutex_lock,
     mutex_trylock,
     mutex_unlock,
+    spin_lock,
+    spin_trylock,
+    spin_unlock,
     up_read,
     up_write,
 )
@@ -189,10 +193,10 @@ __all__ = [
     "VM_FAULT_RETRY",
     "VM_FAULT_SIGBUS",
     "VM_FAULT_SIGSEGV",
-    "VM_IO",
-    "VM_NOHUGEPAGE",
     "VM_HUGEPAGE",
+    "VM_IO",
     "VM_MIXEDMAP",
+    "VM_NOHUGEPAGE",
     "VM_PAT",
     "VM_PFNMAP",
     "VfioPciDevice",
@@ -201,6 +205,9 @@ __all__ = [
     "Vma",
     "align_down",
     "begin_trying",
+    "compare_exchange",
+    "completion",
+    "condition",
     "done_trying",
     "down_read",
     "down_read_killable",
@@ -247,20 +254,25 @@ __all__ = [
     "remap_pfn_range",
     "rw_semaphore",
     "shared_list",
+    "spin_lock",
+    "spin_trylock",
+    "spin_unlock",
     "spinlock",
     "task_work_add",
     "try_again",
     "unmap_mapping_range",
     "up_read",
     "up_write",
+    "update",
     "vm_fault_t",
-    "vma_end_read",
     "vm_flags_clear",
     "vm_flags_set",
+    "vma_end_read",
     "vmf_insert_pfn",
     "vmf_insert_pfn_pmd",
     "vmf_insert_pfn_prot",
     "vmf_insert_pfn_pud",
+    "wait_event",
     "walk",
     "word",
     "zap_vma_ptes",

@@ -9,6 +9,7 @@ there is only what lets reclaim enter a file system.
 
 from pfnlab.engine.current import running_task
 from pfnlab.engine.lock import PseudoLock
+from pfnlab.engine.step import might_sleep
 from pfnlab.kernel.lockdep import FS_RECLAIM
 
 gfp_t = int
@@ -26,6 +27,8 @@ _FS_RECLAIM_MAP = PseudoLock(FS_RECLAIM)
 def might_alloc(gfp_mask: gfp_t) -> None:
     """Memory is allocated here, or could be."""
     fs_reclaim_acquire(gfp_mask)
+    if gfp_mask & __GFP_DIRECT_RECLAIM:
+        might_sleep("alloc_pages")
 
 
 def fs_reclaim_acquire(gfp_mask: gfp_t) -> None:

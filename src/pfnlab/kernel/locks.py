@@ -2,7 +2,7 @@
 
 from pfnlab.engine.current import running_task
 from pfnlab.engine.lock import Lock
-from pfnlab.engine.mutex import Mutex
+from pfnlab.engine.mutex import Mutex, Spinlock
 from pfnlab.engine.rwsem import RwSemaphore
 from pfnlab.engine.step import violate
 from pfnlab.kernel.errno import EINTR, Errno
@@ -30,6 +30,18 @@ def mutex_lock(lock: Mutex) -> None:
 
 def mutex_unlock(lock: Mutex) -> None:
     lock.unlock()
+
+
+def spin_lock(lock: Spinlock) -> None:
+    lock.lock()
+
+
+def spin_unlock(lock: Spinlock) -> None:
+    lock.unlock()
+
+
+def spin_trylock(lock: Spinlock) -> bool:
+    return lock.trylock()
 
 
 def mutex_trylock(lock: Mutex) -> bool:
