@@ -238,8 +238,10 @@ def _load(path: str) -> ModuleType:
     file = Path(path)
     if file.is_dir():
         raise NotFound(f"{path} is a directory, not a Python file")
-    if not file.is_file():
+    if not file.exists():
         raise NotFound(f"there is no file {path}")
+    if not file.is_file():
+        raise NotFound(f"{path} is no regular file")
     if not os.access(file, os.R_OK):
         raise NotFound(f"{path} cannot be read: permission denied")
     spec = importlib.util.spec_from_file_location(file.stem, file)

@@ -380,6 +380,14 @@ def mmap(vdev, vma):
         "mmap returned None; return 0 or a negative error number",
         "def mmap",
     ),
+    "mmap returns a positive error": (
+        """
+def mmap(vdev, vma):
+    return ENOMEM
+""",
+        "mmap returned 12; return 0 or a negative error number",
+        "def mmap",
+    ),
     "a handler returns None": (
         """
 def page_fault(vmf):

@@ -64,7 +64,9 @@ def interrupted(*arguments: str, far_enough: str) -> tuple[int, str, str]:
     return status, out, err
 
 
-def interrupted_after(seconds: float, *arguments: str) -> tuple[int, str, str]:
+def interrupted_after(
+    seconds: float, *arguments: str, by: signal.Signals = signal.SIGINT
+) -> tuple[int, str, str]:
     process = subprocess.Popen(
         [sys.executable, "-c", "from pfnlab.cli import main; main()", *arguments],
         stdout=subprocess.PIPE,
@@ -75,7 +77,7 @@ def interrupted_after(seconds: float, *arguments: str) -> tuple[int, str, str]:
     try:
         time.sleep(seconds)
         assert process.poll() is None, process.communicate()
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, by)
         out, err = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
@@ -150,6 +152,18 @@ def test_ctrl_c_says_how_far_a_search_came(forever: str) -> None:
     assert status == 3
     assert out.startswith("many_faults on huge_fault: INCOMPLETE, ")
     assert out.endswith(" schedules without a failure (interrupted, seed 0)\n")
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_a_batch_system_ends_prints_what_it_found(forever: str, jobs: str) -> None:
+    status, out, err = interrupted_after(
+        4.0, "check", "huge_fault", forever, "--jobs", jobs, by=signal.SIGTERM
+    )
+
+    assert status == 3
+    assert out.startswith("many_faults on huge_fault: INCOMPLETE, ")
     assert "Traceback" not in err
 
 

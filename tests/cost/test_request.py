@@ -101,6 +101,9 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("touch,,zap", "a step of the workload is empty"),
+        ("touch,", "a step of the workload is empty"),
+        ("touch+", "a step of the workload is empty"),
         ("dance", "no step of a workload is called 'dance'; there are touch, "),
         ("0%", "0% of a mapping: a share is from 1% to 100%"),
         ("101%", "101% of a mapping: a share is from 1% to 100%"),

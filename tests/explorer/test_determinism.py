@@ -147,6 +147,34 @@ def test_the_reduction_notices_what_the_check_has_missed() -> None:
         search(build, Reduced())
 
 
+class Label(Shared):
+    number = word(0)
+    text = word("one")
+    other = word(0)
+
+
+def test_code_that_fails_as_it_is_given_what_something_else_returned_is_nondeterminism() -> None:
+    kept: list[int] = []
+
+    def build(program: Program) -> None:
+        label = Label()
+
+        def reads() -> None:
+            kept.append(1)
+            if len(kept) == 1:
+                label.number.bit_length()
+            else:  # what `number` was is given for `text`
+                label.text.upper()
+            if label.other:
+                label.other = 2
+
+        program.add_task("reads", reads)
+        program.add_task("writes", lambda: setattr(label, "other", 1))
+
+    with pytest.raises(Nondeterminism, match=r"reads announced <read label1\.number> .* and now"):
+        search(build, Reduced())
+
+
 @pytest.mark.parametrize("policy", ["dpor", "source", "exhaustive", "random"])
 def test_what_a_task_leaves_behind_before_its_first_step_is_an_error(policy: str) -> None:
     def build(program: Program) -> None:

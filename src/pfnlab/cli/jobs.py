@@ -14,7 +14,7 @@ from typing import Any
 from pfnlab.cli.board import Board
 from pfnlab.cli.checker import Checker
 from pfnlab.cli.checkpoint import Checkpoint, alone
-from pfnlab.cli.processes import PATIENCE, SHARE, Processes
+from pfnlab.cli.processes import ENDS, PATIENCE, SHARE, Processes
 from pfnlab.cli.runs import Options, Pair, progress_line
 from pfnlab.cli.stuck import no_endless_code
 from pfnlab.explorer.result import Result
@@ -148,19 +148,23 @@ def tell(text: str) -> None:
 
 @contextmanager
 def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C has come: a search stops where it can be saved.  The second one ends all."""
+    """Whether Ctrl-C or SIGTERM has come: a search stops where it can be saved.
+
+    The second one ends all.
+    """
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Not print(), which may be what was interrupted.  The line of progress has no end.
         end = "\n" if os.isatty(2) else ""
         os.write(2, f"{end}pfnlab: {ENDING}\n".encode())
 
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in ENDS}
     try:
         yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -19,6 +19,7 @@ from pfnlab.cli.stuck import no_endless_code
 PATIENCE = 1.0  # seconds that a check may take before it is split among idle processes
 SHARE = 5.0  # seconds after which it is in parts anyway, so that a checkpoint can be written
 TICK = 0.1  # seconds
+ENDS = (signal.SIGINT, signal.SIGTERM)  # what users and batch systems end a command with
 
 _fork = multiprocessing.get_context("fork")
 
@@ -88,7 +89,7 @@ class Processes:
         )
         process.daemon = True
         # Ctrl-C goes to all processes: until this one ignores it, it would do as its parent does.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         try:
             process.start()
         finally:
@@ -131,8 +132,9 @@ def _work(
     stop: Any,
 ) -> None:
     """The life of a process: tasks, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to end
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)  # the parent says when to end
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     for other in inherited:
         other.close()
 

@@ -89,7 +89,9 @@ def check_apart(windows: list[Window]) -> None:
 
 def make_workload(bar: Bar, window: Window, words: str) -> Workload:
     """The steps in words, on one window."""
-    steps = [parse_step(word.strip(), window) for word in words.split(",") if word.strip()]
+    if not words.strip():
+        return Workload(bar, (window,))
+    steps = [parse_step(word.strip(), window) for word in words.split(",")]
     check_order(steps)
     return Workload(bar, (window,), tuple(steps))
 
@@ -173,4 +175,6 @@ def parse_action(word: str, window: Window) -> list[Action]:
             raise ModelError(f"{word} of a mapping: a share is from 1% to 100%")
         pages = -(-window.size // PAGE * int(share.group(1)) // 100)
         return [Touch(end=pages * PAGE)]
+    if not word:
+        raise ModelError("a step of the workload is empty: two commas or + in a row, or at an end")
     raise ModelError(f"no step of a workload is called {word!r}; there are {', '.join(WORDS)}")

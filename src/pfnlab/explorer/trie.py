@@ -133,7 +133,7 @@ class Trie:
                     self._line(node),
                 )
         if self.at is not node:
-            self._compare(node, self._begin(history(node)))
+            self._go_to(node)
         op = run(self.pool, self.task, result)
         self.grown += 1
         child = Node(op, node, result, node.length + 1)
@@ -169,25 +169,39 @@ class Trie:
         self._compare(known, op)
         self.at = None if self.task.finished else known
 
+    def _go_to(self, node: Node) -> None:
+        """Run the code again along a history, up to what it announces then."""
+        try:
+            op = self._begin(history(node))
+        except Exception:
+            # It may be given what something else has returned, and fail by that: which is told.
+            self.run_again(node)
+            raise
+        self._compare(node, op)
+
     def _line(self, node: Node) -> str:
         """Where the code stands that announces a node's operation."""
         if self.at is not node:
-            self._compare(node, self._begin(history(node)))
+            self._go_to(node)
             self.at = node
+        return self._stands()
+
+    def _stands(self) -> str:
+        """The line where the code waits; "" if it has ended."""
         worker = self.task.worker
         frame: FrameType | None = worker.greenlet.gr_frame if worker is not None else None
         frames: list[FrameType] = []
         while frame is not None:
             frames.append(frame)
             frame = frame.f_back
-        return Recorder(self.program).stack_of(frames).site
+        return Recorder(self.program).stack_of(frames).site if frames else ""
 
     def _compare(self, node: Node, op: Operation) -> None:
         if not op.same(node.op):
             raise Nondeterminism(
                 f"hidden nondeterminism: {self.task.name} announced {node.op} with the same "
                 f"history, and now {op}; all shared state must be in fields",
-                defined_at(self.task.function),
+                self._stands() or defined_at(self.task.function),
             )
 
     def _begin(self, fed: list[Any]) -> Operation:

@@ -59,7 +59,7 @@ def mmap_region(
 
 def call_mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
     error = vfio_pci_core_mmap(vdev, vma)
-    if not isinstance(error, int) or isinstance(error, bool):
+    if not isinstance(error, int) or isinstance(error, bool) or error > 0:
         raise ModelError(
             f"mmap returned {error!r}; return 0 or a negative error number",
             defined_at(vdev.design.mmap),

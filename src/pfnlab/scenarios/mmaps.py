@@ -97,3 +97,45 @@ def mapping_that_grows(lab: Lab) -> None:
             lab.touch(grown, offset=mapping.size)
 
     lab.always(*RULES)
+
+
+@scenario
+def mapping_without_its_head(lab: Lab) -> None:
+    """A process unmaps the first page of a mapping, and touches the next one."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vmm() -> None:
+        lab.munmap(mapping, size=PAGE_SIZE)
+        lab.touch(mapping, offset=PAGE_SIZE)
+
+    lab.always(*RULES)
+
+
+@scenario
+def mapping_that_moves(lab: Lab) -> None:
+    """A process moves a mapping, and touches a page of it where it is now."""
+    vdev = lab.vfio_device()
+    mapping = lab.mmap(vdev)
+
+    @lab.task
+    def vmm() -> None:
+        lab.touch(lab.mremap(mapping, new_address=FAR), offset=PAGE_SIZE)
+
+    lab.always(*RULES)
+
+
+@scenario
+def two_windows(lab: Lab) -> None:
+    """A vCPU touches two mappings of one BAR, first the one that was made first."""
+    vdev = lab.vfio_device(2 * PMD)
+    first = lab.mmap(vdev, offset=PAGE_SIZE, size=PMD)
+    second = lab.mmap(vdev, offset=PMD + PAGE_SIZE, size=PAGE_SIZE)
+
+    @lab.task
+    def vcpu() -> None:
+        lab.touch(first)
+        lab.touch(second)
+
+    lab.always(*RULES)
