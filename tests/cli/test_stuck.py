@@ -50,6 +50,19 @@ def test_a_loop_that_touches_nothing_is_an_error_with_its_place(
     )
 
 
+def test_it_is_found_within_the_seconds_that_a_search_may_take(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "hangs.py"
+    file.write_text(HANGS)
+    began = time.monotonic()
+    ran = pfnlab("check", "huge_fault", str(file), "--jobs", "1", "--max-seconds", "0.3")
+
+    assert ran.status == 2
+    assert "for more than 0.3 s without a step" in ran.err
+    assert time.monotonic() - began < stuck.LONG
+
+
 def test_a_search_that_goes_on_is_told_from_one_that_does_not() -> None:
     before = CURRENT.runs
     result = explore(scenario(last_zero(5)))
@@ -71,5 +84,5 @@ def test_the_clock_is_put_back() -> None:
 def test_a_debugger_may_wait_for_its_user(monkeypatch: pytest.MonkeyPatch, debugged: bool) -> None:
     monkeypatch.setattr(CURRENT, "task", Task("stands", 0, lambda: None))
     monkeypatch.setattr(sys, "gettrace", lambda: debugged or None)
-    with nullcontext() if debugged else pytest.raises(ModelError), no_endless_code(0.02):
+    with nullcontext() if debugged else pytest.raises(ModelError), no_endless_code(0.1):
         time.sleep(0.2)

@@ -50,7 +50,7 @@ def run_all(pairs: list[Pair], options: Options, where: Where) -> dict[Pair, Res
     with (
         alone(where.checkpoint),
         ctrl_c() as interrupted,
-        no_endless_code(),
+        no_endless_code(options.max_seconds),
         progress_line(len(pairs)) as show,
     ):
         with suppress(KeyboardInterrupt):  # the second one

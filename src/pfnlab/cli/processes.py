@@ -122,7 +122,6 @@ class Processes:
         self.board.lost(worker.task, f"exit status {worker.process.exitcode}")
 
 
-@no_endless_code()
 def _work(
     parent: int,
     pipe: Connection,
@@ -147,22 +146,23 @@ def _work(
     def pause(seconds: float) -> bool:
         return stopped() or seconds >= SHARE or (seconds >= PATIENCE and bool(hungry.value))
 
-    while True:
-        try:
-            task: Task = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            came: Any
-            if task.work is None:
-                came = checker.whole(task.pair, pause, stopped)
-            else:
-                came = checker.slice(
-                    task.pair, task.racing, task.work, task.budget, lambda _totals: stopped()
-                )
-        except Exception as error:
-            came = error
-        try:
-            pipe.send(came)
-        except OSError:  # the parent was killed
-            return
+    with no_endless_code(checker.options.max_seconds):
+        while True:
+            try:
+                task: Task = pipe.recv()
+            except (EOFError, OSError):
+                return
+            try:
+                came: Any
+                if task.work is None:
+                    came = checker.whole(task.pair, pause, stopped)
+                else:
+                    came = checker.slice(
+                        task.pair, task.racing, task.work, task.budget, lambda _totals: stopped()
+                    )
+            except Exception as error:
+                came = error
+            try:
+                pipe.send(came)
+            except OSError:  # the parent was killed
+                return

@@ -9,19 +9,21 @@ from contextlib import contextmanager
 from pfnlab.engine.current import CURRENT
 from pfnlab.errors import ModelError
 
-LONG = 10.0  # seconds between two looks
+LONG, SHORT = 10.0, 0.1  # seconds between two looks, at most and at least
 
 
 @contextmanager
-def no_endless_code(long: float | None = None) -> Iterator[None]:
+def no_endless_code(limit: float | None = None) -> Iterator[None]:
     """Raise ModelError in the code of a task, or of a setup, that is the same at two looks.
 
-    A loop that touches no shared state, in other words, which no limit of steps ends.
+    A loop that touches no shared state, in other words, which no limit of steps ends.  Looks are
+    no further apart than `limit`, the seconds that a search may take.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone hears signals
         yield
         return
-    seconds, seen = LONG if long is None else long, -1
+    seconds = LONG if limit is None else min(LONG, max(limit, SHORT))
+    seen = -1
 
     def look(*_: object) -> None:
         nonlocal seen
