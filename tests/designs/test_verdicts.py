@@ -69,6 +69,8 @@ BREAKS = {
     "remap_on_mmap": {
         # Nothing maps again what the zap has taken away.
         "touch_after_enable": L1,
+        # PAT finds what is freed by its end, and the head of a mapping has another.
+        "mapping_without_its_head": R31,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -83,6 +85,7 @@ BREAKS = {
         "guest_touch_vs_disable": RACE,
     },
     "remap_on_enable": {
+        "mapping_without_its_head": R31,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -108,6 +111,7 @@ BREAKS = {
         "second_bar_vs_hot_reset": R13,
     },
     "remap_on_enable_locked": {
+        "mapping_without_its_head": R31,
         "mmap_vs_disable": D1,
         "mmap_vs_reset": D1,
         "munmap_of_half_vs_disable": RACE,
@@ -138,6 +142,7 @@ BREAKS = {
         "nohugepage_vs_fault": R16,
         "unaligned_mremap_vs_disable": D1,
         "touch_last_page": R16,
+        "mapping_that_moves": R16,  # its second page is touched first
         # A zap in the middle of type1's pages, and it faults again at d > 0.
         "map_dma_vs_disable": R16,
         "map_dma_vs_disable_enable": R16,
