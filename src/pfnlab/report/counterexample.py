@@ -15,6 +15,7 @@ from pfnlab.report.layout import line_width, many
 
 MOST_COLUMNS = 3
 LEAST = 16  # of a step that are shown, however long the places are
+LONG = 1_000  # steps, of which tasks rarely have so many that do not go round in a circle
 MOST_ROUNDS = 3  # of a loop that are shown, one after the other,
 MOST_OTHERS = 20  # and of one whose rounds read and write other values
 FELL_BACK = """\
@@ -260,7 +261,10 @@ def _no_finding(result: Result) -> str:
     limit = result.why_incomplete == after_schedules(result.schedules)
     why = "the limit" if limit else result.why_incomplete
     seed = f", seed {result.seed}" if result.seed is not None else ""
-    return f"INCOMPLETE, {many(result.schedules, 'schedule')} without a failure ({why}{seed})"
+    text = f"INCOMPLETE, {many(result.schedules, 'schedule')} without a failure ({why}{seed})"
+    if result.steps >= LONG:
+        text += f"; one has {result.steps:,} steps: is there a loop that others keep going?"
+    return text
 
 
 def _schedules(result: Result) -> str:
