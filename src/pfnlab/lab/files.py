@@ -1,14 +1,18 @@
 """Files in the cache: made whole or not at all, by one process at a time."""
 
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+
+ABANDONED = 24 * 3600.0  # seconds after which nobody goes on writing a file
 
 
 def default_cache() -> Path:
@@ -38,6 +42,10 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which is at `path` only when the block has ended well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with suppress(OSError):  # of a process that was killed
+            if other.suffix[1:].isdigit() and time.time() - other.stat().st_mtime > ABANDONED:
+                other.unlink()
     try:
         with partial.open("wb") as file:
             yield file
