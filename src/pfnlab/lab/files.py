@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-
 ABANDONED = 24 * 3600.0  # seconds after which nobody goes on writing a file
 
 
