@@ -393,3 +393,33 @@ def test_a_check_that_processes_share_is_handed_out_in_small_slices(
     pfnlab("check", "huge_fault", "disable_enable_vs_fault", "--jobs", "2")
 
     assert slices == [board.SLICE_SECONDS]
+
+
+NUMBER = """
+from dataclasses import replace
+
+from pfnlab.designs import huge_fault
+from pfnlab.kernel import *
+
+
+def huge(vmf, order):
+    if order == PUD_ORDER or (order == PMD_ORDER and vmf.vma.size < 2 * MiB):
+        return VM_FAULT_FALLBACK
+    return huge_fault.huge_fault(vmf, order)
+
+
+hooks = VmOperations(fault=huge_fault.page_fault, huge_fault=huge)
+design = replace(huge_fault.design, name="number", vm_ops=hooks)
+"""
+
+
+def test_a_design_whose_larger_leaves_no_check_meets_is_told(
+    pfnlab: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "number.py"
+    file.write_text(NUMBER, encoding="utf-8")
+    told = pfnlab("check", str(file), "first_fault").err
+    file.write_text(NUMBER.replace("2 * MiB", "PAGE_SIZE << PMD_ORDER"), encoding="utf-8")
+
+    assert told.startswith("pfnlab: number maps larger leaves where tables have 512 entries, and ")
+    assert pfnlab("check", str(file), "first_fault").err == ""

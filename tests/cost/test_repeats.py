@@ -5,8 +5,15 @@ from dataclasses import replace
 import pytest
 
 from pfnlab import Design, ModelError
+from pfnlab.catalogue import all_designs
 from pfnlab.cost.estimate import DoesNotRepeat, cost
-from pfnlab.cost.repeats import COMPARED, beginning, counted, must_repeat
+from pfnlab.cost.repeats import (
+    COMPARED,
+    beginning,
+    counted,
+    must_repeat,
+    writes_sizes_as_numbers,
+)
 from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import make_workload
 from pfnlab.designs import huge_fault
@@ -71,11 +78,20 @@ def test_a_window_around_a_fault_is_counted_as_it_is(pages: int, size: int) -> N
     assert found.most_leaves["leaves pte"] == total
 
 
-def test_a_size_that_is_a_number_is_counted_as_it_is() -> None:
-    hooks = VmOperations(fault=huge_fault.page_fault, huge_fault=with_size_as_a_number)
-    design = replace(huge_fault.design, name="a_number", vm_ops=hooks)
+A_NUMBER = replace(
+    huge_fault.design,
+    name="a_number",
+    vm_ops=VmOperations(fault=huge_fault.page_fault, huge_fault=with_size_as_a_number),
+)
 
-    assert counted(workload(64 * MiB), Setting(design, KERNEL)).total.faults == 32
+
+def test_a_size_that_is_a_number_is_counted_as_it_is() -> None:
+    assert counted(workload(64 * MiB), Setting(A_NUMBER, KERNEL)).total.faults == 32
+
+
+@pytest.mark.parametrize("design", [*all_designs().values(), A_NUMBER], ids=lambda each: each.name)
+def test_a_size_that_is_a_number_shows_in_small_tables(design: Design) -> None:
+    assert writes_sizes_as_numbers(Setting(design, KERNEL)) == (design is A_NUMBER)
 
 
 def test_what_is_too_large_to_be_counted_page_by_page_is_refused() -> None:

@@ -20,6 +20,7 @@ from pfnlab.catalogue import (
     all_rules,
     all_scenarios,
     check_rule_names,
+    explaining,
     find_design,
     find_scenario,
     is_path,
@@ -144,6 +145,7 @@ def check(
     if save is not None:
         print(_save(save, results, options), file=sys.stderr if as_json else sys.stdout)
     _tell_stateless(results)
+    _tell_of_sizes(designs, options.kernel)
     _tell_errors(wrong)
     return exit_status(list(results.values()))
 
@@ -160,6 +162,25 @@ def _tell_stateless(results: dict[Pair, Result | None]) -> None:
             f"{find_scenario(scenario).name} has no always(): what functions ask for was checked, "
             "and no rule about the state"
         )
+
+
+def _tell_of_sizes(designs: list[str], kernel: str | None) -> None:
+    """What is checked of a design must be what it would do with real tables."""
+    for design in (find_design(spec) for spec in designs if is_path(spec)):
+        from pfnlab.cost.repeats import writes_sizes_as_numbers
+        from pfnlab.cost.simulate import Setting
+
+        setting = Setting(design, find_kernel(kernel or design.kernel))
+        try:
+            with explaining(design.files()):
+                wrong = writes_sizes_as_numbers(setting)
+        except ModelError:  # which the checks tell better
+            continue
+        if wrong:
+            tell(
+                f"{design.name} maps larger leaves where tables have 512 entries, and none in a "
+                "check, where they have 4: write sizes as PAGE_SIZE << PMD_ORDER, not as 2 * MiB"
+            )
 
 
 def _tell_errors(wrong: dict[Pair, str]) -> None:

@@ -18,9 +18,10 @@ from pfnlab.cost.estimate import (
     moves,
     step_by_step,
 )
-from pfnlab.cost.simulate import Setting
-from pfnlab.kernel.geometry import PAGE_SIZE, MiB
-from pfnlab.workload import Action, Touch, Workload
+from pfnlab.cost.shape import FOLDED_ADDRESS, FOLDED_BAR
+from pfnlab.cost.simulate import Setting, simulate
+from pfnlab.kernel.geometry import CHECKING, PAGE_SIZE, REAL, Geometry, MiB
+from pfnlab.workload import Action, Bar, Step, Touch, Window, Workload
 
 COMPARED = 8 * MiB  # of each window
 
@@ -52,6 +53,28 @@ def must_repeat(workload: Workload, setting: Setting) -> None:
         names = sorted(one.events.keys() | other.events.keys())
         different = (name for name in names if one.event(name) != other.event(name))
         raise does_not_repeat(setting, next(different, "leaves"))
+
+
+def leaves_in(geometry: Geometry, setting: Setting) -> list[dict[str, int]]:
+    """What a first touch maps where a PMD, and where a PUD, has room in window and BAR."""
+    found = []
+    for shift in geometry.shifts[1:]:
+        size = PAGE_SIZE << shift
+        window = Window(size, address=FOLDED_ADDRESS)
+        touch = Step("touch", (Touch(end=PAGE_SIZE),))
+        counted = simulate(Workload(Bar(size, FOLDED_BAR), (window,), (touch,)), setting, geometry)
+        state = counted[-1].moments[-1].state
+        found.append({name: count for name, count in state.items() if name.startswith("leaves")})
+    return found
+
+
+def writes_sizes_as_numbers(setting: Setting) -> bool:
+    """Whether a design makes larger leaves of real tables, and not of the small ones of a check."""
+    if setting.design.vm_ops.huge_fault is None:
+        return False
+    small, real = (leaves_in(geometry, setting) for geometry in (CHECKING, REAL))
+    return any("leaves pte" in one and "leaves pte" not in other
+               for one, other in zip(small, real, strict=True))  # fmt: skip
 
 
 def beginning(workload: Workload) -> Workload:
