@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfnlab.catalogue import all_designs, all_scenarios, scenario_groups
-from pfnlab.cli import board, jobs
+from pfnlab.cli import board, jobs, runs
 from pfnlab.cli.jobs import Where
 from pfnlab.cli.runs import Options, Pair
 from pfnlab.explorer.result import Result
@@ -423,3 +423,15 @@ def test_a_design_whose_larger_leaves_no_check_meets_is_told(
 
     assert told.startswith("pfnlab: number maps larger leaves where tables have 512 entries, and ")
     assert pfnlab("check", str(file), "first_fault").err == ""
+
+
+def test_a_long_search_says_each_minute_how_far_it_is_where_nobody_sees_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "SAY_EVERY", 0.0)
+    with runs.progress_line(7) as show:
+        show("2 processes, 300 schedules", 3)
+        monkeypatch.setattr(runs, "SAY_EVERY", 60.0)
+        show("2 processes, 400 schedules", 4)
+
+    assert capsys.readouterr().err == "pfnlab: 2 processes, 300 schedules, 3 of 7 done\n"

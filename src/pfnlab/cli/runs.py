@@ -1,5 +1,7 @@
 """How a command searches, and its line of progress."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +14,8 @@ from pfnlab.engine.execution import Execution
 from pfnlab.explorer.result import Result
 from pfnlab.explorer.search import Search
 from pfnlab.verdict import explore
+
+SAY_EVERY = 60.0  # seconds
 
 Pair = tuple[str, str]  # design (or NO_DESIGN) and scenario, as the user names them
 
@@ -77,10 +81,18 @@ class Options:
 
 @contextmanager
 def progress_line(total: int) -> Iterator[Callable[[str, int], None]]:
-    """A line on stderr while it is a terminal; the callback gets a text and checks done."""
+    """A line on stderr, one a minute where that is no terminal; it gets a text and checks done."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _text, _done: None
+        said = time.monotonic()
+
+        def say(text: str, done: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= SAY_EVERY:
+                print(f"pfnlab: {text}, {done} of {total} done", file=sys.stderr, flush=True)
+                said = time.monotonic()
+
+        yield say
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
