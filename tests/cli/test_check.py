@@ -111,7 +111,7 @@ def test_the_matrix_names_the_rule_that_each_design_breaks(pfnlab: Command) -> N
     held = [cell for row in rows if row[:1] == ["huge_fault"] for cell in row[1:]]
     broken = [cell for row in rows if row[:1] == ["remap_on_fault"] for cell in row[1:]]
     assert held == ["ok"] * len(sizes)
-    assert set(broken) <= {"ok", "R3", *sizes}
+    assert {cell for cell in broken if not cell.isdigit()} == {"ok", "R3"}
     # No fault with memory on: two scenarios of dma-bufs, interrupts_vs_fault, mapping_that_grows.
     assert sum(int(cell) for cell in broken if cell.isdigit()) == len(all_scenarios()) - 4
     assert "\nR3    mmap_assert_write_locked: vm_flags may change only with " in ran.out
