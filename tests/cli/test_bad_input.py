@@ -406,6 +406,15 @@ def page_fault(vmf):
         "VM_FAULT_NOPAGE",
         "def page_fault",
     ),
+    "a handler is done and maps nothing": (
+        """
+def page_fault(vmf):
+    return VM_FAULT_COMPLETED
+""",
+        "page_fault returned VM_FAULT_COMPLETED, which promises a struct page; a pfn mapping "
+        "returns VM_FAULT_NOPAGE",
+        "def page_fault",
+    ),
     "a KeyError in a handler": (
         """
 def page_fault(vmf):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,8 @@ from pfnlab.kernel import (
 )
 from pfnlab.kernel.geometry import ORDERS
 from pfnlab.kernel.kvm import Kvm, mmu_invalidate_retry, spte_of
-from pfnlab.rules import RULES
+from pfnlab.kernel.mprotect import PROT_READ
+from pfnlab.rules import RULES, guest_entry_has_its_leaf
 from pfnlab.scenarios.kvm import guest_touch_vs_disable, guest_touch_vs_munmap
 from tests.kernel.alone import Place, alone
 
@@ -102,7 +104,21 @@ def munmap(place: Place) -> None:
     place.lab.munmap(place.mapping)
 
 
-@pytest.mark.parametrize("zap", [off, one_page, munmap], ids=lambda f: f.__name__)
+def munmap_half(place: Place) -> None:
+    place.lab.munmap(place.mapping, 2 * PAGE_SIZE)
+
+
+def mprotect(place: Place) -> None:
+    place.lab.mprotect(place.mapping, PROT_READ)
+
+
+def mprotect_half(place: Place) -> None:
+    place.lab.mprotect(place.mapping, PROT_READ, 2 * PAGE_SIZE)
+
+
+@pytest.mark.parametrize(
+    "zap", [off, one_page, munmap, munmap_half, mprotect, mprotect_half], ids=lambda f: f.__name__
+)
 def test_a_zap_of_any_part_takes_the_entry(zap: Callable[[Place], None]) -> None:
     def code(place: Place) -> list[str]:
         vm = vm_of(place)
@@ -112,6 +128,23 @@ def test_a_zap_of_any_part_takes_the_entry(zap: Callable[[Place], None]) -> None
         return [before, reach(vm, place.mapping.address)]
 
     assert alone(code).returned == ["pmd 0", "none"]
+
+
+def test_an_entry_needs_the_leaf_at_its_own_address() -> None:
+    """The BAR is mapped twice, so the pages of the entry are, but elsewhere."""
+
+    def code(place: Place) -> list[object]:
+        vm = vm_of(place)
+        other = place.lab.mmap(place.vdev)
+        place.lab.touch(other)
+        place.lab.guest_touch(vm, place.mapping)
+        subscriptions = list(place.mm.notifier_subscriptions)
+        for subscription in subscriptions:
+            place.mm.notifier_subscriptions.remove(subscription)  # it hears of nothing
+        place.lab.munmap(place.mapping)
+        return list(guest_entry_has_its_leaf.check(SimpleNamespace(vms=[vm])))
+
+    assert len(alone(code).returned) == 1
 
 
 def test_a_zap_of_another_range_counts_nothing() -> None:

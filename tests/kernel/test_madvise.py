@@ -50,6 +50,17 @@ def test_advice_on_a_part_cuts_the_vma(advice: int, flag: int) -> None:
     assert alone(code).returned == (0, [False, True, False])
 
 
+def test_no_length_is_no_error_and_changes_nothing() -> None:
+    def code(place: Place) -> tuple[int, int, int]:
+        errors = [
+            place.lab.madvise(place.mapping, MADV_DONTFORK, PAGE_SIZE, 0),
+            place.lab.mprotect(place.mapping, PROT_NONE, PAGE_SIZE, 0),
+        ]
+        return (*errors, len(place.mm.vmas))
+
+    assert alone(code).returned == (0, 0, 1)
+
+
 def test_the_last_advice_on_huge_pages_counts() -> None:
     def code(place: Place) -> int:
         place.lab.madvise(place.mapping, MADV_NOHUGEPAGE)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pfnlab import ModelError, Scenario, explore
-from pfnlab.designs import huge_fault
+from pfnlab.designs import huge_fault, remap_on_mmap
 from pfnlab.kernel import (
     ENODEV,
     PAGE_SIZE,
@@ -142,3 +142,23 @@ def test_a_mapping_at_an_address_that_is_taken_replaces_what_was_there() -> None
         return len(place.mm.vmas), len(place.vdev.mapping.i_mmap), leaf.pfn
 
     assert alone(code).returned == (3, 3, 0x3800000)
+
+
+def test_an_mmap_that_fails_leaves_no_tables() -> None:
+    def mmap(vdev: VfioPciDevice, vma: Vma) -> Errno:
+        remap_on_mmap.mmap(vdev, vma)
+        return -ENODEV
+
+    found: list[tuple[int, object]] = []
+
+    def build(lab: Lab) -> None:
+        vdev = lab.vfio_device()
+        mm = lab.first_process()
+
+        @lab.task
+        def vmm() -> None:
+            mapping = lab.mmap(vdev, mm=mm, address=0x7D0000000000)
+            found.append((mapping.error, walk(mm, 0x7D0000000000).pud))
+
+    explore(Scenario("fails", "An mmap() fails.", build), replace(remap_on_mmap.design, mmap=mmap))
+    assert set(found) == {(-ENODEV, None)}

@@ -25,7 +25,7 @@ from pfnlab.kernel import (
     zap_vma_ptes,
 )
 from pfnlab.kernel.pagetable import set_leaf
-from pfnlab.kernel.vma import VM_SHARED, VM_WRITE, Vma, vm_flags_clear
+from pfnlab.kernel.vma import VM_PAT, VM_SHARED, VM_WRITE, Vma, vm_flags_clear
 from tests.kernel.alone import Place, alone, leaves_seen
 
 PFN = 0x3800000
@@ -49,6 +49,18 @@ def test_a_remap_maps_with_the_reserved_type(kernel: str) -> None:
 
     # The bytes asked for WB, the BAR is held UC-: the kernel takes what there is.
     assert alone(code, kernel=kernel).returned == (0, ["UC-"] * 4)
+
+
+@pytest.mark.parametrize("kernel", ["v6.12", "v6.16"])
+def test_a_size_is_rounded_up_to_pages_and_may_be_all_of_a_vma(kernel: str) -> None:
+    def code(place: Place) -> tuple[object, int, bool]:
+        vma = fresh_vma(place)
+        with place.mm.mmap_lock.write():
+            error = remap_pfn_range(vma, vma.vm_start, PFN, vma.size - 1, "UC-")
+        tracked = vma.pfnmap_track_ctx is not None or bool(vma.vm_flags & VM_PAT)
+        return error, len(leaves_seen(place.mm, first=0, last=4, base=BASE)), tracked
+
+    assert alone(code, kernel=kernel).returned == (0, 4, True)
 
 
 @pytest.mark.parametrize("kernel", ["v6.12", "v6.16"])

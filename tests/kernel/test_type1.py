@@ -136,6 +136,15 @@ def test_what_is_not_whole_pages_is_einval(vaddr: int, iova: int, size: int) -> 
     assert alone(code).returned == -EINVAL
 
 
+def test_a_range_for_neither_reading_nor_writing_is_einval() -> None:
+    def code(place: Place) -> int:
+        iommu = place.lab.iommu_container()
+        dma_map = DmaMap(place.mapping.address, IOVA, PAGE_SIZE, prot=0)
+        return vfio_dma_do_map(iommu, place.mm, dma_map)
+
+    assert alone(code).returned == -EINVAL
+
+
 @pytest.mark.parametrize(("iova", "error"), [(0, 0), (1, -EEXIST), (3, -EEXIST), (4, 0)])
 def test_a_range_that_overlaps_another_is_eexist(iova: int, error: int) -> None:
     def code(place: Place) -> int:

@@ -8,7 +8,6 @@ from pfnlab.engine.errors import ModelError, defined_at
 from pfnlab.engine.step import violate
 from pfnlab.kernel.fault_codes import (
     FAULT_FLAG_VMA_LOCK,
-    VM_FAULT_COMPLETED,
     VM_FAULT_ERROR,
     VM_FAULT_FALLBACK,
     VM_FAULT_NOPAGE,
@@ -57,6 +56,9 @@ def __handle_mm_fault(vma: Vma, address: int, flags: FaultFlag) -> vm_fault_t:
 
     A leaf that somebody else put into a slot meanwhile ends the fault, at any level (R30):
     the CPU tries again and finds it, or faults again.
+
+    Model: but for a fault that asks huge_fault, tables come with the first leaf in them; the
+    kernel allocates that of PMDs before it asks the handler, which may then map nothing.
     """
     mm: Mm = vma.vm_mm
     vmf = VmFault(vma, address, linear_page_index(vma, address), flags)
@@ -99,6 +101,7 @@ def handle_pte_fault(vmf: VmFault) -> vm_fault_t:
 
 
 def do_fault(vmf: VmFault) -> vm_fault_t:
+    """Model: without a handler it is SIGBUS at once; the kernel looks for a PTE again."""
     if vmf.vma.vm_ops.fault is None:
         return VM_FAULT_SIGBUS
     return do_shared_fault(vmf)
@@ -126,10 +129,10 @@ def __do_fault(vmf: VmFault) -> vm_fault_t:
     fault = checked(fault_handler(vmf), fault_handler)
     if fault & VM_FAULT_FALLBACK:
         violate(FALLBACK_FROM_HUGE_ONLY, f"{name_of(fault_handler)} returns {show_fault(fault)}.")
-    if not fault & (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY | VM_FAULT_COMPLETED):
+    if not fault & (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY):
         raise ModelError(
-            f"{name_of(fault_handler)} returned 0, which promises a struct page; a pfn mapping "
-            "returns VM_FAULT_NOPAGE",
+            f"{name_of(fault_handler)} returned {show_fault(fault)}, which promises a struct page; "
+            "a pfn mapping returns VM_FAULT_NOPAGE",
             defined_at(fault_handler),
         )
     return fault

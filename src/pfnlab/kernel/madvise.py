@@ -51,6 +51,8 @@ def madvise(mm: Mm, start: int, length: int, advice: int) -> Errno:
         raise ModelError(f"madvise({advice}) is not in the model; see kernel/madvise.py")
     if start % PAGE_SIZE:
         return -EINVAL
+    if not length:
+        return 0
     end = start + -(-length // PAGE_SIZE) * PAGE_SIZE
     write = advice in FLAGS
     if write:

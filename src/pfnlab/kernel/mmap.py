@@ -10,7 +10,8 @@ from pfnlab.kernel.file import fput, get_file
 from pfnlab.kernel.gfp import GFP_KERNEL, might_alloc
 from pfnlab.kernel.locks import mmap_write_lock, mmap_write_unlock, return_to_user_space
 from pfnlab.kernel.mmu_gather import MmuGather, tlb_finish_mmu, tlb_gather_mmu
-from pfnlab.kernel.munmap import do_vmi_munmap
+from pfnlab.kernel.munmap import do_vmi_munmap, gap_around
+from pfnlab.kernel.pagetable import free_pgd_range
 from pfnlab.kernel.pat import vma_pfnmap_track_ctx_release
 from pfnlab.kernel.split import vma_link_file
 from pfnlab.kernel.vfio import VfioPciDevice, vfio_pci_core_mmap
@@ -44,6 +45,7 @@ def mmap_region(
         tlb = MmuGather()
         tlb_gather_mmu(tlb, mm)
         unmap_vmas(tlb, (vma,), vma.vm_start, vma.vm_end)
+        free_pgd_range(mm, vma.vm_start, vma.vm_end, *gap_around(mm, vma.vm_start, vma.vm_end))
         tlb_finish_mmu(tlb)
         vma_pfnmap_track_ctx_release(vma)
         fput(vma.vm_file)

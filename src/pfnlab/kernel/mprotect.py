@@ -20,6 +20,8 @@ def mprotect(mm: Mm, start: int, length: int, prot: int) -> Errno:
     """
     if start % PAGE_SIZE:
         return -EINVAL
+    if not length:
+        return 0
     end = start + -(-length // PAGE_SIZE) * PAGE_SIZE
     mmap_write_lock(mm)
     tlb = MmuGather()

@@ -31,6 +31,10 @@ from pfnlab.kernel.mmu_gather import (
     tlb_remove_tlb_entry,
     tlb_start_vma,
 )
+from pfnlab.kernel.mmu_notifier import (
+    mmu_notifier_invalidate_range_end,
+    mmu_notifier_invalidate_range_start,
+)
 from pfnlab.kernel.rule import LeafRule, contract
 from pfnlab.kernel.tlb import flushed, tlbs_of
 from pfnlab.kernel.vma import Mm, Vma, held_for
@@ -260,21 +264,38 @@ def free_pgd_range(mm: Mm, addr: int, end: int, floor: int, ceiling: int) -> Non
 def change_protection(tlb: MmuGather, vma: Vma, start: int, end: int) -> None:
     """Make the leaves of a range agree with what the VMA allows now.
 
-    A leaf here does not say whether it may be written, so that changes nothing, and nothing
-    is gathered to be flushed; a large leaf that the range cuts is cleared (R24).
+    Subscribers hear of the whole range, and a large leaf that it cuts is cleared (R24).
+
+    Model: a leaf does not say what an access may do.  So nothing is gathered to be flushed, and
+    an access by a leaf that is there goes on, also under PROT_NONE: only a fault asks the VMA.
     """
     tlb_start_vma(tlb, vma)
+    mmu_notifier_invalidate_range_start(vma.vm_mm, start, end)
     for edge in (start, end):
         if edge % (PAGE_SIZE << PUD_ORDER):
             zap_huge_leaf_across(vma.vm_mm, edge)
+    mmu_notifier_invalidate_range_end(vma.vm_mm, start, end)
     tlb_end_vma(tlb, vma)
 
 
 def zap_huge_leaf_across(mm: Mm, edge: int) -> None:
-    """Clear a leaf that maps addresses on both sides of an edge, and flush.  One step.
+    """Clear a leaf that maps addresses on both sides of an edge, and flush.
 
-    The kernel flushes before it releases the page-table lock: pmdp_huge_clear_flush().
+    Subscribers hear of all that the leaf maps: __split_huge_pmd().  No fault can bring one
+    meanwhile, as the caller holds mmap_lock and the lock of the VMA for write.
     """
+    leaf = walk(mm, edge).leaf if mm.notifier_subscriptions else None
+    if leaf is None:
+        _zap_huge_leaf_across(mm, edge)
+        return
+    start, end = leaf.addr, leaf.addr + (PAGE_SIZE << leaf.order)
+    mmu_notifier_invalidate_range_start(mm, start, end)
+    _zap_huge_leaf_across(mm, edge)
+    mmu_notifier_invalidate_range_end(mm, start, end)
+
+
+def _zap_huge_leaf_across(mm: Mm, edge: int) -> None:
+    """One step: the kernel flushes before it releases the page-table lock."""
     places = [(order, edge) for order in (PUD_ORDER, PMD_ORDER) if edge % (PAGE_SIZE << order)]
 
     def clear(old: tuple[Any, ...]) -> tuple[tuple[Any, ...], int]:

@@ -68,10 +68,11 @@ def io_remap_pfn_range(vma: Vma, addr: int, pfn: int, size: int, prot: str) -> E
 def remap_pfn_range(vma: Vma, addr: int, pfn: int, size: int, prot: str) -> Errno:
     """Map [addr, addr + size) to pages from pfn on.
 
-    Needs mmap_lock for write, and is meant for ->mmap: the PTEs must be none (R18).  A
-    call for a whole VMA has its memory type reserved.  -EINVAL: the type cannot be had;
-    addr is no page's; part of a private writable mapping.
+    The size is rounded up to pages.  Needs mmap_lock for write, and is meant for ->mmap: the
+    PTEs must be none (R18).  A call for a whole VMA has its memory type reserved.  -EINVAL: the
+    type cannot be had; addr is no page's; part of a private writable mapping.
     """
+    size = -(-size // PAGE_SIZE) * PAGE_SIZE
     if running_kernel().pat_context:
         return remap_pfn_range_track(vma, addr, pfn, size, prot)
     error, prot = track_pfn_remap(vma, prot, pfn, addr, size)

@@ -88,7 +88,10 @@ def vfio_dma_do_map(iommu: VfioIommu, mm: Mm, dma_map: DmaMap) -> Errno:
     Model: `mm` is current->mm; a task here is of no process.
     """
     mutex_lock(iommu.lock)
-    if not dma_map.size or (dma_map.size | dma_map.iova | dma_map.vaddr) % PAGE_SIZE:
+    if (
+        not (dma_map.size and dma_map.prot)
+        or (dma_map.size | dma_map.iova | dma_map.vaddr) % PAGE_SIZE
+    ):
         error = -EINVAL
     elif vfio_find_dma(iommu, dma_map.iova, dma_map.size) is not None:
         error = -EEXIST

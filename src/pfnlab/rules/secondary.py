@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pfnlab.engine.program import invariant, known_exception
-from pfnlab.kernel import Lab
+from pfnlab.kernel import PAGE_SIZE, Lab, Leaf
 from pfnlab.kernel.kvm import entries_of
 from pfnlab.kernel.pagetable import leaves_of
 
@@ -16,7 +16,7 @@ def no_guest_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
     What D1 says of leaves, for the second page table of KVM.
     """
     for vdev in lab.devices if lab.vms else ():
-        if not vdev.memory_enabled:
+        if vdev.in_reset or not vdev.memory_enabled:
             for vm in lab.vms:
                 for entry in entries_of(vm):
                     if vdev.shows(entry.pfn, 1 << entry.order):
@@ -27,16 +27,23 @@ def no_guest_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
 def guest_entry_has_its_leaf(lab: Lab) -> Iterator[str]:
     """An entry of a guest outlives the leaf of the host that it was made from.
 
+    A guest has its memory at the addresses of the host.
+
     Rule: R25.
     virt/kvm/kvm_main.c: kvm_mmu_notifier_invalidate_range_start().
     """
     for vm in lab.vms:
         entries = entries_of(vm)
         leaves = leaves_of(vm.mm) if entries else []
-        mapped = {leaf.pfn + page for leaf in leaves for page in range(1 << leaf.order)}
+        mapped = {page for leaf in leaves for page in _pages(leaf)}
         for entry in entries:
-            if not mapped.issuperset(range(entry.pfn, entry.pfn + (1 << entry.order))):
+            if not mapped.issuperset(_pages(entry)):
                 yield f"{vm}: {entry}"
+
+
+def _pages(leaf: Leaf) -> list[tuple[int, int]]:
+    """Address and pfn of each page that it maps."""
+    return [(leaf.addr + page * PAGE_SIZE, leaf.pfn + page) for page in range(1 << leaf.order)]
 
 
 @invariant
@@ -79,7 +86,7 @@ def iommu_entry_while_memory_disabled(lab: Lab) -> Iterator[str]:
     BAR that is off is the affair of the two devices.
     """
     for vdev in lab.devices if lab.containers else ():
-        if not vdev.memory_enabled:
+        if vdev.in_reset or not vdev.memory_enabled:
             for container in lab.containers:
                 pfns = [pfn for pfn in container.entries.values() if pfn is not None]
                 shown = [pfn for pfn in pfns if vdev.shows(pfn, 1)]
