@@ -168,6 +168,14 @@ def test_what_a_batch_system_ends_prints_what_it_found(forever: str, jobs: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_any_command_ends_with_one_line(by: signal.Signals) -> None:
+    ended = interrupted_after(4.0, "cost", "--size", "1G", "--workload", "touch,mremap", by=by)
+
+    assert ended == (3, "", "pfnlab: interrupted\n")
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_valid_json(forever: str) -> None:
     status, out, _err = interrupted(
         "check", "huge_fault", forever, "--json", far_enough="why_incomplete"

@@ -122,3 +122,11 @@ def test_the_beginning_of_a_workload_is_as_the_whole_but_shorter() -> None:
     half = COMPARED // 2
     assert touches == [Touch(end=half), Touch(start=half, end=half + PAGE_SIZE), Touch()]
     assert beginning(begun) == begun
+
+
+def test_a_bar_that_lies_low_is_no_memory_to_type1() -> None:
+    low = make_workload(Bar(8 * MiB, 4 * GiB), Window(8 * MiB, address=ADDRESS), "map_dma,mremap")
+    (_map, mapped, _moved) = cost(low, Setting(huge_fault.design, KERNEL)).steps
+
+    assert mapped.event("map_dma -EFAULT") == 0
+    assert mapped.faults == 4

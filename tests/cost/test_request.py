@@ -1,5 +1,7 @@
 """What a user may ask for, and the one line that says why not."""
 
+from dataclasses import replace
+
 import pytest
 
 from pfnlab import ModelError
@@ -7,7 +9,7 @@ from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.words import check_apart, make_workload, parse_size, parse_step
 from pfnlab.kernel.geometry import GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import find_kernel
-from pfnlab.workload import Fork, Memory, Touch, Window
+from pfnlab.workload import Bar, Fork, Memory, Mremap, Touch, Window
 
 WINDOW = Window(GiB, 0, 0x7F0000000000)
 KERNEL = find_kernel("v7.3")
@@ -124,3 +126,18 @@ def test_a_word_is_a_touch(word: str, touch: Touch) -> None:
 def test_what_is_no_workload_is_refused(words: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make_workload(make_bar(GiB, 0, None, None), WINDOW, words)
+
+
+def test_a_window_that_moves_twice_is_back() -> None:
+    made = make_workload(make_bar(GiB, 0, None, None), WINDOW, "mremap,touch,mremap+mremap")
+    moves = [
+        action.address for step in made.steps for action in step.actions
+        if isinstance(action, Mremap)
+    ]  # fmt: skip
+
+    assert moves == [WINDOW.address + GiB, WINDOW.address, WINDOW.address + GiB]
+
+
+def test_a_window_does_not_move_out_of_user_space() -> None:
+    with pytest.raises(ModelError, match="where user space does"):
+        make_workload(Bar(GiB), replace(WINDOW, address=0x7FFFC0000000 - GiB), "mremap")

@@ -5,6 +5,7 @@ Exit status: 0 all hold, 1 a rule broke, 2 wrong use, 3 incomplete.
 
 import io
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -142,6 +143,7 @@ def main() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what its encoding lacks
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command as Ctrl-C does
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

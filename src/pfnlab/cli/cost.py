@@ -115,10 +115,11 @@ def draw(asked: Asked, names: list[str], words: str, times: Calibration | None, 
         raise ModelError("--plot draws BARs of many sizes: no --bar-size, and no --bar-address")
     asked.bar()
     rows: dict[str, list[Cost]] = {name: [] for name in names}
-    for size in sizes_to(parse_size(asked.size)):
+    # The largest first: what is too large is refused at once.
+    for size in reversed(sizes_to(parse_size(asked.size))):
         each = Asked(str(size), "0", asked.vma, None, None, asked.kernel, asked.thp, asked.madvise)
         for name, found in zip(names, costs_of(each, names, words), strict=True):
-            rows[name].append(found)
+            rows[name].insert(0, found)
     with naming(path), written(path) as file:
         plot_costs(rows, words, times, file, path.suffix.removeprefix("."))
 

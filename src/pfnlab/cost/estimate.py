@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import product
 
 from pfnlab.cost.linear import Row, Span
-from pfnlab.cost.shape import Layout, Shape
+from pfnlab.cost.shape import FOLDED_BAR, Layout, Shape
 from pfnlab.cost.simulate import Counted, Setting, simulate
 from pfnlab.cost.tables import UsedTables, pud_table_counts, tables_of, tables_of_sample
 from pfnlab.engine.errors import ModelError
@@ -180,7 +180,10 @@ def step_by_step(
             f"{what} is counted page by page, and {pages:,} pages are too many; "
             f"at most {MOST_PAGES:,}"
         )
-    counted = simulate(workload, setting, REAL)
+    bar = workload.bar
+    if bar.address is not None:  # type1 takes what is low for RAM; what counts is the alignment
+        bar = replace(bar, address=FOLDED_BAR + bar.address % (PAGE_SIZE << REAL.shifts[2]))
+    counted = simulate(replace(workload, bar=bar), setting, REAL)
     touches = sum(step.events["touches"] for step in counted)
     steps = [as_it_is(step) for step in counted]
     used = [

@@ -15,8 +15,10 @@ A workload in words is a list of steps with commas in between:
 """
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
+from pfnlab.cost.address import check_user_space
 from pfnlab.errors import ModelError
 from pfnlab.workload import (
     PAGE,
@@ -93,7 +95,23 @@ def make_workload(bar: Bar, window: Window, words: str) -> Workload:
         return Workload(bar, (window,))
     steps = [parse_step(word.strip(), window) for word in words.split(",")]
     check_order(steps)
-    return Workload(bar, (window,), tuple(steps))
+    return Workload(bar, (window,), tuple(there_and_back(steps, window)))
+
+
+def there_and_back(steps: list[Step], window: Window) -> list[Step]:
+    """Every second mremap() goes back to where the window was before."""
+    moves = 0
+
+    def placed(action: Action) -> Action:
+        nonlocal moves
+        if not isinstance(action, Mremap):
+            return action
+        moves += 1
+        if action.address:
+            check_user_space(action.address, window.size)
+        return action if moves % 2 else replace(action, address=window.address)
+
+    return [replace(step, actions=tuple(map(placed, step.actions))) for step in steps]
 
 
 def check_order(steps: list[Step]) -> None:
