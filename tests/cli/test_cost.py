@@ -273,3 +273,16 @@ def test_several_holes_are_refused(pfnlab: Command) -> None:
 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("pfnlab: one --hole can be told at a time")
+
+
+def test_a_design_of_ones_own_is_told_how_far_it_was_compared(
+    pfnlab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pfnlab("new", "design", "mine")
+    said = "pfnlab: mine is counted in parts, as its first 8 MiB allow: what it does further on "
+
+    for command in "cost", "explain":
+        assert pfnlab(command, "--size", "64M", "--design", "./mine.py").err.startswith(said)
+        assert pfnlab(command, "--size", "4M", "--design", "./mine.py").err == ""
+        assert pfnlab(command, "--size", "64M", "--design", "huge_fault").err == ""

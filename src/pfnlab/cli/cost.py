@@ -18,7 +18,7 @@ from pfnlab.cost.calibration import Calibration, find_calibration, toml_text
 from pfnlab.cost.estimate import Cost, estimate, make_plan
 from pfnlab.cost.explain import explain as explain_window
 from pfnlab.cost.measure import measure
-from pfnlab.cost.repeats import counted, must_repeat
+from pfnlab.cost.repeats import COMPARED, counted, must_repeat
 from pfnlab.cost.shape import Shape
 from pfnlab.cost.simulate import Setting
 from pfnlab.cost.words import check_apart, check_pages, make_workload, parse_size
@@ -27,6 +27,7 @@ from pfnlab.kernel.geometry import PAGE_SIZE
 from pfnlab.lab.files import written
 from pfnlab.report.cost import costs_data, costs_text
 from pfnlab.report.explain import explanation_data, explanation_text
+from pfnlab.report.layout import size_text
 from pfnlab.workload import Bar, Step, Touch, Window, Workload
 
 
@@ -63,6 +64,8 @@ def cost(
     costs = costs_of(asked, names, workload)
     for each in costs if design else ():
         tell_if_never_had(each.setting)
+        if not ships(each.setting.design) and each.samples > 1:
+            tell_how_far(each.setting)
     if as_json:
         print(json.dumps(costs_data(pfnlab.__version__, costs, times), indent=2))
     else:
@@ -73,6 +76,13 @@ def tell_if_never_had(setting: Setting) -> None:
     text = never_had(setting.kernel, setting.design)
     if text:
         tell(text)
+
+
+def tell_how_far(setting: Setting) -> None:
+    tell(
+        f"{setting.design.name} is counted in parts, as its first {size_text(COMPARED)} allow: "
+        "what it does further on alone is not seen"
+    )
 
 
 def costs_of(asked: Asked, names: list[str], words: str) -> list[Cost]:
@@ -170,6 +180,8 @@ def explain(
             found.append(explain_window(bar, part, setting, before, gap))
         before = (*before, part)
     tell_if_never_had(setting)
+    if not ships(setting.design) and window.size > COMPARED:
+        tell_how_far(setting)
     if as_json:
         data = [explanation_data(pfnlab.__version__, each) for each in found]
         print(json.dumps(data if gap else data[0], indent=2))
