@@ -130,3 +130,11 @@ def test_a_bar_that_lies_low_is_no_memory_to_type1() -> None:
 
     assert mapped.event("map_dma -EFAULT") == 0
     assert mapped.faults == 4
+
+
+def test_a_window_does_not_move_out_of_user_space() -> None:
+    window = Window(8 * MiB, address=(1 << 47) - 512 * MiB)
+    high = make_workload(Bar(8 * MiB, BAR), window, "mremap")
+
+    with pytest.raises(ModelError, match="where user space does"):
+        cost(high, Setting(huge_fault.design, KERNEL))

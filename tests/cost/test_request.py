@@ -1,7 +1,5 @@
 """What a user may ask for, and the one line that says why not."""
 
-from dataclasses import replace
-
 import pytest
 
 from pfnlab import ModelError
@@ -9,7 +7,7 @@ from pfnlab.cost.request import make_bar, place_window
 from pfnlab.cost.words import check_apart, make_workload, parse_size, parse_step
 from pfnlab.kernel.geometry import GiB, KiB, MiB, TiB
 from pfnlab.kernel.profile import find_kernel
-from pfnlab.workload import Bar, Fork, Memory, Mremap, Touch, Window
+from pfnlab.workload import Fork, Memory, Mremap, Touch, Window
 
 WINDOW = Window(GiB, 0, 0x7F0000000000)
 KERNEL = find_kernel("v7.3")
@@ -136,8 +134,3 @@ def test_a_window_that_moves_twice_is_back() -> None:
     ]  # fmt: skip
 
     assert moves == [WINDOW.address + GiB, WINDOW.address, WINDOW.address + GiB]
-
-
-def test_a_window_does_not_move_out_of_user_space() -> None:
-    with pytest.raises(ModelError, match="where user space does"):
-        make_workload(Bar(GiB), replace(WINDOW, address=0x7FFFC0000000 - GiB), "mremap")

@@ -17,6 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
+from pfnlab.cost.address import check_user_space
 from pfnlab.cost.linear import Row, Span
 from pfnlab.cost.shape import FOLDED_BAR, Layout, Shape
 from pfnlab.cost.simulate import Counted, Setting, simulate
@@ -180,6 +181,9 @@ def step_by_step(
             f"{what} is counted page by page, and {pages:,} pages are too many; "
             f"at most {MOST_PAGES:,}"
         )
+    for action in (action for step in workload.steps for action in step.actions):
+        if isinstance(action, Mremap):
+            check_user_space(action.address, workload.windows[action.window].size)
     bar = workload.bar
     if bar.address is not None:  # type1 takes what is low for RAM; what counts is the alignment
         bar = replace(bar, address=FOLDED_BAR + bar.address % (PAGE_SIZE << REAL.shifts[2]))

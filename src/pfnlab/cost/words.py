@@ -18,7 +18,6 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from pfnlab.cost.address import check_user_space
 from pfnlab.errors import ModelError
 from pfnlab.workload import (
     PAGE,
@@ -107,8 +106,6 @@ def there_and_back(steps: list[Step], window: Window) -> list[Step]:
         if not isinstance(action, Mremap):
             return action
         moves += 1
-        if action.address:
-            check_user_space(action.address, window.size)
         return action if moves % 2 else replace(action, address=window.address)
 
     return [replace(step, actions=tuple(map(placed, step.actions))) for step in steps]

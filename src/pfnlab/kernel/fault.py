@@ -101,7 +101,10 @@ def handle_pte_fault(vmf: VmFault) -> vm_fault_t:
 
 
 def do_fault(vmf: VmFault) -> vm_fault_t:
-    """Model: without a handler it is SIGBUS at once; the kernel looks for a PTE again."""
+    """A fault of a file.
+
+    Model: without a handler it is SIGBUS at once; the kernel looks for a PTE again.
+    """
     if vmf.vma.vm_ops.fault is None:
         return VM_FAULT_SIGBUS
     return do_shared_fault(vmf)
