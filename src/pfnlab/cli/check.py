@@ -31,7 +31,7 @@ from pfnlab.cli.checkpoint import check_overwritten, resumable
 from pfnlab.cli.jobs import Where, run_all, tell
 from pfnlab.cli.options import AsJson, finite
 from pfnlab.cli.output import check_place, write_whole
-from pfnlab.cli.runs import Options, Pair, names_of
+from pfnlab.cli.runs import Options, Pair, as_given, names_of
 from pfnlab.engine.errors import ModelError
 from pfnlab.explorer.result import Result
 from pfnlab.kernel.profile import find_kernel
@@ -204,7 +204,7 @@ def _tell_errors(wrong: dict[Pair, str]) -> None:
 def what_is_left(pairs: list[Pair], resumed: dict[str, Any]) -> str:
     """What a checkpoint is of, and how much of that is done."""
     if len(pairs) == 1:
-        return " ".join(filter(None, pairs[0]))
+        return as_given(pairs[0])
     over = sum(check["over"] for check in resumed["checks"])
     return f"{len(pairs)} checks, of which {over} {'is' if over == 1 else 'are'} done"
 

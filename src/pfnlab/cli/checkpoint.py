@@ -19,7 +19,7 @@ import pfnlab
 from pfnlab.catalogue import is_path
 from pfnlab.cli.board import Board, Check
 from pfnlab.cli.checker import reduced
-from pfnlab.cli.runs import Options, Pair
+from pfnlab.cli.runs import Options, Pair, as_given
 from pfnlab.errors import UNREADABLE, ModelError
 from pfnlab.explorer.frontier import Frontier
 from pfnlab.explorer.totals import Totals
@@ -242,9 +242,7 @@ def resumable(
     usual = folder() / _name(pairs, options)
     path = file or (usual if not whatever or usual.exists() else newest())
     its_pairs, its_options, data = read(path)
-    what = (
-        " ".join(filter(None, its_pairs[0])) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
-    )
+    what = as_given(its_pairs[0]) if len(its_pairs) == 1 else f"{len(its_pairs)} checks"
     if not whatever and its_pairs != pairs:
         raise BadCheckpoint(f"{path} is of {what}, not of what is asked for")
     if whatever:

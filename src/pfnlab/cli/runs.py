@@ -26,6 +26,11 @@ def names_of(pair: Pair) -> Pair:
     return design.name if design else NO_DESIGN, scenario.name
 
 
+def as_given(pair: Pair) -> str:
+    """The design and scenario as the user named them."""
+    return " ".join(filter(None, pair))
+
+
 @dataclass(frozen=True)
 class Options:
     """How to search; the same for every check of a command."""

@@ -7,7 +7,6 @@ workload is counted both ways, and if they differ, all of it page by page.
 """
 
 from dataclasses import replace
-from functools import lru_cache
 
 from pfnlab.cost.estimate import (
     Cost,
@@ -30,20 +29,16 @@ def counted(workload: Workload, setting: Setting) -> Cost:
     """As cost(), in parts only if that is right on the beginning of the workload."""
     if moves(workload):
         return cost(workload, setting)
-    begun = beginning(workload)
-    one_by_one = step_by_step(begun, setting)
-    if begun == workload:
-        return one_by_one
+    if beginning(workload) == workload:
+        return step_by_step(workload, setting)
     try:
-        if same(one_by_one, cost(begun, setting)):
-            return cost(workload, setting)
+        must_repeat(workload, setting)
+        return cost(workload, setting)
     except DoesNotRepeat:
-        pass
-    what = f"{setting.design.name}, which looks at more than edges, alignment and slots,"
-    return step_by_step(workload, setting, what)
+        what = f"{setting.design.name}, which looks at more than edges, alignment and slots,"
+        return step_by_step(workload, setting, what)
 
 
-@lru_cache(maxsize=64)
 def must_repeat(workload: Workload, setting: Setting) -> None:
     """Raise DoesNotRepeat if the beginning of a workload shows that parts do not tell the whole."""
     begun = beginning(workload)
